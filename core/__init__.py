@@ -1,0 +1,1 @@
+"""Contracts and mechanisms: this package knows no dataset, skill or algorithm by name."""

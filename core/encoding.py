@@ -1,0 +1,128 @@
+"""Tokens: prompts and answers under a length limit, with truncation that never cuts an answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .errors import BadInput
+from .models import Base
+from .records import Record
+from .templating import Instruction, Template
+
+Format = Literal["auto", "chat", "plain"]
+SYSTEM = "You are a doctor."
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A record as token ids: `prompt` and `answer` are disjoint, and concatenated are what is trained on.
+
+    `options` holds the ids of each listed label as it would follow the prompt, without an end mark.
+    """
+
+    record: Record
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    options: tuple[tuple[int, ...], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass
+class Encoder:
+    """Renders and tokenizes records for one base model.
+
+    `format` is the base model's chat template ("chat"), text that ends in "Answer:" ("plain"), or
+    whichever the tokenizer has ("auto"). Only contexts are truncated, from the end; a record whose
+    answer alone leaves no room is left out. Both are counted in `counts`.
+    """
+
+    base: Base
+    template: Template
+    max_length: int = 512
+    format: Format = "auto"
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def encode(self, records: Iterable[Record]) -> Iterator[Encoded]:
+        """The records that fit, as token ids. Raises BadInput for a template error."""
+        for record in records:
+            encoded = self._encode(record)
+            if encoded is not None:
+                yield encoded
+
+    def text(self, instruction: Instruction) -> str:
+        """The prompt as the base model reads it, up to where the answer begins."""
+        if self._chat():
+            messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": instruction.prompt}]
+            return str(self._chat_text(messages))
+        return f"{instruction.prompt}\n\nAnswer:"
+
+    def end(self) -> tuple[int, ...]:
+        """The ids that end an answer."""
+        eos = self.base.tokenizer.eos_token_id
+        return (eos,) if isinstance(eos, int) else ()
+
+    def _encode(self, record: Record) -> Encoded | None:
+        instruction = self.template.render(record)
+        texts = (instruction.answer, *record.options)
+        prompt, (answer, *options) = self._pair(self.text(instruction), texts)
+        answer += self.end()
+        room = self.max_length - max(map(len, (answer, *options)))
+        if len(prompt) > room:
+            fitted = self._fit(instruction, room)
+            if fitted is None:
+                self.counts["left out: no room for the answer"] += 1
+                return None
+            self.counts["context truncated"] += 1
+            prompt, (answer, *options) = self._pair(self.text(fitted), texts)
+            answer += self.end()
+        self.counts["encoded"] += 1
+        return Encoded(record, prompt, answer, tuple(options))
+
+    def _fit(self, instruction: Instruction, room: int) -> Instruction | None:
+        """The instruction with its context cut so that the prompt has at most `room` tokens."""
+        offsets = self._offsets(instruction.context)
+        keep = len(offsets)
+        while keep > 0:
+            cut = replace(instruction, context=instruction.context[: offsets[keep - 1]].rstrip())
+            excess = len(self._ids(self.text(cut))) - room
+            if excess <= 0:
+                return cut
+            keep -= excess
+        bare = replace(instruction, context="")
+        return bare if len(self._ids(self.text(bare))) <= room else None
+
+    def _pair(self, prompt: str, answers: Sequence[str]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+        """The prompt's ids and each answer's as it follows the prompt (lm-eval's convention).
+
+        A chat prompt ends in a control token and a newline, so the two never merge; after "Answer:"
+        the answer carries the space, which byte-level and sentence-piece vocabularies attach to it.
+        """
+        start = "" if self._chat() else " "
+        ids = self._ids(prompt)
+        whole = [self._ids(prompt + start + answer) for answer in answers]
+        if any(w[: len(ids)] != ids for w in whole):
+            return ids, [self._ids(start + answer) for answer in answers]
+        return ids, [w[len(ids) :] for w in whole]
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        ids = self.base.tokenizer(text, add_special_tokens=not self._chat())["input_ids"]
+        eos = self.base.tokenizer.eos_token_id
+        return tuple(ids[:-1] if not self._chat() and ids and ids[-1] == eos else ids)
+
+    def _offsets(self, text: str) -> list[int]:
+        marks: Any = self.base.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [end for _, end in marks["offset_mapping"]]
+
+    def _chat(self) -> bool:
+        available = bool(self.base.tokenizer.chat_template)
+        if self.format == "chat" and not available:
+            raise BadInput(f"The base model '{self.base.name}' has no chat template: use --format plain.")
+        return available and self.format != "plain"
+
+    def _chat_text(self, messages: list[dict[str, str]]) -> Any:
+        return self.base.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

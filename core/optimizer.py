@@ -1,0 +1,60 @@
+"""The contract of a router optimizer: what it is given to minimise and what it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from .progress import Progress
+    from .router import Space
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Weights with the value of the objective there (lower is better); `name` tells a reference."""
+
+    weights: torch.Tensor
+    value: float
+    name: str = ""
+
+
+class Objective(Protocol):
+    """What an optimizer minimises: the task loss over the adaptation set plus the regulariser.
+
+    `references` are base (all weights 0), every single skill and uniform, evaluated beforehand.
+    """
+
+    space: Space
+    references: Sequence[Candidate]
+
+    def values(self, parameters: torch.Tensor) -> list[float]:
+        """The objective of a population, (P, size); it is evaluated in shared forward passes."""
+
+    @property
+    def examples(self) -> Sequence[object]:
+        """The adaptation set; its length is what an optimizer draws mini-batches from."""
+
+    def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
+        """The objective at (size,) and its gradient, over the given examples or all of them."""
+
+    def candidate(self, parameters: torch.Tensor, value: float) -> Candidate:
+        """Parameters that were evaluated, as weights."""
+
+
+@dataclass(kw_only=True)
+class Optimizer(ABC):
+    """A dataclass whose fields are the optimizer's settings (`--set name=value`)."""
+
+    @abstractmethod
+    def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
+        """The best candidate found; the same seed finds the same. Never worse than its own start."""
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate of the lowest value; the first of equals."""
+    return min(candidates, key=lambda candidate: candidate.value)

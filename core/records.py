@@ -1,0 +1,146 @@
+"""The record: the unified instruction format every data set is converted to (SA-MDKIF section 3.2.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput
+from .store import whole_file
+
+SPLITS = ("train", "dev", "test")
+PARQUET_ROWS = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One unit of medical work: a query about a context, with its answer.
+
+    `query` is the instruction and, for closed labels, lists every valid label; `options` are those
+    labels and `labels` the gold ones (several for multi-label work). `spans` are (start, end)
+    character offsets of the answer: in the query for text classification, in the context for
+    sequence labelling. `group` is what must not straddle splits (a patient, a note, a premise);
+    it defaults to `id`. `source` is the file and line the record can be traced to.
+
+    Raises ValueError if a gold label is not an option or the split has no known name.
+    """
+
+    id: str
+    query: str
+    answer: str
+    context: str = ""
+    options: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+    split: str = ""
+    group: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.options and not set(self.labels) <= set(self.options):
+            raise ValueError(f"record {self.id}: a gold label is not among the options")
+        if self.split and self.split not in SPLITS:
+            raise ValueError(f"record {self.id}: split '{self.split}' is none of {', '.join(SPLITS)}")
+        if not self.group:
+            object.__setattr__(self, "group", self.id)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether any number of the options may be right, and not exactly one."""
+        return bool(self.options) and self.labels != (self.answer,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        return {**asdict(self), "spans": [list(span) for span in self.spans]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Record:
+        """The inverse of `to_dict`. Raises TypeError or ValueError for missing or wrong fields."""
+        tuples = {key: tuple(values.get(key) or ()) for key in ("options", "labels")}
+        spans = tuple((int(start), int(end)) for start, end in values.get("spans") or ())
+        return cls(**{**values, **tuples, "spans": spans})
+
+
+def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[str, Any]:
+    """The record fields of a closed-label query: every valid label is listed, the gold ones are spans.
+
+    Returns `query`, `answer`, `options`, `labels` and `spans`, the papers' form of text classification.
+
+    >>> choose("Does the premise entail the hypothesis?", ["yes", "no"], ["no"])["query"]
+    'Does the premise entail the hypothesis? Choose from: yes; no.'
+    """
+    query, spans = f"{request} Choose from: ", {}
+    for position, option in enumerate(options):
+        spans[option] = (len(query), len(query) + len(option))
+        query += option + ("; " if position + 1 < len(options) else ".")
+    ordered = [option for option in options if option in set(gold)]
+    if missing := set(gold) - set(options):
+        raise ValueError(f"{len(missing)} gold label(s) are not among the {len(options)} options")
+    return {
+        "query": query,
+        "answer": "; ".join(ordered) if ordered else "none",
+        "options": tuple(options),
+        "labels": tuple(ordered),
+        "spans": tuple(spans[option] for option in ordered),
+    }
+
+
+def write_records(records: Iterator[Record], path: Path) -> int:
+    """Write records as JSON lines or, for a `.parquet` path, as a Parquet file; the file appears whole.
+
+    Returns how many were written. Raises BadInput for another suffix.
+    """
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise BadInput(f"Records cannot be written to {path}: name it .jsonl or .parquet.")
+    with whole_file(path) as part:
+        writer = _write_parquet if path.suffix == ".parquet" else _write_jsonl
+        return writer(records, part)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Read what `write_records` wrote. Raises BadInput with file and line for a malformed row."""
+    if path.suffix == ".parquet":
+        from pyarrow.parquet import ParquetFile
+
+        for batch in ParquetFile(path).iter_batches():
+            yield from map(Record.from_dict, batch.to_pylist())
+        return
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                yield Record.from_dict(json.loads(line))
+            except (ValueError, TypeError, AttributeError) as error:
+                reason = "not a record" if isinstance(error, (TypeError, AttributeError)) else "not valid"
+                raise BadInput(
+                    f"{path}:{number} is {reason}: each line must be a JSON record as written by 'mdkif convert'."
+                ) from None
+
+
+def _write_jsonl(records: Iterator[Record], path: Path) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for count, record in enumerate(records, 1):
+            file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+    return count
+
+
+def _write_parquet(records: Iterator[Record], path: Path) -> int:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    spans = pa.list_(pa.list_(pa.int64()))
+    wide = {"options": texts, "labels": texts, "spans": spans}
+    schema = pa.schema([(field.name, wide.get(field.name, text)) for field in fields(Record)])
+    count = 0
+    with ParquetWriter(path, schema) as writer:
+        while rows := [record.to_dict() for record in islice(records, PARQUET_ROWS)]:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            count += len(rows)
+    return count

@@ -1,0 +1,162 @@
+"""Trained skills: stage I from records to a PEFT adapter directory in the store, with its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .adapters import CONFIG, WEIGHTS, LowRank, read_adapter
+from .conversion import Conversion
+from .declarations import Skill, Trainer
+from .errors import BadInput, unknown
+from .settings import settings_from
+from .store import read_json, whole_directory
+from .workspace import Sources, Workspace, sample
+
+if TYPE_CHECKING:
+    from .encoding import Encoded
+    from .models import Base
+    from .training import Trained
+
+CARD = "skill.json"
+
+
+@dataclass(frozen=True)
+class TrainedSkill:
+    """A trained skill in the store: its directory and what its card says."""
+
+    name: str
+    path: Path
+    card: Mapping[str, Any]
+
+    def updates(self, base: Base) -> dict[str, LowRank]:
+        """Its low-rank updates by module. Raises BadInput if it was trained on another base model."""
+        if self.card["fingerprint"] != base.fingerprint:
+            raise BadInput(
+                f"The skill '{self.name}' was trained on '{self.card['base']}' ({self.card['fingerprint']}), not on "
+                f"'{base.name}' ({base.fingerprint}): train it on this base, or use that one."
+            )
+        return read_adapter(self.path)
+
+
+def trained_skills(workspace: Workspace, base: str) -> dict[str, TrainedSkill]:
+    """Every trained skill of a base model (its name in the store), by name."""
+    folder = workspace.store.skills(base)
+    cards = sorted(folder.glob(f"*/{CARD}")) if folder.is_dir() else []
+    return {c.parent.name: TrainedSkill(c.parent.name, c.parent, read_json(c, "skill card")) for c in cards}
+
+
+def load_skills(workspace: Workspace, names: Sequence[str] | None = None) -> dict[str, dict[str, LowRank]]:
+    """The updates of the named trained skills, or of all. Raises BadInput if there is none or one is unknown."""
+    known = trained_skills(workspace, workspace.base.name)
+    chosen = list(known) if names is None else list(dict.fromkeys(names))
+    for name in chosen:
+        if name not in known:
+            raise unknown("trained skill", name, known, f"Train it first: mdkif train {name} --base {workspace.base_name}.")
+    if not chosen:
+        raise BadInput(f"No skill is trained on '{workspace.base.name}' yet: begin with 'mdkif train SKILL'.")
+    return {name: known[name].updates(workspace.base) for name in chosen}
+
+
+def train_skill(
+    workspace: Workspace,
+    name: str,
+    sources: Sources,
+    trainer: str = "adalora",
+    settings: Mapping[str, str] | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+) -> TrainedSkill:
+    """Stage I for one skill: convert, render, train alone on the frozen base, and save.
+
+    `settings` are the trainer's and the loop's, as text. Work that was interrupted resumes from its
+    last checkpoint to the same adapter. Raises BadInput for wrong names, settings or sources.
+    """
+    from .training import CHECKPOINT, Settings, train
+
+    skill = workspace.plugins.get(Skill, name)
+    declared = workspace.plugins.get(Trainer, trainer)
+    method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), Settings)
+    conversion = Conversion(skip_bad)
+    wanted = loop.records or loop.steps * loop.batch_size
+    drawn = sample(workspace.records(skill, sources, conversion), {"train": wanted, "dev": loop.dev_records}, loop.seed)
+    encoder = workspace.encoder(skill, loop.max_length)
+    examples, dev = list(encoder.encode(drawn["train"])), list(encoder.encode(drawn["dev"]))
+    work = _digest([workspace.base.fingerprint, trainer, asdict(method), asdict(loop), _contents(examples)])
+    run = workspace.store.run(f"train-{name}-{work}")
+    trained = train(workspace.base, examples, dev, method, loop, run, workspace.progress)
+    card = {
+        "skill": name,
+        "title": skill.title,
+        "base": workspace.base.name,
+        "fingerprint": workspace.base.fingerprint,
+        "trainer": trainer,
+        "settings": {**asdict(loop), **asdict(method)},
+        "steps": trained.steps,
+        "data": {
+            "datasets": sorted(sources),
+            "records": len(examples),
+            "hash": _contents(examples),
+            "left_out": dict(conversion.left_out),
+            "encoding": dict(encoder.counts),
+        },
+        "template": _digest([encoder.template.source()]),
+        "metrics": _losses(trained),
+        "versions": {p: version(p) for p in ("mdkif", "torch", "transformers", "peft")},
+    }
+    saved = _save(workspace, name, trained, card)
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    if run.is_dir():
+        run.rmdir()
+    return saved
+
+
+def _save(workspace: Workspace, name: str, trained: Trained, card: dict[str, Any]) -> TrainedSkill:
+    path = workspace.store.skill(workspace.base.name, name)
+    with whole_directory(path) as part:
+        trained.model.save_pretrained(str(part))
+        (part / "README.md").write_text(_readme(card), encoding="utf-8")
+        ranks = [update.rank for update in read_adapter(part).values()]
+        card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
+        card["adapter"] = hashlib.sha256((part / WEIGHTS).read_bytes()).hexdigest()[:16]
+        (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    trained.model.unload()  # type: ignore[operator]
+    return TrainedSkill(name, path, card)
+
+
+def _losses(trained: Trained) -> dict[str, float | None]:
+    last = trained.losses[-10:]
+    return {
+        "train_loss": sum(last) / len(last),
+        "dev_loss_before": trained.dev_before,
+        "dev_loss": trained.dev_after,
+    }
+
+
+def _readme(card: Mapping[str, Any]) -> str:
+    """A card for people; it holds no record text."""
+    return (
+        f"# {card['title']}: the skill `{card['skill']}` for {card['base']}\n\n"
+        f"A PEFT adapter trained with mdkif ({card['trainer']}, {card['steps']} steps) on "
+        f"{card['data']['records']} records of {', '.join(card['data']['datasets'])}.\n"
+        f"Load it with `PeftModel.from_pretrained(base, folder)`; `{CONFIG}` and `{CARD}` have every setting.\n"
+    )
+
+
+def _contents(examples: Sequence[Encoded]) -> str:
+    """A hash of what was trained on, which says whether two runs saw the same data and nothing else."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.record.id, example.prompt, example.answer)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest(parts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+

@@ -1,0 +1,97 @@
+"""Instruction templates: sandboxed, strict Jinja that turns a record into query, context and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from .declarations import Instructed
+from .errors import BadInput
+from .records import Record
+
+SHARED = Path(__file__).resolve().parent.parent / "templates"
+BLOCKS = ("query", "context", "answer")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A rendered record, as in Figure 3 of SA-MDKIF."""
+
+    query: str
+    context: str
+    answer: str
+
+    @property
+    def prompt(self) -> str:
+        """What the model reads: the query and, where there is one, the context."""
+        return f"{self.query}\n\n{self.context}" if self.context else self.query
+
+
+class Template:
+    """The template of a skill or task, looked up in `folders` first, then its plugin, then `templates/`.
+
+    Raises BadInput, naming template, line and reason, if it is missing or cannot be compiled.
+    """
+
+    def __init__(self, declared: Instructed, folders: Sequence[Path] = ()) -> None:
+        self.name = declared.template
+        places = [*folders, *_plugin_folder(declared.package), SHARED]
+        self._environment = environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FileSystemLoader(places), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        try:
+            self._blocks = [self._block(environment, name) for name in BLOCKS]
+        except jinja2.TemplateNotFound as error:
+            looked = ", ".join(map(str, places))
+            raise BadInput(
+                f"The template '{error.name}' of the {declared.kind} '{declared.name}' was not found in {looked}."
+            ) from None
+        except jinja2.TemplateSyntaxError as error:
+            raise BadInput(f"The template {error.filename or self.name}:{error.lineno} is wrong: {error.message}.") from None
+
+    def render(self, record: Record) -> Instruction:
+        """Render one record. Raises BadInput with template, line and variable, never with the record's text."""
+        values = {
+            "query": record.query,
+            "context": record.context,
+            "answer": record.answer,
+            "options": record.options,
+            "labels": record.labels,
+        }
+        try:
+            return Instruction(*(block.render(values).strip() for block in self._blocks))
+        except jinja2.UndefinedError as error:
+            known = ", ".join(values)
+            raise BadInput(f"The template {self._place(error)} uses a variable that is not there: {error}; known are {known}.") from None
+        except Exception as error:  # whatever a user's template does, the place is what helps
+            raise BadInput(f"The template {self._place(error)} failed with {type(error).__name__}: mend that line.") from None
+
+    def source(self) -> str:
+        """The text of the template, for a hash that tells one wording from another."""
+        assert self._environment.loader is not None
+        return self._environment.loader.get_source(self._environment, self.name)[0]
+
+    def _block(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
+        """A template that renders one block: the same lookup and inheritance, the other blocks left out."""
+        environment.get_template(self.name)
+        others = "".join(f"{{% block {other} %}}{{% endblock %}}" for other in BLOCKS if other != name)
+        return environment.from_string(f"{{% extends {self.name!r} %}}{others}")
+
+    def _place(self, error: BaseException) -> str:
+        place, trace = self.name, error.__traceback__
+        while trace is not None:
+            file = trace.tb_frame.f_code.co_filename
+            if file.endswith((".jinja", "<template>")) and Path(file).exists():
+                place = f"{file}:{trace.tb_lineno}"
+            trace = trace.tb_next
+        return place
+
+
+def _plugin_folder(package: str) -> list[Path]:
+    spec = find_spec(package) if package else None
+    return [Path(spec.origin).parent / "templates"] if spec and spec.origin else []

@@ -1,0 +1,196 @@
+"""The verbs of mdkif in Python; the command line is a thin skin over this class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .conversion import Conversion, convert
+from .declarations import KINDS, Dataset, Declaration, Skill, Task
+from .errors import BadInput, unknown
+from .plugins import Plugins
+from .progress import Progress
+from .registry import catalogue, owners
+from .records import Record
+from .store import Store
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .adaptation import Adapted
+    from .compositions import Composition
+    from .encoding import Format
+    from .evaluation import Evaluation
+    from .predictions import Prediction
+    from .skills import TrainedSkill
+
+
+class Toolkit:
+    """Everything a user does: list, convert, train, adapt, compose, evaluate, predict and export.
+
+    `store` is the folder everything is kept in, `base` the base model (a name `mdkif models pull`
+    knows, a local folder, or a hub id); it is loaded when a verb first needs it.
+
+    >>> kit = Toolkit(store="my-store", base="smollm2")
+    >>> [row["name"] for row in kit.list("routers") if row["name"] == "uniform"]
+    ['uniform']
+    """
+
+    def __init__(
+        self,
+        store: Path | str | None = None,
+        base: str | None = None,
+        *,
+        progress: Progress | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        format: Format = "auto",
+        reserved: Sequence[str] = (),
+        plugins: Plugins | None = None,
+    ) -> None:
+        found = plugins if plugins is not None else Plugins(reserved=reserved, first=owners())
+        self.workspace = Workspace(found, Store(store), base, progress or Progress(), dtype, device, format)
+
+    @property
+    def plugins(self) -> Plugins:
+        """What is installed, and what failed to load and why."""
+        return self.workspace.plugins
+
+    def list(self, kind: str | None = None, available: bool = False) -> list[dict[str, Any]]:
+        """What is installed, or with `available` what is known and not installed, of one kind ("skills") or all."""
+        singular = _singular(kind)
+        if available:
+            entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
+            have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
+            return [asdict(entry) for entry in entries if (entry.kind, entry.name) not in have]
+        rows = []
+        for declared, plugin in self.plugins.all(KINDS[singular] if singular else Declaration):
+            if singular is None and declared.kind == "command":
+                continue
+            rows.append({"name": declared.name, "kind": declared.kind, "title": declared.title} | _facts(declared)
+                        | {"dist": plugin.dist, "version": plugin.version})
+        order = list(KINDS)
+        return sorted(rows, key=lambda row: (order.index(row["kind"]), row["name"]))
+
+    def show(self, name: str) -> list[dict[str, Any]]:
+        """The cards of everything named `name`, with its template, data sets and trained adapters."""
+        found = [(d, p) for d, p in self.plugins.all(Declaration) if d.name == name]
+        if not found:
+            known = {d.name for d, _ in self.plugins.all(Declaration)}
+            for entry in catalogue():
+                if entry.name == name:
+                    raise BadInput(_not_installed(entry.kind, name, entry.dist, entry.planned))
+            raise unknown("skill, task or other plugin", name, known)
+        return [self._card(declared) | {"dist": plugin.dist, "version": plugin.version} for declared, plugin in found]
+
+    def convert(
+        self, dataset: str, source: Path, conversion: Conversion, options: Mapping[str, Any] | None = None
+    ) -> Iterator[Record]:
+        """The records of an official distribution; `conversion` counts what was left out."""
+        return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
+
+    def preview(self, name: str, sources: Mapping[str, Path], count: int = 3) -> list[dict[str, str]]:
+        """The first records of a skill or task as rendered instructions: id, query, context, answer."""
+        declared = self._instructed(name)
+        template = self.workspace.template(declared)
+        rows = []
+        for record in self.workspace.records(declared, sources, Conversion()):
+            if len(rows) == count:
+                break
+            rows.append({"id": record.id, **asdict(template.render(record))})
+        return rows
+
+    def pull(self, name: str) -> Path:
+        """Put a base model into the store; returns its folder."""
+        from .models import pull
+
+        return pull(self.plugins, self.workspace.store, name)
+
+    def train(self, skill: str, sources: Mapping[str, Path], **options: Any) -> TrainedSkill:
+        """Stage I: see `mdkif.core.skills.train_skill`."""
+        from .skills import train_skill
+
+        return train_skill(self.workspace, skill, sources, **options)
+
+    def adapt(self, task: str, sources: Mapping[str, Path], **options: Any) -> Adapted:
+        """Stage II: see `mdkif.core.adaptation.adapt`."""
+        from .adaptation import adapt
+
+        return adapt(self.workspace, task, sources, **options)
+
+    def compose(self, name: str, weights: Mapping[str, float]) -> Composition:
+        """A composition with weights by hand: see `mdkif.core.compositions.compose`."""
+        from .compositions import compose
+
+        return compose(self.workspace, name, weights)
+
+    def evaluate(self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any) -> list[Evaluation]:
+        """The task's metrics for each target: see `mdkif.core.evaluation.evaluate`."""
+        from .evaluation import evaluate
+
+        return evaluate(self.workspace, task, sources, targets, **options)
+
+    def predict(self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128) -> list[Prediction]:
+        """Answers to records as they are, without a task's template: label scores or generated text."""
+        from .compositions import running
+        from .evaluation import predict
+
+        plain = Task(
+            name="predict", title="", category="question-answering", sources=(), template="instruction.jinja",
+            package="", track="unseen task", evaluator="", metric="",
+        )
+        encoder = self.workspace.encoder(plain, max_length)
+        examples = list(encoder.encode(records))
+        if len(examples) < len(records):
+            raise BadInput(f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length.")
+        with running(self.workspace, target):
+            return predict(self.workspace, plain, encoder, examples, f"predicting with {target}", max_new_tokens)
+
+    def export(self, target: str, directory: Path, to: str) -> dict[str, Any]:
+        """A composition for other tools: see `mdkif.core.exporting.export`."""
+        from .exporting import export
+
+        return export(self.workspace, target, directory, to)
+
+    def _instructed(self, name: str) -> Skill | Task:
+        skills = [d for d, _ in self.plugins.all(Skill)]
+        tasks = [d for d, _ in self.plugins.all(Task)]
+        for declared in (*skills, *tasks):
+            if declared.name == name:
+                return declared
+        raise unknown("skill or task", name, (d.name for d in (*skills, *tasks)))
+
+    def _card(self, declared: Declaration) -> dict[str, Any]:
+        card = {"kind": declared.kind, **asdict(declared)}
+        if isinstance(declared, (Skill, Task)):
+            card["template_text"] = self.workspace.template(declared).source()
+            card["data"] = [asdict(self.plugins.get(Dataset, s.dataset)) for s in (*declared.sources, *declared.alternatives)
+                            if s.dataset in {d.name for d, _ in self.plugins.all(Dataset)}]
+        if isinstance(declared, Skill):
+            from .skills import trained_skills
+
+            folder = self.workspace.store.root / "skills"
+            bases = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
+            trained = [(base, trained_skills(self.workspace, base).get(declared.name)) for base in bases]
+            card["trained"] = [{"path": str(t.path), **t.card} for _, t in trained if t is not None]
+        return card
+
+
+def _singular(kind: str | None) -> str | None:
+    if kind is None or kind.removesuffix("s") in KINDS:
+        return kind and kind.removesuffix("s")
+    raise unknown("kind", kind, (f"{name}s" for name in KINDS))
+
+
+def _facts(declared: Declaration) -> dict[str, Any]:
+    names = ("category", "track", "licence", "access", "metric", "parameters")
+    return {name: getattr(declared, name) for name in names if hasattr(declared, name)}
+
+
+def _not_installed(kind: str, name: str, dist: str, planned: bool) -> str:
+    if planned:
+        return f"The {kind} '{name}' is known but not published yet; it will be in {dist}."
+    return f"The {kind} '{name}' is not installed: pip install {dist}."
+
+

@@ -1,0 +1,102 @@
+"""MedQuAD as its authors distribute it: twelve folders of XML documents, each with question-answer pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
+
+from .choices import with_choices
+from .pair import Pair
+
+VIEWS = ("qa", "mcqa")
+ROOTS = {"document", "doc", "diseasefile"}
+PAIRS = {"qapair", "pair"}
+
+
+@hookimpl
+def mdkif_datasets() -> list[Dataset]:
+    """The data set `medquad`."""
+    return [
+        Dataset(
+            name="medquad",
+            title="MedQuAD: consumer health questions answered by NIH websites",
+            target="mdkif_dataset_medquad:convert",
+            licence="CC BY 4.0",
+            access="open",
+            homepage="https://github.com/abachaa/MedQuAD",
+            citation="Ben Abacha and Demner-Fushman 2019, A Question-Entailment Approach to Question Answering, "
+            "BMC Bioinformatics",
+            options={"view": "qa (free-text answers, the default) or mcqa (four choices per question)"},
+        )
+    ]
+
+
+def convert(source: Path, conversion: Conversion, *, view: str = "qa") -> Iterator[Record]:
+    """The answered pairs of every document below `source`: the repository, one of its folders or one file.
+
+    31,034 of the 47,457 pairs have no answer (most were removed for copyright) and are left out. Pairs are
+    grouped by their normalised question, for the same question recurs across folders. The view `mcqa` turns
+    each answer's first sentence into a choice among those of other diseases (see `with_choices`) and holds
+    all pairs in memory. Raises BadInput for an unknown view or a source without documents.
+    """
+    if view not in VIEWS:
+        raise BadInput(f"MedQuAD has no view '{view}': choose one of {', '.join(VIEWS)}.")
+    pairs = _pairs(source, conversion)
+    if view == "mcqa":
+        yield from with_choices(list(pairs), conversion)
+        return
+    for pair in pairs:
+        yield Record(id=pair.id, query=pair.question, answer=pair.answer, group=pair.group, source=pair.source)
+
+
+def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
+    paths = [source] if source.is_file() else sorted(source.rglob("*.xml"))
+    if not paths:
+        raise BadInput(f"There are no XML documents in {source}: give the folder of the MedQuAD repository.")
+    for path in paths:
+        try:
+            root = ElementTree.parse(path).getroot()
+        except ElementTree.ParseError as error:
+            conversion.malformed(path, error.position[0], "is not well-formed XML")
+            continue
+        if root.tag.lower() not in ROOTS:
+            conversion.malformed(path, 1, "is not a MedQuAD document")
+            continue
+        yield from _pairs_of(root, path, conversion)
+
+
+def _pairs_of(root: ElementTree.Element, path: Path, conversion: Conversion) -> Iterator[Pair]:
+    """The pairs of one document; `pid` is the only key, since `qid` repeats even inside a folder."""
+    focus = _text(root, "focus") or _text(root, "doctitle-focus")
+    for element in root.iter():
+        if element.tag.lower() not in PAIRS:
+            continue
+        pid = element.get("pid", "")
+        question = re.sub(r"\s*\?[\s?]*$", "?", _text(element, "question"))
+        if not pid or not question:
+            conversion.malformed(path, f"pair {pid or '?'}", "has no question or no pid")
+        elif not (answer := _text(element, "answer")):
+            conversion.leave_out("empty answer")
+        else:
+            yield Pair(
+                id=f"medquad/{path.parent.name}/{path.stem}/{pid}",
+                source=f"{path.parent.name}/{path.name}",
+                focus=focus or path.stem,
+                qtype=_child(element, "question").get("qtype", ""),
+                question=question,
+                answer=answer,
+            )
+
+
+def _child(element: ElementTree.Element, name: str) -> ElementTree.Element:
+    """The child of that name in either spelling: four NINDS documents follow a lower-case schema."""
+    return next((child for child in element if child.tag.lower() == name), ElementTree.Element(name))
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    """The child's text with its hard line breaks and runs of spaces collapsed."""
+    return " ".join("".join(_child(element, name).itertext()).split())

@@ -1,0 +1,67 @@
+"""Multiple-choice questions out of free-text answers, which neither paper describes how to make."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from textwrap import shorten
+
+from mdkif import Conversion, Record, choose
+
+from .pair import Pair
+
+DISTRACTORS = 3
+LONGEST_CHOICE = 160
+SENTENCE = re.compile(r".{20,}?[.!?](?=\s+[A-Z])")
+"""A first sentence; the twenty characters keep an initial or a list number from passing for one."""
+
+
+def with_choices(pairs: Sequence[Pair], conversion: Conversion) -> Iterator[Record]:
+    """Each pair as a choice between its answer's first sentence and three of other foci.
+
+    Distractors answer the same type of question. They and the order of the choices depend on hashes of the
+    ids alone, so the same files always give the same records. Pairs of a type with too few foci are left out.
+    """
+    pools: dict[str, list[tuple[Pair, str]]] = defaultdict(list)
+    for pair in sorted(pairs, key=lambda pair: _hash(pair.id)):
+        pools[pair.qtype].append((pair, first_sentence(pair.answer)))
+    for pair in pairs:
+        gold = first_sentence(pair.answer)
+        choices = [gold, *_distractors(pair, gold, pools[pair.qtype])]
+        if len(choices) <= DISTRACTORS:
+            conversion.leave_out("too few distractors")
+            continue
+        choices.sort(key=lambda choice: _hash(f"{pair.id} {choice}"))
+        yield Record(id=pair.id, group=pair.group, source=pair.source, **choose(pair.question, choices, [gold]))
+
+
+def first_sentence(answer: str) -> str:
+    """The first sentence of an answer, cut at a word boundary where it is long.
+
+    >>> first_sentence("Asthma is a disease of the airways. It narrows them.")
+    'Asthma is a disease of the airways.'
+    """
+    sentence = SENTENCE.match(answer)
+    return shorten(sentence[0] if sentence else answer, LONGEST_CHOICE, placeholder=" ...")
+
+
+def _distractors(pair: Pair, gold: str, pool: Sequence[tuple[Pair, str]]) -> list[str]:
+    """The next three usable sentences of the hash-ordered pool, from a place the pair's id decides."""
+    chosen: list[str] = []
+    taken, foci, start = {gold.casefold()}, {pair.focus.casefold()}, _hash(pair.id) % len(pool)
+    for step in range(len(pool)):
+        other, sentence = pool[(start + step) % len(pool)]
+        if other.focus.casefold() in foci or other.group == pair.group or sentence.casefold() in taken:
+            continue
+        chosen.append(sentence)
+        taken.add(sentence.casefold())
+        foci.add(other.focus.casefold())
+        if len(chosen) == DISTRACTORS:
+            break
+    return chosen
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8])

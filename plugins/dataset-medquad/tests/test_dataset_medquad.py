@@ -1,0 +1,264 @@
+"""MedQuAD: its three XML schemas, removed answers, recurring questions and the choices made out of answers."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import mdkif_dataset_medquad as plugin
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mdkif import BadInput, Conversion, convert
+from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence
+
+OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedQuAD"
+DATASET = plugin.mdkif_datasets()[0]
+
+LEGACY = """<?xml version="1.0" encoding="UTF-8"?>
+<doc docid="0000007" corpus="NINDS" url="http://example.org">
+<doctitle-focus>Holmes-Adie</doctitle-focus>
+<umls><cui></cui><semanticType></semanticType><semanticGroup></semanticGroup></umls>
+<qaPairs>
+<pair pid="1"><question qid="0000007-1" qtype="information">what is holmes-adie syndrome ?</question>
+<answer>A disorder of the pupil.</answer></pair>
+<pair pid="3"><question qid="0000007-3" qtype="treatment">how is it treated ?</question>
+<answer>With drops.</answer></pair>
+</qaPairs></doc>"""
+
+CDC = """<?xml version="1.0" encoding="UTF-8"?>
+<DiseaseFile fid="0000397" source="CDC" url="http://example.org">
+<Focus>Parasites - Taeniasis</Focus>
+<UMLS><CUI></CUI><SemanticType></SemanticType><SemanticGroup></SemanticGroup></UMLS>
+<QAPairs><QAPair pid="2"><Question qid="0000397-2" qtype="susceptibility">Who is at risk for Taeniasis? ?</Question>
+<Answer>People who eat
+ raw   beef.</Answer></QAPair></QAPairs></DiseaseFile>"""
+
+
+def document(focus, *pairs):
+    """One document in the usual schema; each pair is (pid, qtype, question, answer)."""
+    body = "".join(
+        f'<QAPair pid="{pid}"><Question qid="x-{pid}" qtype="{qtype}">{escape(question)}</Question>'
+        f"<Answer>{escape(answer)}</Answer></QAPair>"
+        for pid, qtype, question, answer in pairs
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><Document id="1" source="X" url="http://example.org">'
+        f"<!--Answers were removed--><Focus>{escape(focus)}</Focus><FocusAnnotations><Category>Disease</Category>"
+        f"<Synonyms><Synonym>y</Synonym></Synonyms></FocusAnnotations><QAPairs>{body}</QAPairs></Document>"
+    )
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def diseases(folder, count):
+    """`count` documents that each say what a disease is."""
+    for number in range(count):
+        pair = ("1", "information", f"What is disease {number} ?", f"Disease {number} is a rare condition. It passes.")
+        write(folder, f"2_GARD_QA/{number:07}.xml", document(f"Disease {number}", pair))
+    return folder
+
+
+def run(source, conversion=None, **options):
+    return list(convert(DATASET, source, conversion or Conversion(), options))
+
+
+def test_a_pair_becomes_a_question_and_its_answer(tmp_path):
+    pair = ("2", "symptoms", "What are the symptoms of Flu ?", "Fever.\n   Cough\t and pain.")
+    write(tmp_path, "1_CancerGov_QA/0000001_1.xml", document("Flu", pair))
+    [record] = run(tmp_path)
+    assert record.id == "medquad/1_CancerGov_QA/0000001_1/2"
+    assert record.query == "What are the symptoms of Flu?"
+    assert record.answer == "Fever. Cough and pain."
+    assert (record.context, record.options) == ("", ())
+    assert record.source == "1_CancerGov_QA/0000001_1.xml"
+    assert record.split in ("train", "dev", "test")
+
+
+def test_the_lower_case_schema_of_four_ninds_documents_is_read(tmp_path):
+    write(tmp_path, "6_NINDS_QA/0000007.xml", LEGACY)
+    first, second = run(tmp_path)
+    assert (first.query, first.answer) == ("what is holmes-adie syndrome?", "A disorder of the pupil.")
+    assert second.id == "medquad/6_NINDS_QA/0000007/3"
+
+
+def test_the_disease_file_root_and_flat_umls_of_cdc_are_read(tmp_path):
+    write(tmp_path, "9_CDC_QA/0000397.xml", CDC)
+    [record] = run(tmp_path)
+    assert record.query == "Who is at risk for Taeniasis?"
+    assert record.answer == "People who eat raw beef."
+
+
+def test_removed_answers_are_left_out_and_documents_without_pairs_are_fine(tmp_path):
+    write(
+        tmp_path,
+        "10_MPlus_ADAM_QA/0000001.xml",
+        document("Flu", ("1", "causes", "Why ?", ""), ("2", "x", "How ?", " ")),
+    )
+    write(tmp_path, "5_NIDDK_QA/0000056.xml", document("Flu"))
+    conversion = Conversion()
+    assert run(tmp_path, conversion) == []
+    assert conversion.left_out == {"empty answer": 2}
+
+
+def test_ids_tell_equal_qids_and_pids_of_different_files_apart(tmp_path):
+    for name in ("1_CancerGov_QA/1.xml", "1_CancerGov_QA/2.xml", "8_NHLBI_QA_XML/1.xml"):
+        write(tmp_path, name, document("Flu", ("1", "causes", "Why ?", "Virus."), ("5", "causes", "How ?", "Air.")))
+    ids = [record.id for record in run(tmp_path)]
+    assert len(ids) == len(set(ids)) == 6
+
+
+def test_a_recurring_question_is_one_group_and_never_straddles_splits(tmp_path):
+    for number, question in enumerate(["What is (are) Flu ?", "what is (are)  flu", "What is (are) Flu??"]):
+        write(tmp_path, f"3_GHR_QA/{number}.xml", document("Flu", ("1", "information", question, f"Answer {number}.")))
+    records = run(tmp_path)
+    assert len(records) == 3
+    assert {record.group for record in records} == {"what is are flu"}
+    assert len({record.split for record in records}) == 1
+
+
+def test_a_folder_and_a_single_document_give_the_same_ids_as_the_repository(tmp_path):
+    diseases(tmp_path, 2)
+    folder = tmp_path / "2_GARD_QA"
+    assert run(folder) == run(tmp_path)
+    assert run(folder / "0000000.xml") == run(tmp_path)[:1]
+
+
+def test_choices_are_first_sentences_about_four_foci(tmp_path):
+    for record in run(diseases(tmp_path, 9), view="mcqa"):
+        number = int(record.id.split("/")[2])
+        assert record.answer == f"Disease {number} is a rare condition."
+        assert record.query.startswith(f"What is disease {number}? Choose from: ")
+        assert len(set(record.options)) == 4
+        assert record.labels == (record.answer,)
+        [(start, end)] = record.spans
+        assert record.query[start:end] == record.answer
+
+
+def test_choices_are_the_same_every_time_and_the_right_one_moves(tmp_path):
+    records = run(diseases(tmp_path, 40), view="mcqa")
+    assert records == run(tmp_path, view="mcqa")
+    assert {record.options.index(record.answer) for record in records} == {0, 1, 2, 3}
+
+
+def test_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_path):
+    diseases(tmp_path, 5)
+    more = [
+        ("2", "information", "What is Disease 0 really ?", "Another text about it here."),  # the same focus
+        ("3", "causes", "What causes disease 0 ?", "Nobody knows the cause of it."),  # another type
+    ]
+    write(tmp_path, "3_GHR_QA/9.xml", document("DISEASE 0", *more))
+    write(
+        tmp_path,
+        "3_GHR_QA/8.xml",
+        document("Copy", ("1", "information", "What is a copy ?", "Disease 0 is a rare condition.")),
+    )
+    conversion = Conversion()
+    records = {record.id: record for record in run(tmp_path, conversion, view="mcqa")}
+    options = set(records["medquad/2_GARD_QA/0000000/1"].options)
+    assert options < {f"Disease {number} is a rare condition." for number in range(5)}
+    assert len(options) == 4
+    assert conversion.left_out == {"too few distractors": 1}
+    assert "medquad/3_GHR_QA/9/3" not in records
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_every_pair_has_choices_as_soon_as_there_are_four_foci(tmp_path, count):
+    conversion = Conversion()
+    records = run(diseases(tmp_path, count), conversion, view="mcqa")
+    assert len(records) == (4 if count == 4 else 0)
+    assert conversion.left_out["too few distractors"] == (0 if count == 4 else 3)
+
+
+def test_a_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
+    diseases(tmp_path, 3)
+    write(
+        tmp_path,
+        "3_GHR_QA/1.xml",
+        document("Malady", ("1", "information", "What is disease 0 ?", "A malady of old age is it.")),
+    )
+    conversion = Conversion()
+    records = run(tmp_path, conversion, view="mcqa")
+    assert {record.id for record in records} == {f"medquad/2_GARD_QA/000000{number}/1" for number in (1, 2)}
+    assert conversion.left_out == {"too few distractors": 2}
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("Asthma narrows the airways. It is common.", "Asthma narrows the airways."),
+        ("T. Solium lives in the gut of people. It is a worm.", "T. Solium lives in the gut of people."),
+        ("About 3.5 percent of adults have asthma. Few know.", "About 3.5 percent of adults have asthma."),
+        ("No full stop at all", "No full stop at all"),
+    ],
+)
+def test_the_first_sentence(answer, sentence):
+    assert first_sentence(answer) == sentence
+
+
+@given(st.text(min_size=1, max_size=600).filter(str.split))
+def test_a_first_sentence_is_short_and_ends_between_words(answer):
+    answer = " ".join(answer.split())
+    sentence = first_sentence(answer)
+    assert 0 < len(sentence) <= LONGEST_CHOICE
+    assert answer.startswith(sentence.removesuffix("...").rstrip())
+
+
+def test_a_long_sentence_is_cut_at_a_word_boundary():
+    sentence = first_sentence("word " * 100)
+    assert sentence == " ".join(["word"] * 31) + " ..."
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("<Document>\n<QAPairs>", r"bad\.xml:2 is not well-formed XML"),
+        ("<html><body/></html>", r"bad\.xml:1 is not a MedQuAD document"),
+        (document("Flu", ("7", "causes", " ", "SECRET")), r"bad\.xml:pair 7 has no question or no pid"),
+        (document("Flu", ("", "causes", "Why ?", "SECRET")), r"bad\.xml:pair \? has no question or no pid"),
+    ],
+)
+def test_a_malformed_document_is_named_or_skipped(tmp_path, text, place):
+    diseases(tmp_path, 1)
+    write(tmp_path, "9_CDC_QA/bad.xml", text)
+    with pytest.raises(BadInput, match=place) as caught:
+        run(tmp_path)
+    assert "SECRET" not in str(caught.value)
+    conversion = Conversion(skip_bad=True)
+    assert len(run(tmp_path, conversion)) == 1
+    assert [reason.split(":")[0] for reason in conversion.left_out] == ["malformed"]
+
+
+def test_a_wrong_source_or_view_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="no XML documents"):
+        run(tmp_path)
+    with pytest.raises(BadInput, match="does not exist"):
+        run(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="choose one of qa, mcqa"):
+        run(diseases(tmp_path, 1), view="choices")
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
+def test_the_official_counts():
+    conversion = Conversion()
+    records = run(OPEN, conversion)
+    assert (len(records), conversion.left_out) == (16_423, {"empty answer": 31_034})
+    assert len({record.id for record in records}) == 16_423
+    folders = Counter(record.id.split("/")[1].split("_")[0] for record in records)
+    answered = [729, 5389, 5430, 981, 1192, 1104, 769, 559, 270]
+    assert folders == {str(number): count for number, count in enumerate(answered, 1)}
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
+def test_nearly_every_answered_pair_has_choices():
+    conversion = Conversion()
+    records = run(OPEN, conversion, view="mcqa")
+    assert conversion.left_out == {"empty answer": 31_034, "too few distractors": 1}  # "support groups" occurs once
+    assert {len(set(record.options)) for record in records} == {4}
+    positions = Counter(record.options.index(record.answer) for record in records)
+    assert all(0.23 < positions[place] / len(records) < 0.27 for place in range(4))

@@ -1,0 +1,160 @@
+"""Metrics over scored labels: accuracy, F1, AUROC and log loss, for one right label or for several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import fsum
+from typing import TYPE_CHECKING, Any
+
+from mdkif import BadInput, Evaluator, MdkifError, Prediction, hookimpl
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Scores = NDArray[np.float64]
+    Marks = NDArray[np.bool_]
+
+METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "auroc": True, "micro_auroc": True, "log_loss": False}
+
+
+@hookimpl
+def mdkif_evaluators() -> list[Evaluator]:
+    """The evaluator `classification`."""
+    return [
+        Evaluator(
+            name="classification",
+            title="Classification: accuracy, F1, AUROC and log loss",
+            target="mdkif_evaluator_classification:evaluate",
+            metrics=METRICS,
+        )
+    ]
+
+
+def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """The metrics of scored predictions, each only where it is defined, and `n`.
+
+    Where every record has one right label: `accuracy` of the likeliest option, `log_loss` of the
+    softmax over the options, and, if all records list the same options, `macro_f1`, `auroc` (one
+    against the rest, by the log-odds) and `micro_auroc`. As soon as one record has several labels or
+    none, they are multi-label: `auroc`, `micro_auroc`, and `macro_f1` and `micro_f1` at the
+    break-even point, where as many (record, label) pairs are marked as are right.
+
+    Labels for which a macro-averaged metric is undefined (never right, or always) are left out of
+    the average and counted in `auroc_undefined` and `f1_undefined`.
+
+    Raises BadInput if an option has no score, MdkifError if a score is not a finite number.
+    """
+    if not predictions:
+        return {"n": 0}
+    _check(predictions)
+    metrics: dict[str, float] = {"n": len(predictions)}
+    single = all(not p.multi_label and len(p.gold) == 1 for p in predictions)
+    if single:
+        metrics["accuracy"] = sum(_likeliest(p) == p.gold[0] for p in predictions) / len(predictions)
+        metrics["log_loss"] = fsum(map(_surprise, predictions)) / len(predictions)
+    classes = sorted(set(predictions[0].options))
+    if any(sorted(p.options) != classes for p in predictions):
+        return metrics
+    gold, scores = _matrices(predictions, classes)
+    if single:
+        marked = _marks([{_likeliest(p)} for p in predictions], classes)
+        return metrics | _macro_f1(gold, marked) | _auroc(gold, _log_odds(scores))
+    marked = _break_even(gold, scores)
+    return metrics | _macro_f1(gold, marked) | _micro_f1(gold, marked) | _auroc(gold, scores)
+
+
+def _check(predictions: Sequence[Prediction]) -> None:
+    import numpy as np
+
+    for prediction in predictions:
+        if not prediction.scores:
+            raise BadInput(
+                f"The evaluator 'classification' cannot judge prediction {prediction.id}: it has no scores; "
+                "evaluate free text with 'generation'."
+            )
+        if not np.isfinite(prediction.scores).all():
+            raise MdkifError(
+                f"The scores of prediction {prediction.id} are not finite numbers: the model overflowed; "
+                "load it in float32 or bfloat16."
+            )
+
+
+def _likeliest(prediction: Prediction) -> str:
+    return prediction.options[prediction.scores.index(max(prediction.scores))]
+
+
+def _surprise(prediction: Prediction) -> float:
+    """-log p of the right label under the softmax over the options."""
+    import numpy as np
+
+    right = prediction.scores[prediction.options.index(prediction.gold[0])]
+    return max(0.0, float(np.logaddexp.reduce(prediction.scores)) - right)
+
+
+def _matrices(predictions: Sequence[Prediction], classes: Sequence[str]) -> tuple[Marks, Scores]:
+    """Gold marks and scores, one row a record and one column a class, however a record orders its options."""
+    import numpy as np
+
+    scored = [dict(zip(p.options, p.scores, strict=True)) for p in predictions]
+    scores = np.array([[row[name] for name in classes] for row in scored])
+    return _marks([set(p.gold) for p in predictions], classes), scores
+
+
+def _marks(labels: Sequence[set[str]], classes: Sequence[str]) -> Marks:
+    import numpy as np
+
+    return np.array([[name in row for name in classes] for row in labels])
+
+
+def _log_odds(scores: Scores) -> Scores:
+    """log p / (1 - p) of each class under the softmax: unlike p it never saturates to ties.
+
+    For two classes it is the difference of their scores.
+    """
+    import numpy as np
+
+    if scores.shape[1] == 1:
+        return scores
+    rest = [np.logaddexp.reduce(np.delete(scores, column, axis=1), axis=1) for column in range(scores.shape[1])]
+    return scores - np.stack(rest, axis=1)
+
+
+def _break_even(gold: Marks, scores: Scores) -> Marks:
+    """The highest-scored pairs, as many as are right; a tie at the edge is marked whole, so order does not matter."""
+    import numpy as np
+
+    if not gold.any():
+        return np.zeros_like(gold)
+    edge = np.sort(scores, axis=None)[-int(gold.sum())]
+    return np.asarray(scores >= edge)
+
+
+def _macro_f1(gold: Marks, marked: Marks) -> dict[str, float]:
+    from sklearn.metrics import f1_score
+
+    defined = (gold | marked).any(axis=0)
+    metrics = {"f1_undefined": float((~defined).sum())}
+    if defined.any():
+        each: Any = f1_score(gold[:, defined], marked[:, defined], average=None, zero_division=0)
+        metrics["macro_f1"] = fsum(each) / len(each)
+    return metrics
+
+
+def _micro_f1(gold: Marks, marked: Marks) -> dict[str, float]:
+    pairs = int(gold.sum() + marked.sum())
+    return {"micro_f1": 2 * float((gold & marked).sum()) / pairs} if pairs else {}
+
+
+def _auroc(gold: Marks, scores: Scores) -> dict[str, float]:
+    from sklearn.metrics import roc_auc_score
+
+    defined = gold.any(axis=0) & ~gold.all(axis=0)
+    metrics = {"auroc_undefined": float((~defined).sum())}
+    if defined.any():
+        columns = defined.nonzero()[0]
+        each = [float(roc_auc_score(gold[:, column], scores[:, column])) for column in columns]
+        metrics["auroc"] = fsum(each) / len(each)
+    if gold.any() and not gold.all():
+        metrics["micro_auroc"] = float(roc_auc_score(gold.ravel(), scores.ravel()))
+    return metrics

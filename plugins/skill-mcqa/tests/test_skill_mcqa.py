@@ -1,0 +1,45 @@
+"""The multiple-choice skill: what it declares, and that both of its data sets give it choices."""
+
+import json
+from importlib.resources import files
+
+import mdkif_dataset_medqa
+import mdkif_dataset_medquad
+import mdkif_skill_mcqa as plugin
+from mdkif import Conversion, convert
+
+[SKILL] = plugin.mdkif_skills()
+DATASETS = {
+    dataset.name: dataset for p in (mdkif_dataset_medqa, mdkif_dataset_medquad) for dataset in p.mdkif_datasets()
+}
+
+
+def records(name, source):
+    return list(convert(DATASETS[name], source, Conversion(), SKILL.source(name).options))
+
+
+def test_its_template_fills_the_default_of_its_category():
+    template = files(SKILL.package).joinpath("templates", SKILL.template).read_text()
+    assert '{% extends "question-answering.jinja" %}' in template
+    assert SKILL.category == "question-answering"
+
+
+def test_it_reads_exactly_its_two_data_sets():
+    assert {source.dataset for source in SKILL.sources} == set(DATASETS)
+
+
+def test_medquad_gives_four_choices(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.xml").write_text(
+            f'<Document><Focus>D{number}</Focus><QAPairs><QAPair pid="1"><Question qtype="causes">What causes it in '
+            f"D{number} ?</Question><Answer>A virus of kind {number} causes it.</Answer></QAPair></QAPairs></Document>"
+        )
+    assert [len(record.options) for record in records("medquad", tmp_path)] == [4] * 4
+
+
+def test_medqa_gives_the_five_choices_of_the_paper(tmp_path):
+    options = dict(zip("ABCDE", ["v", "w", "x", "y", "z"], strict=True))
+    (tmp_path / "US").mkdir()
+    (tmp_path / "US" / "test.jsonl").write_text(json.dumps({"question": "Which?", "options": options, "answer": "w"}))
+    [record] = records("medqa", tmp_path)
+    assert (record.options, record.answer) == (tuple("vwxyz"), "w")

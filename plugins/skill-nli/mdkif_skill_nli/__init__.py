@@ -1,0 +1,19 @@
+"""The natural language inference skill, trained on MedNLI."""
+
+from mdkif import Skill, Source, hookimpl
+
+
+@hookimpl
+def mdkif_skills() -> list[Skill]:
+    """The skill `nli`."""
+    return [
+        Skill(
+            name="nli",
+            title="Natural language inference between clinical sentences",
+            category="text-classification",
+            sources=(Source(dataset="mednli"),),
+            template="nli.jinja",
+            package=__name__,
+            papers=("SA-MDKIF table 1", "STAF-LLM table 1"),
+        )
+    ]

@@ -1,0 +1,131 @@
+"""What the synthetic hospital knows of medicine: a table written by hand, true and simple.
+
+The table lies in `conditions/*.toml` and `drugs.toml`, so that a clinician can read and correct it.
+Every text of the hospital is made from it, so that one condition is the same thing in every data set.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One condition.
+
+    `code` is ICD-9-CM without its dot, `short_title` and `long_title` its official titles; `name` is what
+    a textbook calls it and `synonyms` are other true names: none of them contains a title.
+    `definition` completes "NAME is …"; `findings` are what a patient has and `test` what a work-up shows.
+    `library` is the number of the MedQuAD folder that explains it. A `chronic` condition stays with its
+    patient; `weight` is how common it is; `sex` restricts it; `causes` are codes of what it leads to.
+    """
+
+    code: str
+    short_title: str
+    long_title: str
+    name: str
+    synonyms: tuple[str, ...]
+    definition: str
+    findings: tuple[str, ...]
+    test: str
+    drugs: tuple[str, ...]
+    system: str
+    parent: str
+    site: str
+    library: int
+    chronic: bool
+    weight: float
+    sex: str = ""
+    spanish: str = ""
+    causes: tuple[str, ...] = ()
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """Everything that can be seen of it: its findings and its test."""
+        return (*self.findings, self.test)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drug:
+    """One drug: its class, its brand names and how it is usually prescribed."""
+
+    name: str
+    drug_class: str
+    brands: tuple[str, ...]
+    dose: str
+    unit: str
+    form: str
+    route: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Procedure:
+    """One procedure: ICD-9-CM code without its dot, official titles, and how a note says it."""
+
+    code: str
+    short_title: str
+    long_title: str
+    said: str
+
+
+@cache
+def conditions() -> tuple[Condition, ...]:
+    """All conditions, ordered by code."""
+    rows = [row for table in _tables() for row in table["condition"]]
+    made = (Condition(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in rows)
+    return tuple(sorted(made, key=lambda condition: condition.code))
+
+
+@cache
+def by_code() -> dict[str, Condition]:
+    """The conditions by their code."""
+    return {condition.code: condition for condition in conditions()}
+
+
+@cache
+def drugs() -> dict[str, Drug]:
+    """The drugs by name, ordered by name."""
+    table = tomllib.loads((_package() / "drugs.toml").read_text(encoding="utf-8"))
+    return {
+        name: Drug(name=name, drug_class=kind, brands=tuple(brands), dose=dose, unit=unit, form=form, route=route)
+        for name, (kind, brands, dose, unit, form, route) in sorted(table.items())
+    }
+
+
+def treats(drug: str) -> tuple[Condition, ...]:
+    """The conditions a drug is given for."""
+    return tuple(condition for condition in conditions() if drug in condition.drugs)
+
+
+PROCEDURES = (
+    Procedure(code="0066", short_title="PTCA",
+              long_title="Percutaneous transluminal coronary angioplasty [PTCA]", said="balloon opening of a coronary vessel"),
+    Procedure(code="0331", short_title="Spinal tap", long_title="Spinal tap", said="lumbar puncture"),
+    Procedure(code="3895", short_title="Ven cath renal dialysis",
+              long_title="Venous catheterization for renal dialysis", said="placement of a dialysis line"),
+    Procedure(code="3995", short_title="Hemodialysis", long_title="Hemodialysis", said="renal replacement therapy"),
+    Procedure(code="4513", short_title="Sm bowel endoscopy NEC",
+              long_title="Other endoscopy of small intestine", said="upper endoscopy"),
+    Procedure(code="8872", short_title="Dx ultrasound-heart",
+              long_title="Diagnostic ultrasound of heart", said="echocardiography"),
+    Procedure(code="9604", short_title="Insert endotracheal tube",
+              long_title="Insertion of endotracheal tube", said="intubation"),
+    Procedure(code="9904", short_title="Packed cell transfusion",
+              long_title="Transfusion of packed cells", said="transfusion of two units of blood"),
+)  # fmt: skip
+"""Rare procedures; two of the codes begin with zeros that a reader must not lose."""
+
+
+def _package() -> Traversable:
+    return files(__package__)
+
+
+def _tables() -> Iterator[dict[str, list[dict[str, object]]]]:
+    for table in sorted((_package() / "conditions").iterdir(), key=lambda file: file.name):
+        if table.name.endswith(".toml"):
+            yield tomllib.loads(table.read_text(encoding="utf-8"))

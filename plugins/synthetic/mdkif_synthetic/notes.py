@@ -1,0 +1,150 @@
+"""The notes of the synthetic hospital.
+
+A discharge summary names no diagnosis by its ICD title. Each is told by a synonym, a lay term or an
+abbreviation, alone or with its drug, or only by a sign and a drug. Whoever knows synonyms, findings
+and treatments can code the note; conditions that are denied must not be coded.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import datetime
+from random import Random
+
+from .knowledge import Condition
+from .patients import Admission, Patient
+from .wording import capital, listed, person, pronoun, unlike
+
+WIDTH = 72
+HINT = "Lives alone and often misses doses."
+"""Said of most patients who come back within thirty days, and of few others."""
+
+
+def discharge_summary(rng: Random, patient: Patient, admission: Admission) -> str:
+    """The report of a stay: four sections under a de-identified head."""
+    acute = [pair for pair in zip(admission.diagnoses, admission.drugs, strict=True) if not pair[0].chronic]
+    chronic = [pair for pair in zip(admission.diagnoses, admission.drugs, strict=True) if pair[0].chronic]
+    (principal, treatment), later = acute[0], acute[1:]
+    complaint = rng.choice(principal.findings)
+    denied = unlike(rng, admission.diagnoses, rng.choice((1, 2)), patient.sex)
+    history = [_arrival(rng, patient, admission, principal, complaint, treatment), _denial(rng, denied)]
+    if rng.random() < (0.75 if admission.soon_back else 0.08):
+        history.append(HINT)
+    course = [_complication(rng, condition, drugs) for condition, drugs in later]
+    course += [f"Underwent {procedure.said}." for procedure in admission.procedures]
+    course.append(_end(rng, patient, admission))
+    sections = (
+        ("Chief Complaint", capital(complaint)),
+        ("History of Present Illness", " ".join(history)),
+        ("Past Medical History", " ".join(_background(rng, condition, drugs) for condition, drugs in chronic)),
+        ("Brief Hospital Course", " ".join(course)),
+    )
+    return _head(patient, admission) + "".join(f"{title}:\n{_wrapped(text)}\n\n" for title, text in sections) + _foot(rng)
+
+
+def addendum(rng: Random, admission: Admission) -> str:
+    """A short addition that some reports have."""
+    drug = rng.choice([drug for drugs in admission.drugs for drug in drugs])
+    return _wrapped(
+        f"Name:  [**Known lastname {rng.randint(1, 999)}**]   Unit No:  [**Numeric Identifier {rng.randint(1, 999)}**]"
+    ) + _wrapped(f"\n\nAddendum:\nThe dose of {drug} was confirmed with the pharmacy before discharge.\n")
+
+
+def ward_note(rng: Random, category: str, patient: Patient, admission: Admission) -> str:
+    """A note of another category: nursing, radiology or a visit outside a stay."""
+    condition = rng.choice(admission.diagnoses)
+    told = {
+        "Nursing": f"Patient resting. Reports {rng.choice(condition.findings)}. {capital(rng.choice(condition.drugs))} given.",
+        "Radiology": f"INDICATION: {rng.choice(condition.findings)}.\nFINDINGS: Study shows {condition.test}.",
+        "Physician ": f"{patient.age(admission.admitted)} year old {person(patient)} with {rng.choice(condition.synonyms)}. "
+        f"Continue {rng.choice(condition.drugs)}.",
+    }
+    return f"[**Synthetic Hospital**]\n{told[category]}\n"
+
+
+def mark(moment: datetime) -> str:
+    """A date as the de-identification of MIMIC-III leaves it."""
+    return f"[**{moment.year}-{moment.month}-{moment.day}**]"
+
+
+def _head(patient: Patient, admission: Admission) -> str:
+    return (
+        f"[**Synthetic Hospital**]\n"
+        f"Admission Date:  {mark(admission.admitted)}     Discharge Date:  {mark(admission.discharged)}\n\n"
+        f"Date of Birth:  {mark(patient.born)}     Sex:  {patient.sex}\n\nService: MEDICINE\n\n"
+    )
+
+
+def _foot(rng: Random) -> str:
+    return f"[**First Name8 (NamePattern2) {rng.randint(1, 999)}**] [**Last Name (NamePattern1) {rng.randint(1, 999)}**], M.D.\n"
+
+
+def _arrival(
+    rng: Random, patient: Patient, admission: Admission, condition: Condition, complaint: str, drugs: tuple[str, ...]
+) -> str:
+    title = "Mrs." if patient.sex == "F" else "Mr."
+    who = rng.choice(
+        (
+            f"{title} [**Known lastname {rng.randint(1, 9999)}**] is a {patient.age(admission.admitted)} year old {person(patient)} who",
+            f"This {patient.age(admission.admitted)} year old {person(patient)}",
+        )
+    )
+    came = rng.choice(("presented with", "came to the emergency room with", "was admitted for"))
+    name, given = rng.choice(condition.synonyms), listed(drugs)
+    more = rng.choice((condition.test, *(finding for finding in condition.findings if finding != complaint)))
+    return rng.choice(
+        (
+            f"{who} {came} {complaint}. {capital(pronoun(patient))} was found to have {name}.",
+            f"{who} {came} {complaint}, thought to be due to {name}, and received {given}.",
+            f"{who} {came} {complaint}. Work-up showed {condition.test}; {given} was started.",
+            f"{who} {came} {complaint} and {more}. Picture consistent with {name}.",
+        )
+    )
+
+
+def _background(rng: Random, condition: Condition, drugs: tuple[str, ...]) -> str:
+    name, given = rng.choice(condition.synonyms), listed(drugs)
+    return rng.choice(
+        (
+            f"History of {name}.",
+            f"{capital(name)}, on {given}.",
+            f"Known {name}, treated with {given}.",
+            f"{capital(rng.choice(condition.findings))}, takes {given}.",
+            f"Prior {rng.choice(('work-up', 'testing'))} showed {condition.test}; on {given}.",
+        )
+    )
+
+
+def _complication(rng: Random, condition: Condition, drugs: tuple[str, ...]) -> str:
+    name, given = rng.choice(condition.synonyms), listed(drugs)
+    return rng.choice(
+        (
+            f"Stay complicated by {name}.",
+            f"Also developed {name} and was given {given}.",
+            f"On day two {rng.choice(condition.findings)} was noted, with {condition.test}; {given} was begun.",
+            f"{capital(given)} {'were' if len(drugs) > 1 else 'was'} given for {name}.",
+        )
+    )
+
+
+def _denial(rng: Random, denied: list[Condition]) -> str:
+    names = listed([rng.choice(condition.synonyms) for condition in denied], "or")
+    seen = listed([rng.choice(condition.findings) for condition in denied], "or")
+    return rng.choice(
+        (
+            f"No evidence of {names}.",
+            f"Denies any history of {names}.",
+            f"Ruled out for {names}.",
+            f"There was no {seen}.",
+        )
+    )
+
+
+def _end(rng: Random, patient: Patient, admission: Admission) -> str:
+    if admission.died:
+        return f"Despite all efforts {pronoun(patient)} expired."
+    return rng.choice(("Discharged in stable condition.", "Improved and went home.", "Discharged with follow-up."))
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))

@@ -1,0 +1,197 @@
+"""AdaLoRA (Zhang et al., 2023), the papers' trainer, started so that it learns as fast as LoRA in short runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mdkif import BadInput, Loss, Method, Trainer, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+Start = Literal["gradient", "lora", "peft"]
+
+
+@hookimpl
+def mdkif_trainers() -> list[Trainer]:
+    """One trainer, `adalora`."""
+    return [
+        Trainer(
+            name="adalora",
+            title="AdaLoRA: SVD-shaped adapters whose rank goes where it matters",
+            target="mdkif_trainer_adalora:AdaLoRA",
+        )
+    ]
+
+
+@dataclass(kw_only=True)
+class AdaLoRA(Method):
+    """Settings of AdaLoRA, by default those of SA-MDKIF and STAF-LLM with a schedule that fits any run.
+
+    The papers' absolute steps (warm-up 200, final 1000) are impossible for small data sets, so they
+    are shares of the run: no triplet is cut in the first `warmup_share` of the steps and none
+    in the last `final_share`. `start` is how the factors begin: see docs/adalora.md.
+
+    Raises BadInput if the ranks or shares leave nothing to allocate, or alpha is not positive.
+    """
+
+    learning_rate: float = 2e-3
+    init_rank: int = 12
+    target_rank: int = 4
+    alpha: float = 32.0
+    dropout: float = 0.1
+    orthogonality: float = 0.5
+    warmup_share: float = 0.3
+    final_share: float = 0.3
+    start: Start = "gradient"
+    lambda_rate: float = 1.0
+
+    def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
+        """Put U = B, Lambda = E and V = A of PEFT's AdaLoRA on every linear layer but the output head."""
+        from peft import AdaLoraConfig, get_peft_model
+
+        directions: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._check(steps)
+        if self.start == "gradient":
+            directions = gradient_directions(model, loss, self.init_rank)
+        config = AdaLoraConfig(
+            init_r=self.init_rank,
+            target_r=self.target_rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            orth_reg_weight=self.orthogonality,
+            tinit=round(self.warmup_share * steps),
+            tfinal=round(self.final_share * steps),
+            deltaT=1,
+            total_step=steps,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        adapted = get_peft_model(model, config)
+        self._initialise(adapted, directions)
+        return adapted  # type: ignore[return-value]
+
+    def groups(self, model: PeftModel) -> list[dict[str, Any]]:
+        """Lambda has a learning rate of its own, `lambda_rate` times that of the singular vectors."""
+        values = [p for n, p in model.named_parameters() if p.requires_grad and "lora_E" in n]
+        vectors = [p for n, p in model.named_parameters() if p.requires_grad and "lora_E" not in n]
+        return [{"params": vectors}, {"params": values, "lr": self.learning_rate * self.lambda_rate}]
+
+    def penalty(self, model: PeftModel) -> torch.Tensor | None:
+        """The weighted mean of ||P P^T - I||_F over the trained factors (SA-MDKIF eq. 10, PEFT's form)."""
+        import torch
+
+        if self.orthogonality == 0:
+            return None
+        factors = [p if "lora_A" in n else p.T for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
+        grams = torch.stack([p.float() @ p.float().T for p in factors])
+        identity = torch.eye(grams.shape[-1], device=grams.device)
+        return self.orthogonality * (grams - identity).norm(dim=(1, 2)).mean()
+
+    def stepped(self, model: PeftModel, step: int) -> None:
+        """Update importance and cut Lambda to the step's budget (eqs. 12-14); every step, to the end."""
+        model.base_model.update_and_allocate(step)  # type: ignore[operator]
+
+    def rank(self, model: PeftModel) -> float:
+        """The mean number of singular values per module that are not zero."""
+        values = [p for n, p in model.named_parameters() if "lora_E" in n]
+        return sum(int((p != 0).sum()) for p in values) / len(values)
+
+    def state(self, model: PeftModel) -> dict[str, torch.Tensor]:
+        """The importance averages, which PEFT puts into no checkpoint, and the final choice of triplets."""
+        import torch
+
+        allocator = _allocator(model)
+        tensors = {
+            f"{field}/{name}": value for field in AVERAGES for name, value in getattr(allocator, field).items()
+        }
+        for name, kept in (model.peft_config["default"].rank_pattern or {}).items():
+            tensors[f"kept/{name}"] = torch.tensor(kept, dtype=torch.bool)
+        return tensors
+
+    def restore(self, model: PeftModel, state: Mapping[str, torch.Tensor]) -> None:
+        """Take back the averages and the final choice of triplets."""
+        allocator, kept = _allocator(model), {}
+        for key, value in state.items():
+            field, _, name = key.partition("/")
+            if field == "kept":
+                kept[name] = value.tolist()
+            else:
+                getattr(allocator, field)[name] = value
+        if kept:
+            model.peft_config["default"].rank_pattern = kept  # type: ignore[union-attr]
+
+    def _check(self, steps: int) -> None:
+        if not 0 < self.target_rank < self.init_rank:
+            raise BadInput(
+                f"target_rank is {self.target_rank} and init_rank {self.init_rank}: AdaLoRA cuts from the "
+                "initial to the target rank, so 0 < target_rank < init_rank is needed."
+            )
+        if self.alpha <= 0:
+            raise BadInput(f"alpha is {self.alpha}: it must be positive, or a reloaded adapter has another scale.")
+        if round(self.warmup_share * steps) >= steps - round(self.final_share * steps):
+            raise BadInput(
+                f"warmup_share {self.warmup_share} and final_share {self.final_share} leave none of the {steps} "
+                "steps for cutting ranks: lower them or train longer."
+            )
+
+    def _initialise(self, model: PeftModel, directions: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, module in model.base_model.model.named_modules():  # type: ignore[union-attr]
+                if not hasattr(module, "lora_E"):
+                    continue
+                if name in directions:
+                    left, right = directions[name]
+                    module.lora_B["default"].copy_(left)
+                    module.lora_A["default"].copy_(right)
+                elif self.start == "lora":
+                    module.lora_B["default"].zero_()
+                    module.lora_E["default"].fill_(1.0)
+                    torch.nn.init.orthogonal_(module.lora_A["default"])
+
+
+AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+
+
+def gradient_directions(
+    model: PreTrainedModel, loss: Loss, rank: int
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The leading singular vectors of the loss's gradient for every linear layer but the output head.
+
+    Returns U (out, rank) and V (rank, in), orthonormal, by module name. Each gradient is factored and
+    freed as soon as it is known, so one is held at a time.
+    """
+    import torch
+
+    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    head = model.get_output_embeddings()
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+
+    def factor(name: str, weight: torch.nn.Parameter) -> None:
+        assert weight.grad is not None
+        left, _, right = torch.svd_lowrank(weight.grad.float(), q=min(rank + 4, *weight.shape), niter=2)
+        found[name] = (left[:, :rank], right[:, :rank].T)
+        weight.grad = None
+
+    handles = []
+    for name, layer in layers.items():
+        layer.weight.requires_grad_(True)
+        handles.append(layer.weight.register_post_accumulate_grad_hook(lambda w, name=name: factor(name, w)))
+    try:
+        loss().backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+        for layer in layers.values():
+            layer.weight.requires_grad_(False)
+    return found
+
+
+def _allocator(model: PeftModel) -> Any:
+    return model.base_model.rankallocator

@@ -1,0 +1,45 @@
+"""Plain LoRA (Hu et al., 2021) as a skill trainer: the quick reference beside AdaLoRA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdkif import BadInput, Loss, Method, Trainer, hookimpl
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+@hookimpl
+def mdkif_trainers() -> list[Trainer]:
+    """One trainer, `lora`."""
+    return [Trainer(name="lora", title="LoRA: fixed rank, quick to learn", target="mdkif_trainer_lora:LoRA")]
+
+
+@dataclass(kw_only=True)
+class LoRA(Method):
+    """Settings of plain LoRA on all linear layers of the transformer blocks.
+
+    `alpha` is PEFT's `lora_alpha`: the update is B A alpha/rank. Raises BadInput for a rank below 1.
+    """
+
+    rank_each: int = 4
+    alpha: float = 16.0
+    dropout: float = 0.1
+
+    def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
+        """Put B = 0 and a random A on every linear layer but the output head."""
+        from peft import LoraConfig, get_peft_model
+
+        if self.rank_each < 1:
+            raise BadInput(f"rank_each is {self.rank_each}: LoRA needs a rank of at least 1.")
+        config = LoraConfig(
+            r=self.rank_each,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        return get_peft_model(model, config)  # type: ignore[return-value]
