@@ -16,7 +16,8 @@ from .declarations import Evaluator, Router, Task
 from .encoding import Encoded, Encoder
 from .errors import BadInput
 from .evaluation import predict
-from .router import Candidate, Regulariser, Space
+from .optimizer import Candidate
+from .router import Regulariser, Space
 from .settings import settings_from
 from .training import answer_loss
 from .workspace import Sources, Workspace, sample
@@ -87,7 +88,9 @@ def adapt(
     encoder = workspace.encoder(task, chosen.max_length)
     examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad)))
     if not examples:
-        raise BadInput(f"There are no '{chosen.split}' records of '{name}' to adapt on: check the source and its splits.")
+        raise BadInput(
+            f"There are no '{chosen.split}' records of '{name}' to adapt on: check the source and its splits."
+        )
     bank = bank_of(workspace, skills, chosen.granularity)
     objective = AdaptationObjective(workspace, task, encoder, bank, examples, chosen)
     found = optimizer.search(objective, chosen.seed, workspace.progress)
@@ -129,7 +132,9 @@ class AdaptationObjective:
             evaluator = workspace.plugins.get(Evaluator, task.evaluator)
             if settings.objective not in evaluator.metrics:
                 known = ", ".join(("cross-entropy", *evaluator.metrics))
-                raise BadInput(f"The objective cannot be '{settings.objective}': the task '{task.name}' offers {known}.")
+                raise BadInput(
+                    f"The objective cannot be '{settings.objective}': the task '{task.name}' offers {known}."
+                )
             self._measure = (evaluator, evaluator.metrics[settings.objective])
         with workspace.progress.task("references", len(bank.names) + 2) as bar:
             self.references = self._references(bar)
@@ -143,7 +148,9 @@ class AdaptationObjective:
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """Loss and gradient at parameters (size,) over the given examples, or over all of them."""
         if self._measure is not None:
-            raise BadInput(f"The objective '{self._settings.objective}' has no gradient: use --router cma-es for a metric.")
+            raise BadInput(
+                f"The objective '{self._settings.objective}' has no gradient: use --router cma-es for a metric."
+            )
         chosen = self.examples if rows is None else [self.examples[i] for i in rows]
         leaf = parameters.detach().float().requires_grad_(True)
         answers = sum(len(example.answer) for example in chosen)
@@ -218,11 +225,12 @@ def _adaptation_set(
     workspace: Workspace, task: Task, sources: Sources, chosen: AdaptationSettings, skip_bad: bool
 ) -> list[Record]:
     if chosen.split == "test":
-        raise BadInput(f"The router of '{task.name}' cannot be adapted on the test split: its records measure the result.")
+        raise BadInput(
+            f"The router of '{task.name}' cannot be adapted on the test split: its records measure the result."
+        )
     size = chosen.shots if chosen.setting == "few-shot" else chosen.limit
     if chosen.setting == "normal" and not size:
         records = workspace.records(task, sources, Conversion(skip_bad))
         size = sum(record.split == "test" for record in records)
     records = workspace.records(task, sources, Conversion(skip_bad))
     return sample(records, {chosen.split: size}, chosen.seed)[chosen.split]
-

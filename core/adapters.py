@@ -53,7 +53,9 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
     try:
         tensors = load_file(directory / WEIGHTS)
     except Exception as error:
-        raise BadInput(f"The adapter weights at {directory / WEIGHTS} cannot be read: train the skill again.") from error
+        raise BadInput(
+            f"The adapter weights at {directory / WEIGHTS} cannot be read: train the skill again."
+        ) from error
     updates: dict[str, LowRank] = {}
     for key, down in tensors.items():
         module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
@@ -106,9 +108,13 @@ def _refuse_others(config: Mapping[str, Any], directory: Path) -> None:
         extras.append("bias")
     if kind not in ("LORA", "ADALORA") or extras:
         what = f"peft_type {kind}" + (f" with {', '.join(extras)}" if extras else "")
-        raise BadInput(f"The adapter at {directory} has {what}: only LoRA, rsLoRA and AdaLoRA updates are sums of low-rank terms.")
+        raise BadInput(
+            f"The adapter at {directory} has {what}: only LoRA, rsLoRA and AdaLoRA updates are sums of low-rank terms."
+        )
     if kind == "ADALORA" and config.get("lora_alpha", 0) <= 0:
-        raise BadInput(f"The adapter at {directory} has lora_alpha {config.get('lora_alpha')}: its scale is lost on reload.")
+        raise BadInput(
+            f"The adapter at {directory} has lora_alpha {config.get('lora_alpha')}: its scale is lost on reload."
+        )
 
 
 def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:

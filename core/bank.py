@@ -36,7 +36,9 @@ class SkillBank:
     update does not fit the model.
     """
 
-    def __init__(self, model: nn.Module, skills: Mapping[str, Mapping[str, LowRank]], granularity: str = "skill") -> None:
+    def __init__(
+        self, model: nn.Module, skills: Mapping[str, Mapping[str, LowRank]], granularity: str = "skill"
+    ) -> None:
         self.names = list(skills)
         self.granularity = granularity
         self._modules = dict(model.named_modules())
@@ -72,7 +74,10 @@ class SkillBank:
         """Within the block the model computes the blend; gradients reach `weights` and nothing else."""
         if weights.shape[-len(self.shape) :] != self.shape:
             raise ValueError(f"weights have shape {tuple(weights.shape)}; they must end in {self.shape}")
-        hooks = [self._modules[path].register_forward_hook(self._hook(stack, weights)) for path, stack in self._stacks.items()]
+        hooks = [
+            self._modules[path].register_forward_hook(self._hook(stack, weights))
+            for path, stack in self._stacks.items()
+        ]
         try:
             yield
         finally:
@@ -150,7 +155,9 @@ class SkillBank:
         module = self._modules.get(path)
         fits = isinstance(module, nn.Linear) and module.weight.shape == (update.up.shape[0], update.down.shape[1])
         if not fits:
-            there = f"has shape {tuple(module.weight.shape)}" if isinstance(module, nn.Linear) else "is not a linear layer"
+            there = (
+                f"has shape {tuple(module.weight.shape)}" if isinstance(module, nn.Linear) else "is not a linear layer"
+            )
             raise BadInput(
                 f"The skill '{name}' does not fit this base model: {path} {there}, the adapter needs "
                 f"({update.up.shape[0]}, {update.down.shape[1]}); use the base it was trained on."

@@ -93,11 +93,15 @@ def load_composition(workspace: Workspace, name: str) -> Composition:
         raise unknown("composition", name, (f.stem for f in folder.glob("*.json")), "Make one with 'mdkif adapt'.")
     made = Composition(**read_json(folder / f"{name}.json", "composition"))
     if made.fingerprint != base.fingerprint:
-        raise BadInput(f"The composition '{name}' belongs to '{made.base}' ({made.fingerprint}), not to this '{base.name}'.")
+        raise BadInput(
+            f"The composition '{name}' belongs to '{made.base}' ({made.fingerprint}), not to this '{base.name}'."
+        )
     known = trained_skills(workspace, base.name)
     for skill, adapter in made.adapters.items():
         if skill not in known or known[skill].card["adapter"] != adapter:
-            raise BadInput(f"The composition '{name}' was made with another training of '{skill}': adapt or compose it again.")
+            raise BadInput(
+                f"The composition '{name}' was made with another training of '{skill}': adapt or compose it again."
+            )
     return made
 
 

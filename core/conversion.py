@@ -62,7 +62,9 @@ def convert(
         )
     converter = dataset.load()
     options = dict(options or {})
-    if wrong := sorted(set(options) - set(inspect.signature(converter).parameters) | {"source", "conversion"} & set(options)):
+    if wrong := sorted(
+        set(options) - set(inspect.signature(converter).parameters) | {"source", "conversion"} & set(options)
+    ):
         known = ", ".join(dataset.options) or "none"
         raise BadInput(f"The data set '{dataset.name}' has no option '{wrong[0]}': its options are {known}.")
     return _finished(dataset, source, converter(source, conversion, **options), conversion)

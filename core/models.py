@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .declarations import BaseModel
 from .errors import BadInput, MdkifError
 from .plugins import Plugins
-from .declarations import BaseModel
 from .store import Store, whole_directory
 
 if TYPE_CHECKING:

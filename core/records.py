@@ -125,8 +125,9 @@ def read_records(path: Path) -> Iterator[Record]:
 def _write_jsonl(records: Iterator[Record], path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
-        for count, record in enumerate(records, 1):
+        for record in records:
             file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+            count += 1
     return count
 
 

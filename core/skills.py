@@ -57,7 +57,9 @@ def load_skills(workspace: Workspace, names: Sequence[str] | None = None) -> dic
     chosen = list(known) if names is None else list(dict.fromkeys(names))
     for name in chosen:
         if name not in known:
-            raise unknown("trained skill", name, known, f"Train it first: mdkif train {name} --base {workspace.base_name}.")
+            raise unknown(
+                "trained skill", name, known, f"Train it first: mdkif train {name} --base {workspace.base_name}."
+            )
     if not chosen:
         raise BadInput(f"No skill is trained on '{workspace.base.name}' yet: begin with 'mdkif train SKILL'.")
     return {name: known[name].updates(workspace.base) for name in chosen}
@@ -158,5 +160,3 @@ def _contents(examples: Sequence[Encoded]) -> str:
 
 def _digest(parts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-
-

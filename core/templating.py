@@ -42,7 +42,10 @@ class Template:
         self.name = declared.template
         places = [*folders, *_plugin_folder(declared.package), SHARED]
         self._environment = environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FileSystemLoader(places), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=jinja2.FileSystemLoader(places),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
         try:
             self._blocks = [self._block(environment, name) for name in BLOCKS]
@@ -52,7 +55,9 @@ class Template:
                 f"The template '{error.name}' of the {declared.kind} '{declared.name}' was not found in {looked}."
             ) from None
         except jinja2.TemplateSyntaxError as error:
-            raise BadInput(f"The template {error.filename or self.name}:{error.lineno} is wrong: {error.message}.") from None
+            raise BadInput(
+                f"The template {error.filename or self.name}:{error.lineno} is wrong: {error.message}."
+            ) from None
 
     def render(self, record: Record) -> Instruction:
         """Render one record. Raises BadInput with template, line and variable, never with the record's text."""
@@ -67,9 +72,13 @@ class Template:
             return Instruction(*(block.render(values).strip() for block in self._blocks))
         except jinja2.UndefinedError as error:
             known = ", ".join(values)
-            raise BadInput(f"The template {self._place(error)} uses a variable that is not there: {error}; known are {known}.") from None
+            raise BadInput(
+                f"The template {self._place(error)} uses a variable that is not there: {error}; known are {known}."
+            ) from None
         except Exception as error:  # whatever a user's template does, the place is what helps
-            raise BadInput(f"The template {self._place(error)} failed with {type(error).__name__}: mend that line.") from None
+            raise BadInput(
+                f"The template {self._place(error)} failed with {type(error).__name__}: mend that line."
+            ) from None
 
     def source(self) -> str:
         """The text of the template, for a hash that tells one wording from another."""

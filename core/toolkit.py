@@ -12,8 +12,8 @@ from .declarations import KINDS, Dataset, Declaration, Skill, Task
 from .errors import BadInput, unknown
 from .plugins import Plugins
 from .progress import Progress
-from .registry import catalogue, owners
 from .records import Record
+from .registry import catalogue, owners
 from .store import Store
 from .workspace import Workspace
 
@@ -68,8 +68,11 @@ class Toolkit:
         for declared, plugin in self.plugins.all(KINDS[singular] if singular else Declaration):
             if singular is None and declared.kind == "command":
                 continue
-            rows.append({"name": declared.name, "kind": declared.kind, "title": declared.title} | _facts(declared)
-                        | {"dist": plugin.dist, "version": plugin.version})
+            rows.append(
+                {"name": declared.name, "kind": declared.kind, "title": declared.title}
+                | _facts(declared)
+                | {"dist": plugin.dist, "version": plugin.version}
+            )
         order = list(KINDS)
         return sorted(rows, key=lambda row: (order.index(row["kind"]), row["name"]))
 
@@ -92,7 +95,7 @@ class Toolkit:
 
     def preview(self, name: str, sources: Mapping[str, Path], count: int = 3) -> list[dict[str, str]]:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
-        declared = self._instructed(name)
+        declared = self.instructed(name)
         template = self.workspace.template(declared)
         rows = []
         for record in self.workspace.records(declared, sources, Conversion()):
@@ -125,25 +128,38 @@ class Toolkit:
 
         return compose(self.workspace, name, weights)
 
-    def evaluate(self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any) -> list[Evaluation]:
+    def evaluate(
+        self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any
+    ) -> list[Evaluation]:
         """The task's metrics for each target: see `mdkif.core.evaluation.evaluate`."""
         from .evaluation import evaluate
 
         return evaluate(self.workspace, task, sources, targets, **options)
 
-    def predict(self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128) -> list[Prediction]:
+    def predict(
+        self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
+    ) -> list[Prediction]:
         """Answers to records as they are, without a task's template: label scores or generated text."""
         from .compositions import running
         from .evaluation import predict
 
         plain = Task(
-            name="predict", title="", category="question-answering", sources=(), template="instruction.jinja",
-            package="", track="unseen task", evaluator="", metric="",
+            name="predict",
+            title="",
+            category="question-answering",
+            sources=(),
+            template="instruction.jinja",
+            package="",
+            track="unseen task",
+            evaluator="",
+            metric="",
         )
         encoder = self.workspace.encoder(plain, max_length)
         examples = list(encoder.encode(records))
         if len(examples) < len(records):
-            raise BadInput(f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length.")
+            raise BadInput(
+                f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length."
+            )
         with running(self.workspace, target):
             return predict(self.workspace, plain, encoder, examples, f"predicting with {target}", max_new_tokens)
 
@@ -153,7 +169,8 @@ class Toolkit:
 
         return export(self.workspace, target, directory, to)
 
-    def _instructed(self, name: str) -> Skill | Task:
+    def instructed(self, name: str) -> Skill | Task:
+        """The skill or task named `name`, a skill first. Raises BadInput with the nearest known name."""
         skills = [d for d, _ in self.plugins.all(Skill)]
         tasks = [d for d, _ in self.plugins.all(Task)]
         for declared in (*skills, *tasks):
@@ -165,8 +182,11 @@ class Toolkit:
         card = {"kind": declared.kind, **asdict(declared)}
         if isinstance(declared, (Skill, Task)):
             card["template_text"] = self.workspace.template(declared).source()
-            card["data"] = [asdict(self.plugins.get(Dataset, s.dataset)) for s in (*declared.sources, *declared.alternatives)
-                            if s.dataset in {d.name for d, _ in self.plugins.all(Dataset)}]
+            card["data"] = [
+                asdict(self.plugins.get(Dataset, s.dataset))
+                for s in (*declared.sources, *declared.alternatives)
+                if s.dataset in {d.name for d, _ in self.plugins.all(Dataset)}
+            ]
         if isinstance(declared, Skill):
             from .skills import trained_skills
 
@@ -192,5 +212,3 @@ def _not_installed(kind: str, name: str, dist: str, planned: bool) -> str:
     if planned:
         return f"The {kind} '{name}' is known but not published yet; it will be in {dist}."
     return f"The {kind} '{name}' is not installed: pip install {dist}."
-
-

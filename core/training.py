@@ -108,8 +108,9 @@ def _loop(
             (loss if penalty is None else loss + penalty).backward()
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
+                rate = method.learning_rate
                 raise MdkifError(
-                    f"The training loss became {losses[-1]} at step {step}: lower learning_rate (now {method.learning_rate})."
+                    f"The training loss became {losses[-1]} at step {step}: lower learning_rate, now {rate}."
                 )
             torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
             optimizer.step()
@@ -138,7 +139,9 @@ def answer_loss(model: Any, batch: Batch, reduction: str = "mean") -> torch.Tens
         use_cache=False,
     ).logits[:, :-1]
     targets = batch.targets[:, -batch.keep :]
-    each = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100)
+    each = functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100
+    )
     rows = each.view_as(targets).sum(1)
     return rows if reduction == "rows" else rows.sum() / (targets != -100).sum()
 
@@ -189,9 +192,7 @@ def _checkpoint(
         save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part)
 
 
-def _resume(
-    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method
-) -> tuple[int, list[float]]:
+def _resume(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method) -> tuple[int, list[float]]:
     if not path.exists():
         return 0, []
     from safetensors.torch import load_file

@@ -8,7 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 STRAY_COLUMN = 4
 
-Cell = str | int | datetime | None
+Cell = str | int | date | None
 
 
 def declare(folder: Path) -> None:

@@ -104,7 +104,7 @@ def treats(drug: str) -> tuple[Condition, ...]:
 
 PROCEDURES = (
     Procedure(code="0066", short_title="PTCA",
-              long_title="Percutaneous transluminal coronary angioplasty [PTCA]", said="balloon opening of a coronary vessel"),
+              long_title="Percutaneous transluminal coronary angioplasty [PTCA]", said="coronary balloon dilation"),
     Procedure(code="0331", short_title="Spinal tap", long_title="Spinal tap", said="lumbar puncture"),
     Procedure(code="3895", short_title="Ven cath renal dialysis",
               long_title="Venous catheterization for renal dialysis", said="placement of a dialysis line"),

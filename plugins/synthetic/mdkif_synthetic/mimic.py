@@ -110,7 +110,8 @@ def _prescriptions(hospital: Hospital) -> Iterator[Row]:
             strength = f"{drug.dose}{drug.unit} {drug.form.title()}"
             code = f"{drug.name[:4].upper().strip()}{drug.dose}"
             ndc = f"{number:011d}" if rng.random() < 0.95 else "0"
-            yield (*_course(patient, stay), "MAIN", title, title, title, code, f"{number:06d}", ndc, strength, *_dose(drug))
+            named = (title, title, title, code, f"{number:06d}", ndc, strength)
+            yield (*_course(patient, stay), "MAIN", *named, *_dose(drug))
         if rng.random() < 0.2:
             fluid = "5% Dextrose"
             dose = ("250mL Bag", "250", "mL", "1", "BAG", "IV")
@@ -128,11 +129,11 @@ def _dose(drug: Drug) -> Row:
 def _notes(hospital: Hospital) -> Iterator[Row]:
     """One report for each admission; some addenda, wrong notes (ISERROR 1) and notes of other categories.
 
-    Discharge summaries have a date and never a time; notes of visits have no HADM_ID.
+    CHARTDATE is a bare date; discharge summaries have no CHARTTIME; notes of visits have no HADM_ID.
     """
     rng, stays = hospital.random("notes"), hospital.stays()
     for patient, stay in stays:
-        left, report = _day(stay.discharged), discharge_summary(rng, patient, stay)
+        left, report = stay.discharged.date(), discharge_summary(rng, patient, stay)
         yield patient.id, stay.id, left, None, None, "Discharge summary", "Report", None, None, report
         if rng.random() < 0.08:
             text = addendum(rng, stay)
@@ -145,7 +146,7 @@ def _notes(hospital: Hospital) -> Iterator[Row]:
             within = None if category == "Physician " and rng.random() < 0.5 else stay.id
             at = stay.admitted + timedelta(hours=rng.randint(1, 24))
             text = ward_note(rng, category, patient, stay)
-            yield patient.id, within, _day(at), at, at, category, "Report", rng.randint(14000, 21000), None, text
+            yield patient.id, within, at.date(), at, at, category, "Report", rng.randint(14000, 21000), None, text
 
 
 def _day(moment: datetime | None) -> datetime | None:

@@ -13,7 +13,7 @@ from random import Random
 
 from .knowledge import Condition
 from .patients import Admission, Patient
-from .wording import capital, listed, person, pronoun, unlike
+from .wording import capital, listed, person, pronoun, unlike, with_article
 
 WIDTH = 72
 HINT = "Lives alone and often misses doses."
@@ -39,25 +39,28 @@ def discharge_summary(rng: Random, patient: Patient, admission: Admission) -> st
         ("Past Medical History", " ".join(_background(rng, condition, drugs) for condition, drugs in chronic)),
         ("Brief Hospital Course", " ".join(course)),
     )
-    return _head(patient, admission) + "".join(f"{title}:\n{_wrapped(text)}\n\n" for title, text in sections) + _foot(rng)
+    body = "".join(f"{title}:\n{_wrapped(text)}\n\n" for title, text in sections)
+    return _head(patient, admission) + body + _foot(rng)
 
 
 def addendum(rng: Random, admission: Admission) -> str:
     """A short addition that some reports have."""
     drug = rng.choice([drug for drugs in admission.drugs for drug in drugs])
-    return _wrapped(
-        f"Name:  [**Known lastname {rng.randint(1, 999)}**]   Unit No:  [**Numeric Identifier {rng.randint(1, 999)}**]"
-    ) + _wrapped(f"\n\nAddendum:\nThe dose of {drug} was confirmed with the pharmacy before discharge.\n")
+    name, unit = rng.randint(1, 999), rng.randint(1, 999)
+    return (
+        f"Name:  [**Known lastname {name}**]\nUnit No:  [**Numeric Identifier {unit}**]\n\n"
+        f"Addendum:\n{_wrapped(f'The dose of {drug} was confirmed with the pharmacy before discharge.')}\n"
+    )
 
 
 def ward_note(rng: Random, category: str, patient: Patient, admission: Admission) -> str:
     """A note of another category: nursing, radiology or a visit outside a stay."""
     condition = rng.choice(admission.diagnoses)
+    seen, name, drug = rng.choice(condition.findings), rng.choice(condition.synonyms), rng.choice(condition.drugs)
     told = {
-        "Nursing": f"Patient resting. Reports {rng.choice(condition.findings)}. {capital(rng.choice(condition.drugs))} given.",
-        "Radiology": f"INDICATION: {rng.choice(condition.findings)}.\nFINDINGS: Study shows {condition.test}.",
-        "Physician ": f"{patient.age(admission.admitted)} year old {person(patient)} with {rng.choice(condition.synonyms)}. "
-        f"Continue {rng.choice(condition.drugs)}.",
+        "Nursing": f"Patient resting. Reports {seen}. {capital(drug)} given.",
+        "Radiology": f"INDICATION: {seen}.\nFINDINGS: Study shows {condition.test}.",
+        "Physician ": f"{capital(_who(patient, admission))} with {name}. Continue {drug}.",
     }
     return f"[**Synthetic Hospital**]\n{told[category]}\n"
 
@@ -76,19 +79,20 @@ def _head(patient: Patient, admission: Admission) -> str:
 
 
 def _foot(rng: Random) -> str:
-    return f"[**First Name8 (NamePattern2) {rng.randint(1, 999)}**] [**Last Name (NamePattern1) {rng.randint(1, 999)}**], M.D.\n"
+    first, last = rng.randint(1, 999), rng.randint(1, 999)
+    return f"[**First Name8 (NamePattern2) {first}**] [**Last Name (NamePattern1) {last}**], M.D.\n"
+
+
+def _who(patient: Patient, admission: Admission) -> str:
+    return f"{patient.age(admission.admitted)} year old {person(patient)}"
 
 
 def _arrival(
     rng: Random, patient: Patient, admission: Admission, condition: Condition, complaint: str, drugs: tuple[str, ...]
 ) -> str:
     title = "Mrs." if patient.sex == "F" else "Mr."
-    who = rng.choice(
-        (
-            f"{title} [**Known lastname {rng.randint(1, 9999)}**] is a {patient.age(admission.admitted)} year old {person(patient)} who",
-            f"This {patient.age(admission.admitted)} year old {person(patient)}",
-        )
-    )
+    known = f"{title} [**Known lastname {rng.randint(1, 9999)}**]"
+    who = rng.choice((f"{known} is {with_article(_who(patient, admission))} who", f"This {_who(patient, admission)}"))
     came = rng.choice(("presented with", "came to the emergency room with", "was admitted for"))
     name, given = rng.choice(condition.synonyms), listed(drugs)
     more = rng.choice((condition.test, *(finding for finding in condition.findings if finding != complaint)))
@@ -147,4 +151,4 @@ def _end(rng: Random, patient: Patient, admission: Admission) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

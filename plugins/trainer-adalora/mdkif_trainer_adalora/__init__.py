@@ -106,9 +106,7 @@ class AdaLoRA(Method):
         import torch
 
         allocator = _allocator(model)
-        tensors = {
-            f"{field}/{name}": value for field in AVERAGES for name, value in getattr(allocator, field).items()
-        }
+        tensors = {f"{field}/{name}": value for field in AVERAGES for name, value in getattr(allocator, field).items()}
         for name, kept in (model.peft_config["default"].rank_pattern or {}).items():
             tensors[f"kept/{name}"] = torch.tensor(kept, dtype=torch.bool)
         return tensors
@@ -159,9 +157,7 @@ class AdaLoRA(Method):
 AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
-def gradient_directions(
-    model: PreTrainedModel, loss: Loss, rank: int
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def gradient_directions(model: PreTrainedModel, loss: Loss, rank: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The leading singular vectors of the loss's gradient for every linear layer but the output head.
 
     Returns U (out, rank) and V (rank, in), orthonormal, by module name. Each gradient is factored and

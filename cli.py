@@ -1,0 +1,342 @@
+"""The command line: it parses, calls the toolkit and prints; every verb is `mdkif.Toolkit`'s."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .core.conversion import Conversion
+from .core.progress import Progress, RichProgress
+from .core.records import read_records, write_records
+from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
+from .core.shell import Commands, State, number, pairs, run, sources_of, state_of
+
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--store", type=EXISTING, envvar="MDKIF_STORE", help="Where everything is kept [default: ./mdkif-store].")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="mdkif")
+@click.pass_context
+def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
+    """Turn a frozen general LLM into a medical one, skill by skill.
+
+    \b
+    mdkif demo                       see it all work, in minutes
+    mdkif list skills                what can be learnt
+    mdkif train nli --source mednli=PATH --base smollm2
+    mdkif adapt icd-coding --source PATH --base smollm2
+    """
+    state_of(ctx).store = store
+
+
+def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every verb that runs a base model."""
+    for option in (
+        click.option(
+            "--format",
+            type=click.Choice(["auto", "chat", "plain"]),
+            default="auto",
+            show_default=True,
+            help="How prompts are written: the model's chat template, or plain text.",
+        ),
+        click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps, …"),
+        click.option("--dtype", default="auto", show_default=True, help="float32, bfloat16 or float16."),
+        click.option("--base", envvar="MDKIF_BASE", required=True, help="smollm2, a model folder, or a hub id."),
+    ):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+sourced = click.option(
+    "--source", "sources", multiple=True, metavar="[DATASET=]PATH", help="A data set as its owner distributes it."
+)
+settable = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting; see docs/settings.md."
+)
+seeded = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
+
+
+@main.command("list")
+@click.argument("kind", required=False)
+@click.option("--available", is_flag=True, help="What is known and not installed.")
+@as_json
+@click.pass_obj
+def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
+    """List what is installed: skills, tasks, datasets, trainers, routers, evaluators, models."""
+    kit = state.kit()
+    rows = kit.list(kind, available)
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, ("kind", "name", "title", "dist") if kind is None else ("name", "title", "dist"))
+        _warn_of_failures(kit)
+
+
+@main.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def show(state: State, name: str, as_json: bool) -> None:
+    """Show one card: data and access, template, papers, trained adapters."""
+    cards = state.kit().show(name)
+    if as_json:
+        print_json(cards[0] if len(cards) == 1 else cards)
+    else:
+        for card in cards:
+            print_card(card)
+
+
+@main.command()
+@as_json
+@click.pass_obj
+def plugins(state: State, as_json: bool) -> None:
+    """List plugin distributions: versions, what each provides, which failed and why."""
+    found = state.kit().plugins.plugins
+    rows = [{"dist": p.dist, "version": p.version, "provides": p.provides, "error": p.error} for p in found]
+    if as_json:
+        print_json(rows)
+    else:
+        shown = [
+            {**row, "provides": ", ".join(p.provides) or f"FAILED: {p.error}"}
+            for row, p in zip(rows, found, strict=True)
+        ]
+        print_rows(shown, ("dist", "version", "provides"))
+
+
+@main.command()
+@click.argument("dataset")
+@click.argument("source", type=EXISTING)
+@click.option("-o", "--out", type=EXISTING, required=True, help="The file to write: .jsonl or .parquet.")
+@settable
+@skipping
+@as_json
+@click.pass_obj
+def convert(
+    state: State, dataset: str, source: Path, out: Path, settings: Sequence[str], skip_bad: bool, as_json: bool
+) -> None:
+    """Convert a data set's official files to unified records."""
+    import time
+
+    started, conversion = time.perf_counter(), Conversion(skip_bad)
+    write_records(state.kit().convert(dataset, source, conversion, pairs("--set", settings)), out)
+    report = {
+        "dataset": dataset,
+        "records": conversion.records,
+        "left_out": dict(conversion.left_out),
+        "splits": dict(conversion.splits),
+        "seconds": round(time.perf_counter() - started, 3),
+        "file": str(out),
+    }
+    print_json(report) if as_json else print_card(report)
+
+
+@main.command()
+@click.argument("name")
+@click.argument("source", metavar="[DATASET=]SOURCE")
+@click.option("-n", "count", default=3, show_default=True, help="How many.")
+@as_json
+@click.pass_obj
+def preview(state: State, name: str, source: str, count: int, as_json: bool) -> None:
+    """Show rendered instructions of a skill or task on real records."""
+    kit = state.kit()
+    rows = kit.preview(name, sources_of(kit, name, [source]), count)
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            print_card(row)
+            print_lines([""])
+
+
+@main.command()
+@click.argument("skills", nargs=-1, required=True, metavar="SKILL...")
+@sourced
+@click.option("--trainer", default="adalora", show_default=True, help="adalora, lora, …")
+@settable
+@seeded
+@skipping
+@modelled
+@as_json
+@click.pass_obj
+def train(
+    state: State, skills: Sequence[str], sources: Sequence[str], trainer: str, settings: Sequence[str],
+    seed: int, skip_bad: bool, as_json: bool, **model: Any,
+) -> None:  # fmt: skip
+    """Stage I: train skills, each alone, into adapters in the store."""
+    kit = state.kit(progress=_progress(), **model)
+    given = [(skill, sources_of(kit, skill, sources, only_its=len(skills) > 1)) for skill in skills]
+    cards = []
+    for skill, its in given:
+        kit.workspace.progress.note(f"training {skill} on {', '.join(its)}")
+        done = kit.train(skill, its, trainer=trainer, settings=pairs("--set", settings), seed=seed, skip_bad=skip_bad)
+        cards.append({**done.card, "path": str(done.path)})
+    if as_json:
+        print_json(cards)
+    else:
+        rows = [{"skill": c["skill"], "trainer": c["trainer"], "steps": c["steps"], "records": c["data"]["records"],
+                 "rank": c["rank"]["mean"], **c["metrics"]} for c in cards]  # fmt: skip
+        print_rows(rows, ("skill", "trainer", "steps", "records", "rank", "dev_loss_before", "dev_loss"))
+
+
+@main.command()
+@click.argument("task")
+@sourced
+@click.option("--skills", help="Comma-separated trained skills [default: all].")
+@click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True)
+@click.option("--shots", default=32, show_default=True, help="Records of the few-shot setting.")
+@click.option("--limit", default=0, help="Records of the normal setting [default: the test size].")
+@click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …")
+@click.option("--objective", default="cross-entropy", show_default=True, help="Or a metric of the task's evaluator.")
+@click.option("--scale", type=click.Choice(["one", "free"]), default="one", show_default=True, help="The total weight.")
+@click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True)
+@click.option("--split", default="train", show_default=True, help="Where adaptation records come from; never test.")
+@click.option("--name", help="The composition's name [default: TASK-ROUTER].")
+@settable
+@seeded
+@skipping
+@modelled
+@as_json
+@click.pass_obj
+def adapt(
+    state: State, task: str, sources: Sequence[str], skills: str | None, router: str, name: str | None,
+    settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Stage II: learn the router of a task on a few of its records."""
+    kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
+    chosen = {key: str(value) for key, value in options.items()} | pairs("--set", settings)
+    done = kit.adapt(task, sources_of(kit, task, sources), skills=skills.split(",") if skills else None, router=router,
+                     settings=chosen, composition=name, skip_bad=skip_bad)  # fmt: skip
+    weights = done.composition.summary()
+    if as_json:
+        objective = {"start": done.start, "end": done.end, "uniform": done.uniform, "references": done.references}
+        print_json({"task": task, "composition": done.composition.name, "weights": weights, "objective": objective,
+                    "evaluations": done.evaluations, "seconds": round(done.seconds, 2)})  # fmt: skip
+    else:
+        print_weights(weights, f"{done.composition.name}: objective {done.start:.4f} -> {done.end:.4f}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--skill", "skills", multiple=True, required=True, metavar="SKILL=WEIGHT")
+@modelled
+@as_json
+@click.pass_obj
+def compose(state: State, name: str, skills: Sequence[str], as_json: bool, **model: Any) -> None:
+    """Blend trained skills with weights by hand."""
+    weights = {skill: number(skill, text) for skill, text in pairs("--skill", skills).items()}
+    made = state.kit(progress=_progress(), **model).compose(name, weights)
+    print_json(asdict(made)) if as_json else print_weights(made.summary(), f"{made.name} on {made.base}")
+
+
+@main.command()
+@click.argument("task")
+@sourced
+@click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.")
+@click.option("--limit", default=0, help="Draw this many records [default: all].")
+@click.option("--split", default="test", show_default=True)
+@click.option("--max-length", default=512, show_default=True, help="Tokens of prompt and answer.")
+@seeded
+@skipping
+@modelled
+@as_json
+@click.pass_obj
+def evaluate(
+    state: State, task: str, sources: Sequence[str], targets: Sequence[str], limit: int, split: str,
+    max_length: int, seed: int, skip_bad: bool, as_json: bool, **model: Any,
+) -> None:  # fmt: skip
+    """Measure the base, a skill or a composition on a task's test records."""
+    kit = state.kit(progress=_progress(), **model)
+    done = kit.evaluate(task, sources_of(kit, task, sources), targets, limit=limit, seed=seed, split=split,
+                        max_length=max_length, skip_bad=skip_bad)  # fmt: skip
+    rows = [
+        {"task": e.task, "with": e.target, "n": e.n, "metrics": dict(e.metrics), "counts": dict(e.counts)} for e in done
+    ]
+    if as_json:
+        print_json(rows[0] if len(rows) == 1 else rows)
+    else:
+        names = list(dict.fromkeys(name for e in done for name in e.metrics if name != "n"))
+        print_rows([{"with": e.target, "n": e.n, **e.metrics} for e in done], ("with", "n", *names), title=task)
+
+
+@main.command()
+@click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
+@click.option("--with", "target", required=True, help="base, skill:NAME or a composition.")
+@click.option("--max-length", default=1024, show_default=True)
+@click.option("--max-new-tokens", default=128, show_default=True)
+@modelled
+@as_json
+@click.pass_obj
+def predict(
+    state: State, file: Any, target: str, max_length: int, max_new_tokens: int, as_json: bool, **model: Any
+) -> None:
+    """Answer records (.jsonl, .parquet) or plain text, one query a line."""
+    from .core.records import Record
+
+    path = Path(file.name)
+    if path.suffix in (".jsonl", ".parquet"):
+        records = list(read_records(path))
+    else:
+        lines = [line.strip() for line in file if line.strip()]
+        records = [Record(id=str(number), query=line, answer="") for number, line in enumerate(lines, 1)]
+    answers = state.kit(progress=_progress(), **model).predict(target, records, max_length, max_new_tokens)
+    if as_json:
+        print_json(
+            [{"id": a.id, "answer": a.text, "scores": dict(zip(a.options, a.scores, strict=True))} for a in answers]
+        )
+    else:
+        print_lines(answer.text for answer in answers)
+
+
+@main.command()
+@click.argument("composition")
+@click.argument("directory", type=EXISTING)
+@click.option("--to", required=True, help="lora or merged.")
+@modelled
+@as_json
+@click.pass_obj
+def export(state: State, composition: str, directory: Path, to: str, as_json: bool, **model: Any) -> None:
+    """Write a composition for other tools: one plain LoRA, or merged weights."""
+    done = state.kit(progress=_progress(), **model).export(composition, directory, to)
+    print_json(done) if as_json else print_card(done)
+
+
+@main.group()
+def models() -> None:
+    """Base models of the store."""
+
+
+@models.command()
+@click.argument("name")
+@as_json
+@click.pass_obj
+def pull(state: State, name: str, as_json: bool) -> None:
+    """Put a base model into the store, once."""
+    path = state.kit().pull(name)
+    print_json({"name": name, "path": str(path)}) if as_json else print_lines([str(path)])
+
+
+def _progress() -> Progress:
+    return RichProgress()
+
+
+def _warn_of_failures(kit: Any) -> None:
+    failed = [plugin.dist for plugin in kit.plugins.plugins if plugin.error]
+    if failed:
+        click.echo(
+            f"{len(failed)} plugin(s) could not be used: {', '.join(failed)}; 'mdkif plugins' says why.", err=True
+        )
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(run(main, sys.argv[1:]))

@@ -1,0 +1,22 @@
+"""Entity attributes: the skill explains a medical concept, with the UMLS definitions or the Disease Ontology's."""
+
+from __future__ import annotations
+
+from mdkif import Skill, Source, hookimpl
+
+
+@hookimpl
+def mdkif_skills() -> list[Skill]:
+    """The skill `ea`."""
+    return [
+        Skill(
+            name="ea",
+            title="Entity attributes",
+            category="knowledge-graph",
+            sources=(Source(dataset="umls", options={"view": "ea"}),),
+            alternatives=(Source(dataset="disease-ontology", options={"view": "ea"}),),
+            template="ea.jinja",
+            package=__name__,
+            papers=("SA-MDKIF table 1", "STAF-LLM table 1"),
+        )
+    ]

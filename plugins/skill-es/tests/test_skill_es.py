@@ -1,0 +1,60 @@
+"""The entity synonymy skill: what it declares, and the instructions it is trained on."""
+
+import mdkif_dataset_obo
+import mdkif_dataset_umls
+import mdkif_skill_es as plugin
+import pytest
+from mdkif import BadInput, Conversion, convert
+from mdkif.core.templating import Template
+
+[SKILL] = plugin.mdkif_skills()
+[UMLS] = mdkif_dataset_umls.mdkif_datasets()
+[OBO] = mdkif_dataset_obo.mdkif_datasets()
+
+ONTOLOGY = """format-version: 1.2
+
+[Term]
+id: X:1
+name: hepatitis
+def: "An inflammation of the liver." []
+synonym: "liver inflammation" EXACT []
+
+[Term]
+id: X:2
+name: viral hepatitis
+synonym: "hepatitis caused by a virus" EXACT []
+is_a: X:1 ! hepatitis
+"""
+ATOM = "C000000{n}|ENG|P|L{n}|PF|S{n}|Y|A{n}||||XYZ|PT|{n}|{name}|0|N||\n"
+
+
+def ontology(tmp_path):
+    (tmp_path / "doid.obo").write_text(ONTOLOGY)
+    return convert(OBO, tmp_path, Conversion(), SKILL.source("disease-ontology").options)
+
+
+def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
+    assert [source.dataset for source in SKILL.sources] == ["umls"]
+    assert [source.dataset for source in SKILL.alternatives] == ["disease-ontology"]
+    assert SKILL.category == "knowledge-graph"
+    with pytest.raises(BadInput, match="it reads umls, disease-ontology"):
+        SKILL.source("mednli")
+
+
+def test_the_model_reads_two_terms_and_the_labels_and_learns_one(tmp_path):
+    instructions = [Template(SKILL).render(record) for record in ontology(tmp_path)]
+    assert instructions[0].prompt == (
+        "Do the two medical terms mean the same? Choose from: yes; no.\n\nterm 1: hepatitis\nterm 2: liver inflammation"
+    )
+    assert [instruction.answer for instruction in instructions] == ["yes", "no", "yes", "no"]
+
+
+def test_umls_gives_the_same_labels(tmp_path):
+    atoms = [ATOM.format(n=n, name=name) for n, name in ((1, "hepatitis"), (2, "nephritis"))]
+    further = ATOM.replace("|P|", "|S|").replace("|A{n}|", "|B{n}|")
+    atoms.insert(1, further.format(n=1, name="liver inflammation"))
+    atoms.append(further.format(n=2, name="kidney inflammation"))
+    (tmp_path / "MRCONSO.RRF").write_text("".join(atoms))
+    records = list(convert(UMLS, tmp_path, Conversion(), SKILL.source("umls").options))
+    assert [record.answer for record in records] == ["yes", "no", "yes", "no"]
+    assert {record.query for record in records} == {record.query for record in ontology(tmp_path)}

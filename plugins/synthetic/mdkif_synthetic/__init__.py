@@ -1,0 +1,19 @@
+"""A seeded, synthetic teaching hospital in the official layouts, so that the real converters run everywhere."""
+
+from mdkif import Command, hookimpl
+
+from .generation import generate
+
+__all__ = ["generate", "mdkif_commands"]
+
+
+@hookimpl
+def mdkif_commands() -> list[Command]:
+    """The command `mdkif synth`."""
+    return [
+        Command(
+            name="synth",
+            title="Write a synthetic hospital: seven data sets in their official layouts",
+            target="mdkif_synthetic.cli:synth",
+        )
+    ]

@@ -1,0 +1,139 @@
+"""MedNLI: `mli_{train,dev,test}_v1.jsonl`, each premise with one hypothesis for every label."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from .files import write_jsonl
+from .knowledge import Condition, conditions
+from .notes import mark
+from .patients import Admission, Hospital, Patient
+from .wording import capital, listed, person, unlike, with_article
+
+LABELS = ("entailment", "neutral", "contradiction")
+
+Codes = Set[str]
+
+
+def write(folder: Path, hospital: Hospital) -> dict[str, int]:
+    """Write the three files into `folder`/MedNLI and count the pairs."""
+    rng = hospital.random("mednli")
+    count = max(10, len(hospital.patients) // 2)
+    premises: dict[str, list[dict[str, Any]]] = {}
+    stays = hospital.stays()
+    while len(premises) < count:
+        patient, stay = rng.choice(stays)
+        premise, present, absent = _premise(rng, patient, stay)
+        if premise not in premises:
+            premises[premise] = _pairs(rng, premise, present, absent, len(premises))
+    groups = list(premises.values())
+    start, counts = 0, {}
+    for split, size in (("train", count - 3 * (count // 10)), ("dev", count // 10), ("test", 2 * (count // 10))):
+        rows = [pair for group in groups[start : start + size] for pair in group]
+        write_jsonl(folder / "MedNLI" / f"mli_{split}_v1.jsonl", rows)
+        start, counts[f"mednli_{split}"] = start + size, len(rows)
+    return counts
+
+
+def judge(present: Codes, absent: Codes, claimed: Codes, asserted: bool) -> str:
+    """The label of a hypothesis that says the patient has (`asserted`), or has not, one of `claimed`.
+
+    >>> judge({"4019"}, {"486"}, {"486"}, asserted=True)
+    'contradiction'
+    """
+    if present & claimed:
+        true = True
+    elif claimed <= absent:
+        true = False
+    else:
+        return "neutral"
+    return "entailment" if true is asserted else "contradiction"
+
+
+def _pairs(rng: Random, premise: str, present: Codes, absent: Codes, number: int) -> list[dict[str, Any]]:
+    pairs = []
+    for position, label in enumerate(rng.sample(LABELS, len(LABELS))):
+        asserted = rng.random() < 0.5
+        hypothesis, claimed = "", frozenset[str]()
+        while judge(present, absent, claimed, asserted) != label or not claimed:
+            hypothesis, claimed = _claim(rng, asserted)
+        pairs.append(
+            {
+                "sentence1": premise,
+                "pairID": f"synthetic-{number:05d}-{position}",
+                "sentence1_parse": _parse(premise),
+                "sentence1_binary_parse": _binary_parse(premise),
+                "sentence2": hypothesis,
+                "sentence2_parse": _parse(hypothesis),
+                "sentence2_binary_parse": _binary_parse(hypothesis),
+                "gold_label": label,
+            }
+        )
+    return pairs
+
+
+def _premise(rng: Random, patient: Patient, stay: Admission) -> tuple[str, Codes, Codes]:
+    """A sentence in the style of a note, with the codes of what it says is present and absent."""
+    chosen = rng.sample(range(len(stay.diagnoses)), rng.choice((1, 2)))
+    present = [stay.diagnoses[index] for index in chosen]
+    absent = unlike(rng, stay.diagnoses, 1, patient.sex)
+    first, drug = present[0], rng.choice(stay.drugs[chosen[0]])
+    names = listed([rng.choice(condition.synonyms) for condition in present])
+    name, denied = rng.choice(first.synonyms), rng.choice(absent[0].synonyms)
+    who = f"{patient.age(stay.admitted)} year old {person(patient)}"
+    whole = {condition.code for condition in present}
+    sentence, codes = rng.choice(
+        (
+            (f"{capital(who)} with history of {names}, no evidence of {denied}.", whole),
+            (f"Past medical history is significant for {names}; {denied} was ruled out.", whole),
+            (f"On {mark(stay.admitted)} this {who} with known {names} denied any history of {denied}.", whole),
+            (f"She takes {drug} for {name} and has never had {denied}."
+             if patient.sex == "F" else f"He takes {drug} for {name} and has never had {denied}.", {first.code}),
+            (f"Presented with {rng.choice(first.findings)} from {name}, treated with {drug}; "
+             f"work-up negative for {denied}.", {first.code}),
+            (f"Found to have {first.test}, consistent with {name}; no sign of {denied}.", {first.code}),
+        )
+    )  # fmt: skip
+    return sentence, frozenset(codes), frozenset({absent[0].code})
+
+
+def _claim(rng: Random, asserted: bool) -> tuple[str, Codes]:
+    """A hypothesis about one condition, or about all of a kind, with the codes it is about."""
+    condition: Condition = rng.choice(conditions())
+    if rng.random() < 0.2:
+        kind, verb = with_article(condition.parent), "has" if asserted else "does not have"
+        return f"The patient {verb} {kind}.", frozenset(c.code for c in conditions() if c.parent == condition.parent)
+    told = (
+        (
+            f"The patient has a diagnosis of {condition.name}.",
+            f"The patient suffers from {condition.name}.",
+            f"The patient is known to have {condition.name}.",
+        )
+        if asserted
+        else (
+            f"The patient does not have a diagnosis of {condition.name}.",
+            f"The patient does not suffer from {condition.name}.",
+            f"The patient is free of {condition.name}.",
+        )
+    )
+    return rng.choice(told), frozenset({condition.code})
+
+
+def _tokens(sentence: str) -> list[str]:
+    spaced = sentence[:-1].replace(",", " ,").replace(";", " ;").replace("(", "-LRB-").replace(")", "-RRB-")
+    return [*spaced.split(), "."]
+
+
+def _parse(sentence: str) -> str:
+    """A flat tree: the official files hold a parser's, which no reader here needs."""
+    return f"(ROOT {' '.join(f'(X {token})' for token in _tokens(sentence))})"
+
+
+def _binary_parse(sentence: str) -> str:
+    *tokens, tree = _tokens(sentence)
+    for token in reversed(tokens):
+        tree = f"( {token} {tree} )"
+    return tree

@@ -1,0 +1,25 @@
+"""ICD coding: a downstream task that finds the frequent diagnoses a MIMIC-III discharge summary documents."""
+
+from __future__ import annotations
+
+from mdkif import Source, Task, hookimpl
+
+
+@hookimpl
+def mdkif_tasks() -> list[Task]:
+    """The task `icd-coding`."""
+    return [
+        Task(
+            name="icd-coding",
+            title="ICD coding of discharge summaries",
+            category="text-classification",
+            track="unseen task",
+            sources=(Source(dataset="mimic-iii", options={"view": "icd"}),),
+            template="icd-coding.jinja",
+            package=__name__,
+            evaluator="classification",
+            metric="auroc",
+            normaliser="pmi",
+            papers=("SA-MDKIF tables 2 and 3", "STAF-LLM table 2"),
+        )
+    ]

@@ -1,0 +1,24 @@
+"""Ontology is-a relation: a downstream task that tells whether one disease is a kind of another."""
+
+from __future__ import annotations
+
+from mdkif import Source, Task, hookimpl
+
+
+@hookimpl
+def mdkif_tasks() -> list[Task]:
+    """The task `is-a`."""
+    return [
+        Task(
+            name="is-a",
+            title="Ontology is-a relation",
+            category="knowledge-graph",
+            track="unseen task",
+            sources=(Source(dataset="disease-ontology", options={"view": "isa"}),),
+            template="is-a.jinja",
+            package=__name__,
+            evaluator="classification",
+            metric="auroc",
+            normaliser="sum",
+        )
+    ]
