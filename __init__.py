@@ -29,6 +29,7 @@ from .core.progress import Progress
 from .core.records import Record, choose, read_records, write_records
 
 if TYPE_CHECKING:
+    from .core import reporting
     from .core.toolkit import Toolkit
 
 __version__ = "0.1.0"
@@ -62,11 +63,14 @@ __all__ = [
     "convert",
     "hookimpl",
     "read_records",
+    "reporting",
     "write_records",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "reporting":
+        return import_module(f"{__name__}.core.reporting")
     if name not in _LAZY:
         raise AttributeError(f"module 'mdkif' has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.core.{_LAZY[name]}"), name)

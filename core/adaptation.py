@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -16,7 +16,7 @@ from .declarations import Evaluator, Router, Task
 from .encoding import Encoded, Encoder
 from .errors import BadInput
 from .evaluation import predict
-from .optimizer import Candidate
+from .optimizer import Candidate, best
 from .router import Regulariser, Space
 from .settings import settings_from
 from .training import answer_loss
@@ -24,7 +24,6 @@ from .workspace import Sources, Workspace, sample
 
 if TYPE_CHECKING:
     from .bank import SkillBank
-    from .progress import Bar
     from .records import Record
 
 
@@ -74,6 +73,7 @@ def adapt(
     settings: Mapping[str, str] | None = None,
     composition: str | None = None,
     skip_bad: bool = False,
+    data: Mapping[str, Any] | None = None,
 ) -> Adapted:
     """Learn the weights of the skills for one task and save them as a composition.
 
@@ -86,7 +86,7 @@ def adapt(
     declared = workspace.plugins.get(Router, router)
     optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptationSettings)
     encoder = workspace.encoder(task, chosen.max_length)
-    examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad)))
+    examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad, data)))
     if not examples:
         raise BadInput(
             f"There are no '{chosen.split}' records of '{name}' to adapt on: check the source and its splits."
@@ -99,6 +99,7 @@ def adapt(
         "task": name,
         "router": router,
         "settings": {**asdict(chosen), **asdict(optimizer)},
+        "data": dict(data or {}),
         "records": len(examples),
         "encoding": dict(encoder.counts),
         "objective": found.value,
@@ -136,8 +137,7 @@ class AdaptationObjective:
                     f"The objective cannot be '{settings.objective}': the task '{task.name}' offers {known}."
                 )
             self._measure = (evaluator, evaluator.metrics[settings.objective])
-        with workspace.progress.task("references", len(bank.names) + 2) as bar:
-            self.references = self._references(bar)
+        self.references = self._references()
 
     def values(self, parameters: torch.Tensor) -> list[float]:
         """Task loss plus regulariser of each candidate, parameters (P, size)."""
@@ -171,17 +171,24 @@ class AdaptationObjective:
         """Parameters that were evaluated, as weights."""
         return Candidate(self.space.weights(parameters.float()).detach(), value)
 
-    def _references(self, bar: Bar) -> list[Candidate]:
+    def _references(self) -> list[Candidate]:
+        """Base, singles and uniform; their losses are kept for the next router on the same records."""
         count, shape = len(self._bank.names), self._bank.shape
         rows = {"base": torch.zeros(count)}
         rows |= {name: torch.eye(count)[i] for i, name in enumerate(self._bank.names)}
         rows["uniform"] = torch.full((count,), 1 / count)
+        skills = (*self._bank.names, *self.space.norms.flatten().tolist())
+        records = tuple((example.record.id, example.prompt) for example in self.examples)
         references = []
-        for name, row in rows.items():
-            weights = row.expand(shape).contiguous()
-            value = self._losses(weights[None])[0] + self._reference_penalty(row)
-            references.append(Candidate(weights, value, name))
-            bar.advance(best=min(references, key=lambda c: c.value).name)
+        with self._workspace.progress.task("references", len(rows)) as bar:
+            for name, row in rows.items():
+                weights = row.expand(shape).contiguous()
+                key = (self._task.name, self._settings.objective, skills, name, records)
+                if key not in self._workspace.losses:
+                    self._workspace.losses[key] = self._losses(weights[None])[0]
+                value = self._workspace.losses[key] + self._reference_penalty(row)
+                references.append(Candidate(weights, value, name))
+                bar.advance(best=best(references).name)
         return references
 
     def _reference_penalty(self, shares: torch.Tensor) -> float:
@@ -222,7 +229,12 @@ class AdaptationObjective:
 
 
 def _adaptation_set(
-    workspace: Workspace, task: Task, sources: Sources, chosen: AdaptationSettings, skip_bad: bool
+    workspace: Workspace,
+    task: Task,
+    sources: Sources,
+    chosen: AdaptationSettings,
+    skip_bad: bool,
+    data: Mapping[str, Any] | None,
 ) -> list[Record]:
     if chosen.split == "test":
         raise BadInput(
@@ -230,7 +242,7 @@ def _adaptation_set(
         )
     size = chosen.shots if chosen.setting == "few-shot" else chosen.limit
     if chosen.setting == "normal" and not size:
-        records = workspace.records(task, sources, Conversion(skip_bad))
+        records = workspace.records(task, sources, Conversion(skip_bad), data)
         size = sum(record.split == "test" for record in records)
-    records = workspace.records(task, sources, Conversion(skip_bad))
+    records = workspace.records(task, sources, Conversion(skip_bad), data)
     return sample(records, {chosen.split: size}, chosen.seed)[chosen.split]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .compositions import running
 from .conversion import Conversion
@@ -44,6 +44,7 @@ def evaluate(
     split: str = "test",
     max_length: int = 512,
     skip_bad: bool = False,
+    data: Mapping[str, Any] | None = None,
 ) -> list[Evaluation]:
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
@@ -52,7 +53,7 @@ def evaluate(
     """
     task = workspace.plugins.get(Task, name)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
-    records = workspace.records(task, sources, Conversion(skip_bad))
+    records = workspace.records(task, sources, Conversion(skip_bad), data)
     drawn = sample(records, {split: limit}, seed)[split]
     encoder = workspace.encoder(task, max_length)
     examples = list(encoder.encode(drawn))

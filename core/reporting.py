@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .progress import Progress, RichProgress
+
 BAR = 28
 
 
@@ -17,6 +19,11 @@ def console() -> Console:
     """Stdout, 100 columns wide where it is no terminal, with colour only where the terminal wants it."""
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=100)
+
+
+def progress() -> Progress:
+    """Bars and notes on stderr."""
+    return RichProgress()
 
 
 def print_json(value: Any) -> None:

@@ -73,6 +73,7 @@ def train_skill(
     settings: Mapping[str, str] | None = None,
     seed: int = 0,
     skip_bad: bool = False,
+    data: Mapping[str, Any] | None = None,
 ) -> TrainedSkill:
     """Stage I for one skill: convert, render, train alone on the frozen base, and save.
 
@@ -86,7 +87,9 @@ def train_skill(
     method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), Settings)
     conversion = Conversion(skip_bad)
     wanted = loop.records or loop.steps * loop.batch_size
-    drawn = sample(workspace.records(skill, sources, conversion), {"train": wanted, "dev": loop.dev_records}, loop.seed)
+    drawn = sample(
+        workspace.records(skill, sources, conversion, data), {"train": wanted, "dev": loop.dev_records}, loop.seed
+    )
     encoder = workspace.encoder(skill, loop.max_length)
     examples, dev = list(encoder.encode(drawn["train"])), list(encoder.encode(drawn["dev"]))
     work = _digest([workspace.base.fingerprint, trainer, asdict(method), asdict(loop), _contents(examples)])
@@ -102,6 +105,7 @@ def train_skill(
         "steps": trained.steps,
         "data": {
             "datasets": sorted(sources),
+            "options": dict(data or {}),
             "records": len(examples),
             "hash": _contents(examples),
             "left_out": dict(conversion.left_out),

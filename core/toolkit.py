@@ -93,12 +93,14 @@ class Toolkit:
         """The records of an official distribution; `conversion` counts what was left out."""
         return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
 
-    def preview(self, name: str, sources: Mapping[str, Path], count: int = 3) -> list[dict[str, str]]:
+    def preview(
+        self, name: str, sources: Mapping[str, Path], count: int = 3, data: Mapping[str, Any] | None = None
+    ) -> list[dict[str, str]]:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
         declared = self.instructed(name)
         template = self.workspace.template(declared)
         rows = []
-        for record in self.workspace.records(declared, sources, Conversion()):
+        for record in self.workspace.records(declared, sources, Conversion(), data):
             if len(rows) == count:
                 break
             rows.append({"id": record.id, **asdict(template.render(record))})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .conversion import Conversion, convert
 from .declarations import Dataset, Instructed
@@ -27,7 +27,10 @@ Sources = Mapping[str, Path]
 
 @dataclass
 class Workspace:
-    """Plugins, a store and one base model; `format` is "auto", "chat" or "plain" (see `Encoder`)."""
+    """Plugins, a store and one base model; `format` is "auto", "chat" or "plain" (see `Encoder`).
+
+    `losses` keeps what stage II measured, so that several routers for one task measure it once.
+    """
 
     plugins: Plugins
     store: Store
@@ -36,6 +39,7 @@ class Workspace:
     dtype: str = "auto"
     device: str = "auto"
     format: Format = "auto"
+    losses: dict[Hashable, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def base(self) -> Base:
@@ -56,9 +60,12 @@ class Workspace:
 
         return Encoder(self.base, self.template(declared), max_length, self.format)
 
-    def records(self, declared: Instructed, sources: Sources, conversion: Conversion) -> Iterator[Record]:
+    def records(
+        self, declared: Instructed, sources: Sources, conversion: Conversion, data: Mapping[str, Any] | None = None
+    ) -> Iterator[Record]:
         """The records of a skill or task from the data sets whose paths are given, merged in order.
 
+        `data` holds converter options that take the place of the skill's or task's own.
         Raises BadInput if no path is given, or for a data set it does not read.
         """
         if not sources:
@@ -70,7 +77,7 @@ class Workspace:
         for name, path in sources.items():
             source = declared.source(name)
             dataset = self.plugins.get(Dataset, name)
-            yield from convert(dataset, path, conversion, source.options)
+            yield from convert(dataset, path, conversion, {**source.options, **(data or {})})
 
 
 def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> dict[str, list[Record]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
 from mdkif.core.conversion import hashed_split
 
+from .sections import only
 from .tables import DEID, count_discharge_rows, diagnoses, diagnosis_titles, discharge_notes, find_table
 
 ICD_REQUEST = "Which diagnoses are documented?"
@@ -31,6 +32,7 @@ def mdkif_datasets() -> list[Dataset]:
                 "view": "icd (which of the most frequent diagnoses a discharge summary documents)",
                 "top": "how many of the most frequent diagnosis codes are labels",
                 "deid": "keep, drop or mask the [** **] marks in notes",
+                "sections": "all, or the headers of the sections to keep, separated by commas",
                 "keep_empty": "yes keeps admissions with none of the labels; no leaves them out",
             },
         )
@@ -44,6 +46,7 @@ def convert(
     view: str = "icd",
     top: int = 10,
     deid: str = "keep",
+    sections: str = "all",
     keep_empty: str = "no",
 ) -> Iterator[Record]:
     """Records of one view of the folder with the tables; the group of a record is its patient.
@@ -56,10 +59,12 @@ def convert(
     _check("keep_empty", keep_empty, ("yes", "no"))
     if not re.fullmatch(r"[1-9]\d*", str(top)):
         raise BadInput(f"The option 'top' is {top!r}: give a whole number from 1 up.")
-    yield from icd(source, conversion, int(top), deid, keep_empty == "yes")
+    yield from icd(source, conversion, int(top), deid, keep_empty == "yes", _headers(sections))
 
 
-def icd(folder: Path, conversion: Conversion, top: int, deid: str, keep_empty: bool) -> Iterator[Record]:
+def icd(
+    folder: Path, conversion: Conversion, top: int, deid: str, keep_empty: bool, wanted: tuple[str, ...]
+) -> Iterator[Record]:
     """One record per admission with a discharge summary: which of the `top` diagnoses it documents.
 
     The labels are the codes with most admissions, each counted once per admission, among training
@@ -85,9 +90,13 @@ def icd(folder: Path, conversion: Conversion, top: int, deid: str, keep_empty: b
         if not gold and not keep_empty:
             conversion.leave_out(f"admission with none of the {len(ranked)} labels")
             continue
+        text = only(note.text, wanted) if wanted else note.text
+        if not text:
+            conversion.leave_out("note without the wanted sections")
+            continue
         yield Record(
             id=f"mimic-iii/icd/{note.admission}",
-            context=note.text,
+            context=text,
             group=note.patient,
             source=note.source,
             **choose(ICD_REQUEST, tuple(titles.values()), gold),
@@ -109,6 +118,10 @@ def _labels(codes: list[str], titles: dict[str, str]) -> dict[str, str]:
     shared = Counter(titles.get(code, code) for code in codes)
     named = {code: titles.get(code, code) for code in codes}
     return {code: f"{title} ({code})" if shared[title] > 1 else title for code, title in named.items()}
+
+
+def _headers(sections: str) -> tuple[str, ...]:
+    return () if sections == "all" else tuple(" ".join(name.lower().split()) for name in sections.split(","))
 
 
 def _check(option: str, value: str, choices: tuple[str, ...]) -> None:

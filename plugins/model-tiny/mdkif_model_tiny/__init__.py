@@ -21,7 +21,7 @@ CHAT_TEMPLATE = """\
 
 TEXTS = (
     "You are a doctor. Answer the question about the patient. Choose from: yes; no; maybe. Answer:",
-    "system user assistant What is the relation between the two concepts? Choose from: entailment; neutral; contradiction.",
+    "system user assistant What relates the two concepts? Choose from: entailment; neutral; contradiction.",
     "The patient was admitted to the hospital with chest pain, shortness of breath and fever.",
     "She was treated with antibiotics for pneumonia and discharged home in stable condition.",
     "He has a history of hypertension, diabetes mellitus, coronary artery disease and chronic kidney disease.",

@@ -1,4 +1,4 @@
-"""Entity-entity relations: the skill names the relation between two concepts, with UMLS or Disease Ontology relations."""
+"""Entity-entity relations: the skill names the relation between two concepts of UMLS or the Disease Ontology."""
 
 from __future__ import annotations
 

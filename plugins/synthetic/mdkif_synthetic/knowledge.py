@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Condition:
     `code` is ICD-9-CM without its dot, `short_title` and `long_title` its official titles; `name` is what
     a textbook calls it and `synonyms` are other true names: none of them contains a title.
     `definition` completes "NAME is …"; `findings` are what a patient has and `test` what a work-up shows.
+    `also` are classes of drugs that help too, so that they are never offered as wrong.
     `library` is the number of the MedQuAD folder that explains it. A `chronic` condition stays with its
     patient; `weight` is how common it is; `sex` restricts it; `causes` are codes of what it leads to.
     """
@@ -34,6 +36,7 @@ class Condition:
     findings: tuple[str, ...]
     test: str
     drugs: tuple[str, ...]
+    also: tuple[str, ...] = ()
     system: str
     parent: str
     site: str
@@ -77,8 +80,7 @@ class Procedure:
 def conditions() -> tuple[Condition, ...]:
     """All conditions, ordered by code."""
     rows = [row for table in _tables() for row in table["condition"]]
-    made = (Condition(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in rows)
-    return tuple(sorted(made, key=lambda condition: condition.code))
+    return tuple(sorted(map(_condition, rows), key=lambda condition: condition.code))
 
 
 @cache
@@ -121,11 +123,16 @@ PROCEDURES = (
 """Rare procedures; two of the codes begin with zeros that a reader must not lose."""
 
 
+def _condition(row: dict[str, Any]) -> Condition:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Condition(**values)
+
+
 def _package() -> Traversable:
     return files(__package__)
 
 
-def _tables() -> Iterator[dict[str, list[dict[str, object]]]]:
+def _tables() -> Iterator[dict[str, Any]]:
     for table in sorted((_package() / "conditions").iterdir(), key=lambda file: file.name):
         if table.name.endswith(".toml"):
             yield tomllib.loads(table.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from .files import write_jsonl
-from .knowledge import Condition, conditions
+from .knowledge import Condition, conditions, drugs
 from .patients import Hospital, Patient
 from .wording import capital, listed, person, pronoun, unlike, with_article
 
@@ -71,10 +71,16 @@ def _diagnosis(rng: Random, condition: Condition) -> Asked:
 
 
 def _treatment(rng: Random, condition: Condition) -> Asked:
+    """Wrong drugs are of another class than those that help."""
     asked = rng.choice(
         ("Which of the following drugs is used to treat this condition?", "Which of these medications is indicated?")
     )
-    return asked, rng.choice(condition.drugs), _elsewhere(rng, condition, lambda other: other.drugs)
+    return asked, rng.choice(condition.drugs), _elsewhere(rng, condition, lambda other: _unhelpful(other, condition))
+
+
+def _unhelpful(other: Condition, condition: Condition) -> tuple[str, ...]:
+    helpful = {*condition.also, *(drugs()[drug].drug_class for drug in condition.drugs)}
+    return tuple(drug for drug in other.drugs if drugs()[drug].drug_class not in helpful)
 
 
 def _finding(rng: Random, condition: Condition) -> Asked:

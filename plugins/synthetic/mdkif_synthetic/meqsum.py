@@ -13,7 +13,7 @@ from .wording import capital
 FILE = "MeQSum_ACL2019_BenAbacha_Demner-Fushman.xlsx"
 SHARE_WITH_SUBJECT = 0.65
 STRAY_EVERY = 15
-RELATIVES = {"F": ("mother", "wife", "sister"), "M": ("father", "husband", "brother")}
+RELATIVES: dict[str, tuple[str, ...]] = {"F": ("mother", "wife", "sister"), "M": ("father", "husband", "brother")}
 RELATIVES[""] = (*RELATIVES["F"], *RELATIVES["M"], "neighbor")
 
 
@@ -48,7 +48,7 @@ def _question(rng: Random) -> tuple[str, str]:
     )
     aside = rng.choice(
         (
-            f"There is {rng.choice(condition.findings)} nearly every day.",
+            f"We notice {rng.choice(condition.findings)} nearly every day.",
             f"The tests showed {condition.test}.",
             "The appointment with the specialist is only in two months.",
             "Everyone on the internet says something different.",

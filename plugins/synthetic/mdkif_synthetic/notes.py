@@ -26,8 +26,8 @@ def discharge_summary(rng: Random, patient: Patient, admission: Admission) -> st
     chronic = [pair for pair in zip(admission.diagnoses, admission.drugs, strict=True) if pair[0].chronic]
     (principal, treatment), later = acute[0], acute[1:]
     complaint = rng.choice(principal.findings)
-    denied = unlike(rng, admission.diagnoses, rng.choice((1, 2)), patient.sex)
-    history = [_arrival(rng, patient, admission, principal, complaint, treatment), _denial(rng, denied)]
+    denied = unlike(rng, admission.diagnoses, rng.choice((1, 1, 2)), patient.sex)
+    history = [_arrival(rng, _who(patient, admission), patient, principal, treatment), _denial(rng, denied)]
     if rng.random() < (0.75 if admission.soon_back else 0.08):
         history.append(HINT)
     course = [_complication(rng, condition, drugs) for condition, drugs in later]
@@ -87,21 +87,17 @@ def _who(patient: Patient, admission: Admission) -> str:
     return f"{patient.age(admission.admitted)} year old {person(patient)}"
 
 
-def _arrival(
-    rng: Random, patient: Patient, admission: Admission, condition: Condition, complaint: str, drugs: tuple[str, ...]
-) -> str:
+def _arrival(rng: Random, who: str, patient: Patient, condition: Condition, drugs: tuple[str, ...]) -> str:
     title = "Mrs." if patient.sex == "F" else "Mr."
     known = f"{title} [**Known lastname {rng.randint(1, 9999)}**]"
-    who = rng.choice((f"{known} is {with_article(_who(patient, admission))} who", f"This {_who(patient, admission)}"))
-    came = rng.choice(("presented with", "came to the emergency room with", "was admitted for"))
+    person_came = rng.choice((f"{known} is {with_article(who)} who", f"This {who}"))
     name, given = rng.choice(condition.synonyms), listed(drugs)
-    more = rng.choice((condition.test, *(finding for finding in condition.findings if finding != complaint)))
     return rng.choice(
         (
-            f"{who} {came} {complaint}. {capital(pronoun(patient))} was found to have {name}.",
-            f"{who} {came} {complaint}, thought to be due to {name}, and received {given}.",
-            f"{who} {came} {complaint}. Work-up showed {condition.test}; {given} was started.",
-            f"{who} {came} {complaint} and {more}. Picture consistent with {name}.",
+            f"{person_came} was found to have {name}.",
+            f"{person_came} was admitted for {name} and received {given}.",
+            f"{person_came} had {condition.test} and was started on {given}.",
+            f"{person_came} also had {condition.test}, consistent with {name}.",
         )
     )
 
@@ -125,7 +121,7 @@ def _complication(rng: Random, condition: Condition, drugs: tuple[str, ...]) -> 
         (
             f"Stay complicated by {name}.",
             f"Also developed {name} and was given {given}.",
-            f"On day two {rng.choice(condition.findings)} was noted, with {condition.test}; {given} was begun.",
+            f"Later had {rng.choice(condition.findings)} and {condition.test}; started on {given}.",
             f"{capital(given)} {'were' if len(drugs) > 1 else 'was'} given for {name}.",
         )
     )
@@ -139,7 +135,7 @@ def _denial(rng: Random, denied: list[Condition]) -> str:
             f"No evidence of {names}.",
             f"Denies any history of {names}.",
             f"Ruled out for {names}.",
-            f"There was no {seen}.",
+            f"Negative for {seen}.",
         )
     )
 

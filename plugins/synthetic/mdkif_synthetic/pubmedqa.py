@@ -26,24 +26,19 @@ PROGRAMMES = (
 
 
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
-    """Write the two files into `folder`/PubMedQA/data; half of each decision is the test set."""
+    """Write the two files into `folder`/PubMedQA/data; half of every decision is the test set."""
     rng = hospital.random("pubmedqa")
     count = max(20, len(hospital.patients) * 3 // 4)
     few = {decision: max(2, round(count * share)) for decision, share in DECISIONS.items()}
     few["yes"] += count - sum(few.values())
     decisions = [decision for decision, many in few.items() for _ in range(many)]
-    test = {index for decision, many in few.items() for index in _half(rng, decisions, decision, many)}
     order = rng.sample(range(count), count)
     articles = {str(FIRST_PMID + place): (index, _article(rng, decisions[index])) for place, index in enumerate(order)}
-    truth = {pmid: article["final_decision"] for pmid, (index, article) in articles.items() if index in test}
+    truth = {pmid: article["final_decision"] for pmid, (index, article) in articles.items() if index % 2 == 0}
     data = folder / "PubMedQA" / "data"
     write_json(data / "ori_pqal.json", {pmid: article for pmid, (_, article) in articles.items()})
     write_json(data / "test_ground_truth.json", truth)
     return {"pubmedqa": count, "pubmedqa_test": len(truth)}
-
-
-def _half(rng: Random, decisions: list[str], decision: str, many: int) -> list[int]:
-    return rng.sample([index for index, given in enumerate(decisions) if given == decision], many // 2)
 
 
 def _article(rng: Random, decision: str) -> dict[str, Any]:

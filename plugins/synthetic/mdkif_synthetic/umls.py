@@ -79,12 +79,12 @@ def facts() -> tuple[tuple[Key, str, Key], ...]:
 
 
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
-    """Write the four files into `folder`/UMLS/META and count concepts, strings, definitions and relations."""
+    """Write the four files into `folder`/UMLS/META, sorted as NLM ships them, and count their rows."""
     del hospital  # knowledge does not depend on who is ill
     tables = {"MRCONSO": _strings(), "MRDEF": _definitions(), "MRREL": _relations(), "MRSTY": _types()}
     for name, rows in tables.items():
-        text = "".join("|".join(row) + "|\n" for row in rows)
-        write_text(folder / "UMLS" / "META" / f"{name}.RRF", text)
+        lines = sorted("|".join(row) + "|\n" for row in rows)
+        write_text(folder / "UMLS" / "META" / f"{name}.RRF", "".join(lines))
     counts = {f"umls_{name.lower()}": len(rows) for name, rows in tables.items()}
     return {"umls_concepts": len(concepts()), **counts}
 

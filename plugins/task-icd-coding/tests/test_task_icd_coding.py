@@ -10,7 +10,19 @@ from mdkif.core.templating import Template
 
 [TASK] = plugin.mdkif_tasks()
 [MIMIC] = mdkif_dataset_mimic.mdkif_datasets()
-NOTES = "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT".split(",")
+NOTES = [
+    "ROW_ID",
+    "SUBJECT_ID",
+    "HADM_ID",
+    "CHARTDATE",
+    "CHARTTIME",
+    "STORETIME",
+    "CATEGORY",
+    "DESCRIPTION",
+    "CGID",
+    "ISERROR",
+    "TEXT",
+]
 
 
 def write(path, *table):

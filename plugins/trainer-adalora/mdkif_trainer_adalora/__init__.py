@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-Start = Literal["gradient", "lora", "peft"]
+Start = Literal["gradient", "mixed", "lora", "peft"]
 
 
 @hookimpl
@@ -56,7 +56,7 @@ class AdaLoRA(Method):
 
         directions: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._check(steps)
-        if self.start == "gradient":
+        if self.start in ("gradient", "mixed"):
             directions = gradient_directions(model, loss, self.init_rank)
         config = AdaLoraConfig(
             init_r=self.init_rank,
@@ -146,8 +146,12 @@ class AdaLoRA(Method):
                     continue
                 if name in directions:
                     left, right = directions[name]
-                    module.lora_B["default"].copy_(left)
                     module.lora_A["default"].copy_(right)
+                    if self.start == "gradient":
+                        module.lora_B["default"].copy_(left)
+                    else:
+                        module.lora_B["default"].zero_()
+                        module.lora_E["default"].fill_(1.0)
                 elif self.start == "lora":
                     module.lora_B["default"].zero_()
                     module.lora_E["default"].fill_(1.0)

@@ -1,0 +1,341 @@
+"""The OBO converter: the format's traps on small files, and the counts of the open 2016 release."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mdkif import BadInput, Conversion, convert
+from mdkif_dataset_obo import mdkif_datasets
+from mdkif_dataset_obo.obo import Term, terms
+
+[OBO] = mdkif_datasets()
+OPEN_DATA = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+RELEASE = OPEN_DATA / "HumanDiseaseOntology"
+needs_release = pytest.mark.skipif(
+    not RELEASE.is_dir(), reason=f"no HumanDiseaseOntology in {OPEN_DATA}; set MDKIF_TEST_DATA"
+)
+
+HEADER = "format-version: 1.2\nontology: doid\n"
+TREE = """
+[Term]
+id: X:1
+name: disease
+
+[Term]
+id: X:2
+name: lung disease
+def: "A disease of the lung." [url:http\\://example.org]
+synonym: "disorder of lung" EXACT []
+is_a: X:1 ! disease
+
+[Term]
+id: X:3
+name: asthma
+synonym: "bronchial disease" EXACT []
+is_a: X:2 ! lung disease
+
+[Term]
+id: X:4
+name: pneumonia
+is_a: X:2 ! lung disease
+
+[Term]
+id: X:5
+name: skin disease
+synonym: "disease of skin" EXACT []
+is_a: X:1 ! disease
+"""
+ABOVE = {"asthma": {"lung disease", "disease"}, "pneumonia": {"lung disease", "disease"}}
+ABOVE |= {"lung disease": {"disease"}, "skin disease": {"disease"}, "disease": set()}
+
+
+@pytest.fixture
+def ontology(tmp_path):
+    def write(stanzas, name="doid.obo"):
+        path = tmp_path / name
+        path.write_text(HEADER + stanzas, encoding="utf-8")
+        return path
+
+    return write
+
+
+def read(path, **options) -> list[Term]:
+    return list(terms(path, Conversion(**options)))
+
+
+def stanza(*lines, identity="X:1", name="disease"):
+    return "\n".join(["", "[Term]", f"id: {identity}", f"name: {name}", *lines, ""])
+
+
+def records(source, view, conversion=None, **options):
+    return list(convert(OBO, source, conversion or Conversion(), {"view": view, **options}))
+
+
+def concepts(record):
+    first, second = (line.split(": ", 1)[1] for line in record.context.split("\n"))
+    return first, second
+
+
+# The format
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (r'"plain" []', "plain"),
+        (r'"say \"no\" to it" []', 'say "no" to it'),
+        (r'"see http\://x\, or \(y\)" []', "see http://x, or (y)"),
+        (r'"back\\slash" []', "back\\slash"),
+        (r'"two\nlines\Wand\ttab" []', "two lines and tab"),
+        ('"has ! and {braces}" [x:y] {comment="z"} ! end', "has ! and {braces}"),
+        ('"trailing space " []', "trailing space"),
+    ],
+)
+def test_quoted_texts_are_unescaped_and_end_at_their_quote(ontology, written, read_as):
+    [term] = read(ontology(stanza(f"def: {written}")))
+    assert term.definition.text == read_as
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
+def test_any_text_survives_being_quoted(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("obo") / "x.obo"
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    path.write_text(stanza(f'synonym: "{quoted}" EXACT []'), encoding="utf-8")
+    [term] = read(path)
+    assert term.synonyms[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("written", "scope"),
+    [
+        ("EXACT []", "EXACT"),
+        ("EXACT OMO:0003012 []", "EXACT"),
+        ("NARROW [ICD9:1.2]", "NARROW"),
+        ("[]", "RELATED"),
+        ("", "RELATED"),
+    ],
+)
+def test_a_synonym_has_its_scope_and_without_one_it_is_related(ontology, written, scope):
+    [term] = read(ontology(stanza(f'synonym: "ill" {written}')))
+    assert [synonym.scope for synonym in term.synonyms] == [scope]
+
+
+@pytest.mark.parametrize("tail", ["", " ! disease", ' {source="x"}', ' {source="x"} ! disease'])
+def test_a_parent_is_an_id_without_modifiers_and_comment(ontology, tail):
+    child = stanza(f"is_a: X:1{tail}", identity="X:2", name="illness")
+    assert [parent.id for parent in read(ontology(stanza() + child))[1].parents] == ["X:1"]
+
+
+def test_a_line_that_ends_in_a_backslash_goes_on(ontology):
+    [term] = read(ontology(stanza('def: "one \\', 'two" []', "is_obsolete: true")))
+    assert (term.definition.text, term.definition.line, term.obsolete) == ("one two", 7, True)
+
+
+def test_other_stanzas_comments_and_a_byte_order_mark_are_passed_over(tmp_path):
+    path = tmp_path / "x.obo"
+    typedef = '\n[Typedef]\nid: part_of\nname: part of\ndef: "Not a term." []\n'
+    path.write_text("\ufeff" + HEADER + typedef + stanza("! name: comment"), encoding="utf-8")
+    assert [(term.id, term.name, term.definition) for term in read(path)] == [("X:1", "disease", None)]
+
+
+@pytest.mark.parametrize(
+    ("stanzas", "line", "reason"),
+    [
+        (stanza("def: secret text without quotes"), 7, "has a def without a quoted text"),
+        (stanza("synonym: secret EXACT []"), 7, "has a synonym without a quoted text"),
+        ("\n[Term]\nname: secret\n", 4, "starts a term without an id or a name"),
+        (stanza() + stanza(name="secret"), 8, "starts a term whose id came before"),
+    ],
+)
+def test_a_malformed_line_is_named_by_file_and_line_and_not_quoted(ontology, stanzas, line, reason):
+    path = ontology(stanza(identity="X:0") + stanzas)
+    with pytest.raises(BadInput, match=rf"doid.obo:{line + 4} {reason}") as error:
+        read(path)
+    assert "secret" not in str(error.value)
+    assert read(path, skip_bad=True)[0].id == "X:0"
+
+
+def test_a_file_that_is_no_ontology_is_refused(tmp_path):
+    (tmp_path / "notes.obo").write_text("nothing\n")
+    with pytest.raises(BadInput, match=r"no \[Term\] in .*notes.obo"):
+        records(tmp_path, "ea")
+
+
+# The source
+
+
+def test_a_folder_gives_doid_obo_before_its_other_files(ontology, tmp_path):
+    ontology(stanza('def: "Older." []'), "doid-2016.obo")
+    assert records(tmp_path, "ea")[0].answer == "Older."
+    ontology(stanza('def: "Newer." []'), "doid-2020.obo")
+    assert records(tmp_path, "ea")[0].answer == "Newer."
+    ontology(stanza('def: "Release." []'))
+    assert records(tmp_path, "ea")[0].answer == "Release."
+
+
+def test_the_repository_folder_and_a_folder_with_one_ontology_are_sources(ontology, tmp_path):
+    path = ontology(stanza('def: "One." []'), "mondo.obo")
+    assert records(tmp_path, "ea") == records(path, "ea")
+    (tmp_path / "repo" / "src" / "ontology").mkdir(parents=True)
+    path.rename(tmp_path / "repo" / "src" / "ontology" / "doid.obo")
+    assert records(tmp_path / "repo", "ea")[0].answer == "One."
+
+
+def test_a_folder_without_ontology_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(BadInput, match=r"no doid\*.obo in .*: give the ontology's .obo file"):
+        records(tmp_path, "ea")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"view": "xx"}, "'view' is 'xx': choose from ea, es, er, isa"),
+        ({"scopes": "EXACT,CLOSE"}, "'scopes' is 'CLOSE': choose from EXACT"),
+        ({"limit": "x"}, "'limit' is 'x'"),
+    ],
+)
+def test_a_wrong_option_names_the_choices(ontology, options, message):
+    with pytest.raises(BadInput, match=message):
+        list(convert(OBO, ontology(TREE), Conversion(), options))
+
+
+# The views
+
+
+def test_ea_explains_the_live_terms_that_have_a_definition(ontology):
+    gone = stanza('def: "Gone." []', "is_obsolete: true", identity="X:9", name="old")
+    conversion = Conversion()
+    [record] = records(ontology(TREE + gone), "ea", conversion)
+    assert (record.context, record.answer, record.group) == ("lung disease", "A disease of the lung.", "X:2")
+    assert record.query == "Explain the following medical concept."
+    assert record.source == "doid.obo:11"
+    assert conversion.left_out == {"term without a definition": 4, "obsolete term": 1}
+
+
+def test_es_pairs_each_exact_synonym_with_a_term_of_another_concept(ontology):
+    found = records(ontology(TREE), "es")
+    assert [record.answer for record in found] == ["yes", "no"] * 3
+    assert found[0].context == "term 1: lung disease\nterm 2: disorder of lung"
+    others = {"disorder of lung", "bronchial disease", "disease of skin"}
+    assert concepts(found[1])[1] in others - {"disorder of lung"}
+    assert found[0].group == found[1].group == "X:2"
+
+
+def test_es_takes_other_scopes_when_asked_and_never_as_negatives_of_their_term(ontology):
+    extra = stanza('synonym: "bronchial disease" RELATED []', identity="X:6", name="bronchial illness")
+    path, conversion = ontology(TREE + extra), Conversion()
+    assert not [record for record in records(path, "es", conversion) if record.group == "X:6"]
+    assert conversion.left_out["synonym of another scope"] == 1
+    with_related = [record for record in records(path, "es", scopes="exact, related") if record.group == "X:6"]
+    assert [record.answer for record in with_related] == ["yes", "no"]
+    assert concepts(with_related[0])[1] == "bronchial disease" != concepts(with_related[1])[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_er_says_what_the_hierarchy_says(ontology, seed):
+    for record in records(ontology(TREE), "er", seed=seed):
+        first, second = concepts(record)
+        truth = {"is a kind of": second in ABOVE[first], "is a broader term than": first in ABOVE[second]}
+        truth["is not related to"] = not any(truth.values()) and first != second
+        assert [relation for relation, holds in truth.items() if holds] == [record.answer]
+        assert record.options == tuple(truth)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_isa_says_what_the_hierarchy_says_twice_per_line(ontology, seed):
+    found = records(ontology(TREE), "isa", seed=seed)
+    assert [record.answer for record in found] == ["yes", "no"] * 4
+    for record in found:
+        first, second = concepts(record)
+        assert (second in ABOVE[first]) == (record.answer == "yes")
+        assert first != second
+
+
+def test_isa_negatives_are_reversed_pairs_siblings_and_strangers(ontology):
+    kinds = set()
+    for seed in range(60):
+        for record in records(ontology(TREE), "isa", seed=seed):
+            if record.answer == "no" and record.group == "X:3":
+                kinds.add(concepts(record))
+    assert kinds == {("lung disease", "asthma"), ("asthma", "pneumonia"), ("asthma", "skin disease")}
+
+
+def test_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
+    path, splits = ontology(TREE), {}
+    for view in ("er", "isa"):
+        for record in records(path, view):
+            splits.setdefault(record.source, set()).add(record.split)
+    assert len(splits) == 4
+    assert all(len(found) == 1 for found in splits.values())
+
+
+@pytest.mark.parametrize("view", ["er", "isa"])
+def test_lines_to_terms_that_are_not_there_are_left_out_and_cycles_end(ontology, view):
+    dangling = stanza("is_a: X:99 ! gone", identity="X:6", name="other")
+    cycle = stanza("is_a: X:8", identity="X:7", name="hen") + stanza("is_a: X:7", identity="X:8", name="egg")
+    conversion = Conversion()
+    found = records(ontology(TREE + dangling + cycle), view, conversion)
+    assert conversion.left_out == {"is_a to a term that is obsolete or not in the file": 1}
+    assert len({record.source for record in found}) == 6
+
+
+def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):
+    pair = stanza() + stanza("is_a: X:1", identity="X:2", name="illness")
+    outcomes = Counter()
+    for seed in range(12):
+        conversion = Conversion()
+        found = records(ontology(pair), "er", conversion, seed=seed)
+        outcomes[len(found), conversion.left_out["term that every other term is related to"]] += 1
+    assert set(outcomes) == {(1, 0), (0, 1)}
+
+
+def test_a_sample_keeps_both_halves_of_a_pair(ontology):
+    conversion = Conversion()
+    found = records(ontology(TREE), "isa", conversion, limit="4")
+    assert [record.answer for record in found] == ["yes", "no"] * 2
+    assert conversion.left_out["not in the sample"] == 4
+
+
+# The open release
+
+
+@needs_release
+def test_the_terms_of_the_2016_release():
+    every = read(RELEASE / "doid-2016-03-04.obo")
+    live = [term for term in every if not term.obsolete]
+    assert (len(every), len(every) - len(live)) == (9243, 2369)
+    # 3,229 `def:` lines are in the file: six of them belong to [Typedef] stanzas, 537 to obsolete terms.
+    assert sum(term.definition is not None for term in every) == 3229 - 6
+    assert sum(term.definition is not None for term in live) == 3229 - 6 - 537
+    assert sum(len(term.synonyms) for term in live) == 13053
+    assert sum(len(term.parents) for term in live) == 8062
+
+
+@needs_release
+def test_the_records_of_the_2016_release():
+    assert len(records(RELEASE, "ea")) == 2686
+    conversion = Conversion()
+    pairs = records(RELEASE, "es", conversion)
+    # 468 of the 13,053 synonyms are not EXACT; 1,026 spell the name or another synonym again.
+    assert len(pairs) == 2 * (13053 - 468 - 1026)
+    assert conversion.left_out["synonym of another scope"] == 468
+    assert conversion.left_out["synonym that repeats another term"] == 1026
+    assert Counter(record.answer for record in pairs) == {"yes": 11559, "no": 11559}
+    assert len({record.id for record in pairs}) == len(pairs)
+
+
+@needs_release
+def test_the_relations_of_the_2016_release_are_balanced():
+    relations = Counter(record.answer for record in records(RELEASE, "er"))
+    assert sum(relations.values()) == 8062
+    assert all(abs(count - 8062 / 3) < 150 for count in relations.values())
+    assert Counter(record.answer for record in records(RELEASE, "isa")) == {"yes": 8062, "no": 8062}
+
+
+@needs_release
+@pytest.mark.parametrize(("slim", "count"), [("DO_rare_slim", 3460), ("DO_cancer_slim", 730), ("NCIthesaurus", 4757)])
+def test_the_current_subsets_are_read_whole(slim, count):
+    assert len(read(RELEASE / "subsets" / f"{slim}.obo")) == count

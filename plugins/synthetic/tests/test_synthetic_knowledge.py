@@ -1,0 +1,149 @@
+"""The table of medicine is whole and consistent, and the small tools of wording do what they say."""
+
+import doctest
+import re
+from itertools import combinations
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mdkif_synthetic import mednli, wording
+from mdkif_synthetic.knowledge import PROCEDURES, by_code, conditions, drugs, treats
+from mdkif_synthetic.medquad import FOLDERS
+from mdkif_synthetic.patients import draw
+from mdkif_synthetic.wording import capital, listed, unlike, with_article
+
+EVERY = pytest.mark.parametrize("condition", conditions(), ids=lambda condition: condition.code)
+
+
+def test_there_are_enough_conditions_with_codes_of_their_own():
+    assert 36 <= len(conditions()) <= 45
+    assert len(by_code()) == len(conditions())
+    assert [condition.code for condition in conditions()] == sorted(by_code())
+    assert {"4019", "25000", "4280", "42731", "41401", "5849", "2724", "5990", "53081", "486"} <= by_code().keys()
+
+
+def test_codes_with_leading_zeros_are_there_to_be_lost_by_careless_readers():
+    assert any(code.startswith("0") for code in by_code())
+    assert any(procedure.code.startswith("00") for procedure in PROCEDURES)
+
+
+@EVERY
+def test_a_condition_has_all_that_texts_need(condition):
+    assert re.fullmatch(r"\d{3,5}", condition.code)
+    assert 1 <= len(condition.short_title) <= 24  # the width of SHORT_TITLE in the official list
+    assert len(condition.long_title) >= 4
+    assert 3 <= len(condition.synonyms) <= 5
+    assert 3 <= len(condition.findings) <= 5
+    assert 2 <= len(condition.drugs) <= 3
+    assert condition.weight > 0
+    assert condition.sex in ("", "F", "M")
+    assert condition.library in range(1, 10)
+    assert condition.definition.startswith(("a ", "an ", "the "))
+    assert not condition.definition.endswith(".")
+    assert condition.test[0].islower()
+
+
+@EVERY
+def test_what_is_said_of_a_condition_never_contains_an_icd_title(condition):
+    said = (*condition.synonyms, *condition.signs, *condition.drugs)
+    titles = {title.lower() for other in conditions() for title in (other.short_title, other.long_title)}
+    for phrase in said:
+        assert not [title for title in titles if title in phrase.lower()], phrase
+
+
+def test_no_procedure_is_said_by_its_title():
+    for procedure in PROCEDURES:
+        assert procedure.short_title.lower() not in procedure.said.lower()
+        assert procedure.long_title.lower() not in procedure.said.lower()
+    assert len({procedure.code for procedure in PROCEDURES}) == len(PROCEDURES)
+
+
+def test_a_name_means_one_condition():
+    for one, two in combinations(conditions(), 2):
+        ours = {name.lower() for name in (one.name, *one.synonyms)}
+        assert not ours & {name.lower() for name in (two.name, *two.synonyms)}, (one.name, two.name)
+        assert not set(one.signs) & set(two.signs), (one.name, two.name)
+
+
+@EVERY
+def test_names_and_findings_are_not_repeated(condition):
+    names = [name.lower() for name in (condition.name, *condition.synonyms)]
+    assert len(names) == len(set(names))
+    assert len(condition.findings) == len(set(condition.findings))
+
+
+@EVERY
+def test_references_lead_somewhere(condition):
+    assert set(condition.causes) <= by_code().keys() - {condition.code}
+    assert set(condition.drugs) <= drugs().keys()
+    assert set(condition.also) <= {drug.drug_class for drug in drugs().values()}
+
+
+def test_every_drug_is_used_and_whole():
+    for drug in drugs().values():
+        assert treats(drug.name), drug.name
+        assert drug.brands
+        assert drug.name not in drug.brands
+        assert float(drug.dose) > 0
+        assert drug.route in {"PO", "IV", "IH", "SC", "SL", "IM"}
+
+
+def test_brand_names_mean_one_drug():
+    names = [name.lower() for drug in drugs().values() for name in (drug.name, *drug.brands)]
+    assert len(names) == len(set(names))
+
+
+def test_all_answered_folders_of_medquad_have_a_condition():
+    assert {condition.library for condition in conditions()} == set(FOLDERS) - {10, 11, 12}
+
+
+@EVERY
+def test_what_is_denied_or_wrong_shares_nothing_with_what_is_present(condition):
+    rng = Random(condition.code)
+    for other in unlike(rng, [condition], 8, "F"):
+        assert other.code not in {condition.code, *condition.causes}
+        assert not set(other.signs) & set(condition.signs)
+        assert not set(other.drugs) & set(condition.drugs)
+        assert other.sex in ("", "F")
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 8))
+def test_drawing_takes_different_conditions(rng, count):
+    drawn = draw(rng, conditions(), count)
+    assert len({condition.code for condition in drawn}) == count
+
+
+def test_common_conditions_are_drawn_more_often():
+    rng = Random(0)
+    firsts = [draw(rng, conditions(), 1)[0].code for _ in range(2000)]
+    assert firsts.count("4019") > 3 * firsts.count("135")
+
+
+@given(st.lists(st.text("abc", min_size=1), min_size=1, max_size=5))
+def test_a_list_names_every_item_once(items):
+    text = listed(items)
+    assert text.replace(" and ", ", ").split(", ") == items
+    assert " and " in text or len(items) == 1
+
+
+@given(st.text())
+def test_a_capital_changes_the_first_letter_only(text):
+    assert capital(text)[len(text[:1].upper()) :] == text[1:]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [("antibiotic", "an antibiotic"), ("statin", "a statin"), ("SSRI", "an SSRI"), ("84 year old", "an 84 year old"),
+     ("58 year old", "a 58 year old"), ("urinary alkalinizer", "a urinary alkalinizer")],
+)  # fmt: skip
+def test_articles(phrase, said):
+    assert with_article(phrase) == said
+
+
+@pytest.mark.parametrize("module", [wording, mednli])
+def test_examples_in_the_documentation_hold(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
