@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .core.conversion import Conversion, convert
+from .core.conversion import Conversion, convert, hashed_split
 from .core.declarations import (
     BaseModel,
     Command,
@@ -27,6 +27,7 @@ from .core.optimizer import Candidate, Objective, Optimizer, best
 from .core.predictions import Prediction
 from .core.progress import Progress
 from .core.records import Record, choose, read_records, write_records
+from .core.store import whole_directory, whole_file
 
 if TYPE_CHECKING:
     from .core import reporting
@@ -61,9 +62,12 @@ __all__ = [
     "best",
     "choose",
     "convert",
+    "hashed_split",
     "hookimpl",
     "read_records",
     "reporting",
+    "whole_directory",
+    "whole_file",
     "write_records",
 ]
 

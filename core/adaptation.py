@@ -33,7 +33,7 @@ class AdaptationSettings:
 
     `setting` few-shot draws `shots` training records, normal `limit` of them (0: as many as there are
     test records, as STAF-LLM does). `objective` is "cross-entropy" (eq. 5, in nats per answer token)
-    or a metric of the task's evaluator. `tokens` bounds one forward pass.
+    or a metric of the task's evaluator. `tokens` bounds one forward pass, and half of it one backward.
     """
 
     setting: Literal["few-shot", "normal"] = "few-shot"
@@ -47,7 +47,7 @@ class AdaptationSettings:
     regulariser: Regulariser = "weights"
     gamma: float = 0.0
     max_length: int = 512
-    tokens: int = 4096
+    tokens: int = 2048
     seed: int = 0
 
 
@@ -155,7 +155,7 @@ class AdaptationObjective:
         leaf = parameters.detach().float().requires_grad_(True)
         answers = sum(len(example.answer) for example in chosen)
         total = 0.0
-        for indices in budgeted([len(e) for e in chosen], self._settings.tokens):
+        for indices in budgeted([len(e) for e in chosen], self._settings.tokens // 2):
             batch = collate([chosen[i] for i in indices], self._workspace.base.pad, self._workspace.base.model.device)
             with self._bank.blend(self.space.weights(leaf)):
                 loss = answer_loss(self._workspace.base.model, batch, "rows").sum() / answers

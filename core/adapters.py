@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS, CONFIG, PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
+FACTOR = re.compile(r"\.lora_[ABE](\.weight)?$")
+EXTRAS = (
+    "use_dora",
+    "use_qalora",
+    "fan_in_fan_out",
+    "lora_bias",
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+)
+# Initialisations that also change the base weights, which are then no longer the ones a bank adds to.
+SHIFTS_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 @dataclass(frozen=True)
@@ -49,17 +62,17 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
     from safetensors.torch import load_file
 
     config = read_json(directory / CONFIG, "adapter configuration")
-    _refuse_others(config, directory)
     try:
         tensors = load_file(directory / WEIGHTS)
     except Exception as error:
         raise BadInput(
             f"The adapter weights at {directory / WEIGHTS} cannot be read: train the skill again."
         ) from error
+    _refuse_others(config, tensors, directory)
     updates: dict[str, LowRank] = {}
     for key, down in tensors.items():
         module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
-        if kind not in ("A", "A.weight"):
+        if not kind.startswith("A"):
             continue
         suffix = kind.removeprefix("A")
         up = tensors[f"{PREFIX}{module}.lora_B{suffix}"].float()
@@ -101,11 +114,14 @@ def write_lora(directory: Path, updates: Mapping[str, LowRank], base: str) -> No
     (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _refuse_others(config: Mapping[str, Any], directory: Path) -> None:
-    kind = config.get("peft_type")
-    extras = [name for name in ("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save") if config.get(name)]
+def _refuse_others(config: Mapping[str, Any], tensors: Iterable[str], directory: Path) -> None:
+    kind, start = config.get("peft_type"), config.get("init_lora_weights")
+    extras = [name for name in EXTRAS if config.get(name)]
     if config.get("bias", "none") != "none":
         extras.append("bias")
+    if isinstance(start, str) and start.startswith(SHIFTS_BASE):
+        extras.append(f"init_lora_weights {start}")
+    extras += [f"the tensor {key}" for key in tensors if not FACTOR.search(key)][:1]
     if kind not in ("LORA", "ADALORA") or extras:
         what = f"peft_type {kind}" + (f" with {', '.join(extras)}" if extras else "")
         raise BadInput(
@@ -121,5 +137,6 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     """PEFT's factor in front of B A, which AdaLoRA keeps at its initial rank whatever was pruned."""
     if config["peft_type"] == "ADALORA":
         return float(config["lora_alpha"]) / (float(config["init_r"]) + 1e-5)
-    alpha = float((config.get("alpha_pattern") or {}).get(module, config["lora_alpha"]))
+    patterns = (config.get("alpha_pattern") or {}).items()
+    alpha = float(next((a for end, a in patterns if re.match(rf"(.*\.)?({end})$", module)), config["lora_alpha"]))
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / max(1, rank)

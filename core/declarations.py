@@ -78,7 +78,8 @@ class Instructed(Declaration):
     """What skills and tasks share: where records come from and the template that renders them.
 
     `sources` are merged; `alternatives` are stand-ins, used only when the user gives their path.
-    `template` is a file in the `templates` folder of `package` (the module that declares it).
+    `normaliser` is how label scores are made comparable (see `scoring.normalised`), `multi_label`
+    whether any number of the listed labels may be right. `template` is a file in the `templates` folder of `package` (the module that declares it).
     """
 
     category: Category
@@ -88,6 +89,7 @@ class Instructed(Declaration):
     package: str
     papers: tuple[str, ...] = ()
     normaliser: Literal["sum", "token-mean", "pmi"] = "sum"
+    multi_label: bool = False
 
     def source(self, dataset: str) -> Source:
         """The source named `dataset`. Raises BadInput if this skill or task does not read it."""

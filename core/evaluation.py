@@ -119,7 +119,7 @@ def _scored(
                 options=record.options,
                 scores=scores,
                 text=record.options[scores.index(max(scores))],
-                multi_label=record.multi_label,
+                multi_label=declared.multi_label,
             )
         )
     return predictions

@@ -48,11 +48,6 @@ class Record:
         if not self.group:
             object.__setattr__(self, "group", self.id)
 
-    @property
-    def multi_label(self) -> bool:
-        """Whether any number of the options may be right, and not exactly one."""
-        return bool(self.options) and self.labels != (self.answer,)
-
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         return {**asdict(self), "spans": [list(span) for span in self.spans]}

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
-from mdkif.core.conversion import hashed_split
+from mdkif import BadInput, Conversion, Dataset, Record, choose, hashed_split, hookimpl
 
 from .sections import only
 from .tables import DEID, count_discharge_rows, diagnoses, diagnosis_titles, discharge_notes, find_table

@@ -9,6 +9,7 @@ from pathlib import Path
 from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
 from mdkif_dataset_umls.pairs import (
     RELATE,
+    Sample,
     Synonym,
     Vocabulary,
     draw,
@@ -16,7 +17,6 @@ from mdkif_dataset_umls.pairs import (
     one_of,
     plain,
     relation,
-    sample,
     synonym_pairs,
     whole_number,
 )
@@ -115,7 +115,7 @@ def convert(
     views = {"ea": _explanations, "es": _synonyms, "er": _relations, "isa": _kinds}
     make = views[one_of("view", view, views)]
     wanted = tuple(one_of("scopes", scope.strip().upper(), SCOPES) for scope in scopes.split(","))
-    seed, limit = whole_number("seed", seed), whole_number("limit", limit)
+    sample = Sample(whole_number("limit", limit), whole_number("seed", seed), conversion)
     path = _ontology(source)
     live = []
     for term in terms(path, conversion):
@@ -123,7 +123,7 @@ def convert(
             conversion.leave_out("obsolete term")
         else:
             live.append(term)
-    yield from sample(make(path, live, wanted, seed, conversion), limit, seed, conversion)
+    yield from sample.of(make(path, live, wanted, sample, conversion))
 
 
 def _ontology(source: Path) -> Path:
@@ -140,7 +140,7 @@ def _ontology(source: Path) -> Path:
 
 
 def _explanations(
-    path: Path, live: list[Term], scopes: tuple[str, ...], seed: int, conversion: Conversion
+    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     for term in live:
         if term.definition and plain(term.definition.text):
@@ -151,7 +151,7 @@ def _explanations(
 
 
 def _synonyms(
-    path: Path, live: list[Term], scopes: tuple[str, ...], seed: int, conversion: Conversion
+    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     vocabulary = Vocabulary()
     for term in live:
@@ -167,16 +167,16 @@ def _synonyms(
         if len(same) < len(term.synonyms):
             conversion.leave_out("synonym of another scope", len(term.synonyms) - len(same))
         also = [synonym.text for synonym in term.synonyms]
-        yield from synonym_pairs(NAME, term.id, term.name, same, also, vocabulary, seed, conversion)
+        yield from synonym_pairs(NAME, term.id, term.name, same, also, vocabulary, sample, conversion)
 
 
 def _relations(
-    path: Path, live: list[Term], scopes: tuple[str, ...], seed: int, conversion: Conversion
+    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     """One record per `is_a` line: as it stands, turned round, or with a stranger in the parent's place."""
     tree = Hierarchy(live, conversion)
     for edge in tree.edges:
-        key = draw(seed, "er", edge.child, edge.parent)
+        key = draw(sample.seed, "er", edge.child, edge.parent)
         gold = (KIND_OF, BROADER, UNRELATED)[key % 3]
         other = tree.stranger(edge, key // 3) if gold == UNRELATED else edge.parent
         if other is None:
@@ -195,12 +195,12 @@ def _relations(
 
 
 def _kinds(
-    path: Path, live: list[Term], scopes: tuple[str, ...], seed: int, conversion: Conversion
+    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     """Two records per `is_a` line: yes for the line, no for it reversed or with a sibling or a stranger as parent."""
     tree = Hierarchy(live, conversion)
     for edge in tree.edges:
-        key = draw(seed, "isa", edge.child, edge.parent)
+        key = draw(sample.seed, "isa", edge.child, edge.parent)
         others = (tree.sibling(edge, key // 3), tree.stranger(edge, key // 3))
         wrong = [(edge.parent, edge.child), *((edge.child, other) for other in others if other)]
         for answer, (narrow, broad) in (("yes", (edge.child, edge.parent)), ("no", wrong[key % len(wrong)])):

@@ -13,14 +13,13 @@ from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
 
 from .pairs import (
     RELATE,
+    Sample,
     Synonym,
     Vocabulary,
-    draw,
     explanation,
     one_of,
     plain,
     relation,
-    sample,
     synonym_pairs,
     whole_number,
 )
@@ -148,8 +147,8 @@ def convert(
     """
     views = {"ea": _explanations, "es": _synonyms, "er": _relations}
     make = views[one_of("view", view, VIEWS)]
-    seed, limit = whole_number("seed", seed), whole_number("limit", limit)
-    yield from sample(make(_meta(source), conversion, seed), limit, seed, conversion)
+    sample = Sample(whole_number("limit", limit), whole_number("seed", seed), conversion)
+    yield from sample.of(make(_meta(source), conversion, sample))
 
 
 def rows(path: Path, shape: Callable[..., Row], conversion: Conversion) -> Iterator[tuple[int, Row]]:
@@ -183,9 +182,10 @@ def facts(meta: Path, names: dict[str, str], conversion: Conversion) -> Iterator
             conversion.leave_out(reason)
             continue
         fact = _one_sided(Fact(row.CUI2, row.RELA, row.CUI1), inverses)
-        keys = {draw(*fact)}
+        # Numbers and not the texts themselves, as there are millions of relations.
+        keys = {hash(fact)}
         if row.RUI:
-            keys.add(draw(row.RUI, *sorted((row.CUI1, row.CUI2))))
+            keys.add(hash((row.RUI, *sorted((row.CUI1, row.CUI2)))))
         if keys & told:
             conversion.leave_out("relation that was already told, or told from the other side")
         else:
@@ -227,7 +227,7 @@ def _names(meta: Path, conversion: Conversion) -> tuple[dict[str, str], set[str]
     return names, english
 
 
-def _explanations(meta: Path, conversion: Conversion, seed: int) -> Iterator[Record]:
+def _explanations(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
     names, english = _names(meta, conversion)
     path = meta / "MRDEF.RRF"
     for cui, group in _by_concept(path, Definition, conversion):
@@ -245,7 +245,7 @@ def _explanations(meta: Path, conversion: Conversion, seed: int) -> Iterator[Rec
             yield explanation("umls", cui, names[cui], text, f"{path.name}:{line}")
 
 
-def _synonyms(meta: Path, conversion: Conversion, seed: int) -> Iterator[Record]:
+def _synonyms(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
     path = meta / "MRCONSO.RRF"
     vocabulary = Vocabulary()
     # The first reading only gathers terms; what is malformed is counted in the second.
@@ -264,10 +264,10 @@ def _synonyms(meta: Path, conversion: Conversion, seed: int) -> Iterator[Record]
             Synonym(atom.AUI, plain(atom.STR), f"{path.name}:{line}") for line, atom in atoms if not atom.preferred
         ]
         also = [plain(atom.STR) for _, atom in group]
-        yield from synonym_pairs("umls", cui, name, synonyms, also, vocabulary, seed, conversion)
+        yield from synonym_pairs("umls", cui, name, synonyms, also, vocabulary, sample, conversion)
 
 
-def _relations(meta: Path, conversion: Conversion, seed: int) -> Iterator[Record]:
+def _relations(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
     names, _ = _names(meta, conversion)
     scratch = Conversion(skip_bad=conversion.skip_bad)
     counted = Counter(fact.relation for _, fact in facts(meta, names, scratch))
@@ -277,8 +277,11 @@ def _relations(meta: Path, conversion: Conversion, seed: int) -> Iterator[Record
         if fact.relation not in labels:
             conversion.leave_out(f"relation beyond the {MOST_RELATIONS} most frequent")
             continue
+        identity = "/".join(("umls", "er", *fact))
+        if not sample.wants(identity):
+            continue
         yield relation(
-            f"umls/er/{fact.first}/{fact.relation}/{fact.second}",
+            identity,
             RELATE,
             (names[fact.first], names[fact.second]),
             tuple(labels.values()),

@@ -6,7 +6,7 @@ import hashlib
 import html
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from heapq import heappush, heappushpop, nsmallest
+from heapq import heappush, heappushpop
 from typing import NamedTuple
 
 from mdkif import BadInput, Conversion, Record, choose
@@ -17,6 +17,7 @@ RELATE = "Determine the relation between the two medical concepts."
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _WORD = re.compile(r"\w{4,}")
+_NOT_CHOSEN = "not in the sample"
 _PER_WORD, _ANYWHERE = 16, 1024
 
 
@@ -61,27 +62,42 @@ def one_of(option: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
-def sample(records: Iterable[Record], limit: int, seed: int, conversion: Conversion) -> Iterator[Record]:
-    """At most `limit` records (0: all), chosen by a hash of seed and id and kept in their order.
+class Sample:
+    """At most `limit` records (0: all), chosen by a hash of `seed` and their ids and kept in their order.
 
-    Records whose ids differ only after `#` are chosen together, so that pairs stay balanced.
-    Holds `limit` records in memory.
+    Ids that differ only after `#` are chosen together, so that pairs stay balanced. Holds `limit`
+    records in memory. What is not chosen is counted as left out.
     """
-    if not limit:
-        yield from records
-        return
-    seen = 0
 
-    def numbered() -> Iterator[tuple[int, Record]]:
-        nonlocal seen
-        for record in records:
-            seen += 1
-            yield seen, record
+    def __init__(self, limit: int, seed: int, conversion: Conversion) -> None:
+        self.seed = seed
+        self._limit = limit
+        self._conversion = conversion
+        self._held: list[tuple[int, int, Record]] = []
 
-    chosen = nsmallest(limit, numbered(), key=lambda item: draw(seed, item[1].id.partition("#")[0]))
-    if seen > limit:
-        conversion.leave_out("not in the sample", seen - limit)
-    yield from (record for _, record in sorted(chosen, key=lambda item: item[0]))
+    def wants(self, identity: str, records: int = 1) -> bool:
+        """Whether records with this id can still be chosen; if not, they need not be made."""
+        if len(self._held) < self._limit or not self._limit or self._rank(identity) >= self._held[0][0]:
+            return True
+        self._conversion.leave_out(_NOT_CHOSEN, records)
+        return False
+
+    def of(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The sample, once all records have been seen; without a limit the records as they come."""
+        if not self._limit:
+            yield from records
+            return
+        for position, record in enumerate(records):
+            entry = (self._rank(record.id), -position, record)
+            if len(self._held) < self._limit:
+                heappush(self._held, entry)
+            else:
+                heappushpop(self._held, entry)
+                self._conversion.leave_out(_NOT_CHOSEN)
+        yield from (record for *_, record in sorted(self._held, key=lambda entry: -entry[1]))
+
+    def _rank(self, identity: str) -> int:
+        return -draw(self.seed, identity.partition("#")[0])
 
 
 class Vocabulary:
@@ -130,7 +146,7 @@ def synonym_pairs(
     synonyms: Sequence[Synonym],
     also: Iterable[str],
     vocabulary: Vocabulary,
-    seed: int,
+    sample: Sample,
     conversion: Conversion,
 ) -> Iterator[Record]:
     """The ES records of a concept: per synonym one that means the same as `name` and one that does not.
@@ -144,13 +160,16 @@ def synonym_pairs(
             conversion.leave_out("synonym that repeats another term")
             continue
         told.add(fold(term))
-        other = vocabulary.contrast(name, concept, own, draw(seed, concept, key))
+        identity = f"{dataset}/es/{concept}/{key}"
+        if not sample.wants(identity, records=2):
+            continue
+        other = vocabulary.contrast(name, concept, own, draw(sample.seed, concept, key))
         if other is None:
             conversion.leave_out("synonym without a term of another concept to contrast with")
             continue
         for answer, second in (("yes", term), ("no", other)):
             yield Record(
-                id=f"{dataset}/es/{concept}/{key}#{answer}",
+                id=f"{identity}#{answer}",
                 context=f"term 1: {name}\nterm 2: {second}",
                 group=concept,
                 source=source,

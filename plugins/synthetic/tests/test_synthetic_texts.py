@@ -14,7 +14,10 @@ from mdkif_synthetic.mednli import doubtful, judge, kind
 from mdkif_synthetic.medquad import FOLDERS
 from openpyxl import load_workbook
 
-DENIALS = "; ruled out for |, no evidence of | denied any history of | and has never had |; work-up negative for |; no sign of "
+DENIALS = (
+    "; ruled out for |, no evidence of | denied any history of | and has never had "
+    "|; work-up negative for |; no sign of "
+)
 COLUMNS = {"MRCONSO": 18, "MRDEF": 8, "MRREL": 16, "MRSTY": 6}
 
 

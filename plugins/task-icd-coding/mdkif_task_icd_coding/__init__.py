@@ -20,6 +20,7 @@ def mdkif_tasks() -> list[Task]:
             evaluator="classification",
             metric="auroc",
             normaliser="pmi",
+            multi_label=True,
             papers=("SA-MDKIF tables 2 and 3", "STAF-LLM table 2"),
         )
     ]

@@ -31,4 +31,5 @@ def test_its_test_records_are_the_official_ones_with_one_label_each(tmp_path):
     (tmp_path / "test_ground_truth.json").write_text(json.dumps({"2": "no"}))
     records = list(convert(PUBMEDQA, tmp_path, Conversion(), TASK.source("pubmedqa").options))
     assert {record.id: record.split for record in records} == {"pubmedqa/1": "train", "pubmedqa/2": "test"}
-    assert not any(record.multi_label for record in records)
+    assert not TASK.multi_label
+    assert all(len(record.labels) == 1 for record in records)

@@ -1,0 +1,272 @@
+"""Every metric against an independent computation: by hand, by counting pairs, and for random predictions."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from itertools import combinations
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from mdkif import BadInput, MdkifError, Prediction
+from mdkif_evaluator_classification import METRICS, evaluate, mdkif_evaluators
+
+YES_NO = ("no", "yes")
+quick = settings(deadline=None, max_examples=50)
+
+
+def predicted(
+    gold: Sequence[str],
+    scores: Sequence[float],
+    options: Sequence[str] = YES_NO,
+    multi_label: bool = False,
+    name: str = "r",
+) -> Prediction:
+    return Prediction(
+        id=name,
+        gold=tuple(gold),
+        answer="; ".join(gold) or "none",
+        options=tuple(options),
+        scores=tuple(scores),
+        multi_label=multi_label,
+    )
+
+
+def pair_auroc(marks: Sequence[bool], scores: Sequence[float]) -> float:
+    """The share of (right, wrong) pairs that are ordered as they should be, ties counting half."""
+    right = [s for m, s in zip(marks, scores, strict=True) if m]
+    wrong = [s for m, s in zip(marks, scores, strict=True) if not m]
+    return sum((r > w) + 0.5 * (r == w) for r in right for w in wrong) / (len(right) * len(wrong))
+
+
+def pair_f1(gold: Sequence[set[str]], found: Sequence[set[str]], name: str) -> float | None:
+    hits = sum(name in g and name in f for g, f in zip(gold, found, strict=True))
+    marked = sum((name in g) + (name in f) for g, f in zip(gold, found, strict=True))
+    return 2 * hits / marked if marked else None
+
+
+def others(prediction: Prediction, column: int) -> list[float]:
+    return [score for i, score in enumerate(prediction.scores) if i != column]
+
+
+finite = st.floats(-30, 30).map(lambda x: round(x, 2))
+OPTIONS = ("a", "b", "c")
+
+
+@st.composite
+def single(draw: st.DrawFn, options: Sequence[str] = OPTIONS) -> list[Prediction]:
+    rows = draw(
+        st.lists(
+            st.tuples(st.sampled_from(options), st.lists(finite, min_size=len(options), max_size=len(options))),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    return [predicted([gold], scores, options, name=str(i)) for i, (gold, scores) in enumerate(rows)]
+
+
+@st.composite
+def several(draw: st.DrawFn) -> list[Prediction]:
+    rows = draw(
+        st.lists(
+            st.tuples(st.sets(st.sampled_from(OPTIONS)), st.lists(finite, min_size=3, max_size=3)),
+            min_size=1,
+            max_size=12,
+        )
+    )
+    return [predicted(sorted(g), s, OPTIONS, multi_label=True, name=str(i)) for i, (g, s) in enumerate(rows)]
+
+
+def test_it_is_declared_with_the_direction_of_each_metric() -> None:
+    (declared,) = mdkif_evaluators()
+    assert declared.name == "classification"
+    assert declared.load() is evaluate
+    assert [name for name, higher in declared.metrics.items() if not higher] == ["log_loss"]
+
+
+def test_four_records_by_hand() -> None:
+    found = evaluate(
+        [
+            predicted(["yes"], [0.0, 2.0]),  # right
+            predicted(["yes"], [1.0, 0.0]),  # wrong
+            predicted(["no"], [3.0, 0.0]),  # right
+            predicted(["no"], [0.5, 0.0]),  # right
+        ]
+    )
+    assert found["n"] == 4
+    assert found["accuracy"] == 0.75
+    # yes: 1 of 1 marked, 1 of 2 found -> 2/3; no: 2 of 3 marked, 2 of 2 found -> 4/5
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    # differences 2, -1 against -3, -0.5: three of four pairs in order
+    assert found["auroc"] == pytest.approx(0.75)
+    losses = [
+        math.log(1 + math.exp(-2)),
+        math.log(1 + math.e),
+        math.log(1 + math.exp(-3)),
+        math.log(1 + math.exp(-0.5)),
+    ]
+    assert found["log_loss"] == pytest.approx(sum(losses) / 4)
+    assert found["auroc_undefined"] == found["f1_undefined"] == 0
+    assert "micro_f1" not in found  # with one label a record it would only repeat the accuracy
+
+
+def test_auroc_of_two_options_does_not_saturate_where_probabilities_do() -> None:
+    """exp(-800) is zero in double precision, so that probabilities of these would tie."""
+    found = evaluate([predicted(["yes"], [-900.0, 0.0]), predicted(["no"], [-800.0, 0.0])])
+    assert found["auroc"] == 1.0
+    assert math.isfinite(found["log_loss"])
+
+
+@quick
+@given(single(YES_NO))
+def test_binary_auroc_counts_pairs_of_score_differences(predictions: list[Prediction]) -> None:
+    marks = [p.gold == ("yes",) for p in predictions]
+    found = evaluate(predictions)
+    if len(set(marks)) == 2:
+        assert found["auroc"] == pytest.approx(pair_auroc(marks, [p.scores[1] - p.scores[0] for p in predictions]))
+    else:
+        assert "auroc" not in found
+        assert found["auroc_undefined"] == 2
+
+
+@quick
+@given(single())
+def test_macro_auroc_and_f1_of_three_options_count_pairs(predictions: list[Prediction]) -> None:
+    found = evaluate(predictions)
+    each = []
+    for column, name in enumerate(OPTIONS):
+        marks = [p.gold == (name,) for p in predictions]
+        odds = [p.scores[column] - math.log(sum(map(math.exp, others(p, column)))) for p in predictions]
+        for (one, a), (two, b) in combinations(zip(predictions, odds, strict=True), 2):
+            assume(one.scores == two.scores or abs(a - b) > 1e-9)  # what ties must not depend on rounding
+        if len(set(marks)) == 2:
+            each.append(pair_auroc(marks, odds))
+    assert found["auroc_undefined"] == len(OPTIONS) - len(each)
+    if each:
+        assert found["auroc"] == pytest.approx(sum(each) / len(each))
+    guesses = [{OPTIONS[p.scores.index(max(p.scores))]} for p in predictions]
+    scores = [pair_f1([set(p.gold) for p in predictions], guesses, name) for name in OPTIONS]
+    defined = [score for score in scores if score is not None]
+    assert found["macro_f1"] == pytest.approx(sum(defined) / len(defined))
+    assert found["f1_undefined"] == len(OPTIONS) - len(defined)
+
+
+@quick
+@given(several())
+def test_multi_label_metrics_count_pairs(predictions: list[Prediction]) -> None:
+    found = evaluate(predictions)
+    assert "accuracy" not in found
+    assert "log_loss" not in found
+    each = []
+    for column, name in enumerate(OPTIONS):
+        marks = [name in p.gold for p in predictions]
+        if len(set(marks)) == 2:
+            each.append(pair_auroc(marks, [p.scores[column] for p in predictions]))
+    assert found["auroc_undefined"] == len(OPTIONS) - len(each)
+    if each:
+        assert found["auroc"] == pytest.approx(sum(each) / len(each))
+    marks = [name in p.gold for p in predictions for name in OPTIONS]
+    flat = [score for p in predictions for score in p.scores]
+    if len(set(marks)) == 2:
+        assert found["micro_auroc"] == pytest.approx(pair_auroc(marks, flat))
+    else:
+        assert "micro_auroc" not in found
+
+
+@quick
+@given(st.one_of(single(), several()), st.randoms())
+def test_metrics_are_bounded_finite_and_blind_to_order(predictions: list[Prediction], rng: random.Random) -> None:
+    found = evaluate(predictions)
+    for name, value in found.items():
+        assert math.isfinite(value)
+        assert value >= 0
+        if name in METRICS and name != "log_loss":
+            assert value <= 1
+    shuffled = rng.sample(predictions, len(predictions))
+    assert evaluate(shuffled) == found
+
+
+@quick
+@given(single(), st.permutations(range(3)))
+def test_the_order_of_the_options_does_not_matter(predictions: list[Prediction], order: list[int]) -> None:
+    unique = [p for p in predictions if len(set(p.scores)) == 3]  # a tie goes to the option listed first
+    turned = [
+        predicted(p.gold, [p.scores[i] for i in order], [OPTIONS[i] for i in order], name=p.id) if n % 2 else p
+        for n, p in enumerate(unique)
+    ]
+    assert evaluate(turned) == pytest.approx(evaluate(unique))
+
+
+@quick
+@given(single(), st.floats(-5, 5))
+def test_a_constant_added_to_a_record_changes_nothing(predictions: list[Prediction], shift: float) -> None:
+    """Only differences inside a record matter where one label is right."""
+    shift = round(shift, 2)
+    moved = [predicted(p.gold, [s + shift for s in p.scores], p.options, name=p.id) for p in predictions]
+    before, after = evaluate(predictions), evaluate(moved)
+    assert after["log_loss"] == pytest.approx(before["log_loss"], abs=1e-9)
+
+
+def test_multi_label_f1_is_taken_at_the_break_even_point() -> None:
+    """Three pairs are right, so the three highest scores are marked: 0.9 (a), 0.8 (c) and 0.7 (b)."""
+    found = evaluate(
+        [
+            predicted(["a", "b"], [0.9, 0.7, 0.1], OPTIONS, multi_label=True),
+            predicted(["b"], [0.2, 0.3, 0.8], OPTIONS, multi_label=True),
+        ]
+    )
+    assert found["micro_f1"] == pytest.approx(2 / 3)
+    assert found["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
+def test_one_multi_label_record_makes_them_all_multi_label() -> None:
+    """A record of a multi-label task may have exactly one label."""
+    found = evaluate([predicted(["yes"], [0, 1]), predicted([], [1, 0], multi_label=True)])
+    assert "accuracy" not in found
+    assert "micro_f1" in found
+
+
+def test_labels_of_one_class_are_left_out_and_counted() -> None:
+    found = evaluate(
+        [
+            predicted(["a", "c"], [3, 1, 2], OPTIONS, multi_label=True),
+            predicted(["c"], [1, 0, 2], OPTIONS, multi_label=True),
+        ]
+    )
+    assert found["auroc"] == 1.0  # of "a" alone: "b" is never right, "c" always
+    assert found["auroc_undefined"] == 2
+    assert found["f1_undefined"] == 1  # "b" is neither right nor marked
+
+
+def test_without_any_right_label_ranking_metrics_are_not_reported() -> None:
+    found = evaluate([predicted([], [1, 0], multi_label=True), predicted([], [0, 1], multi_label=True)])
+    assert found == {"n": 2, "f1_undefined": 2, "auroc_undefined": 2}
+
+
+def test_options_of_their_own_leave_accuracy_and_log_loss() -> None:
+    """Multiple choice: a class that only one record lists has no F1 and no AUROC."""
+    found = evaluate([predicted(["x"], [1, 0], ("x", "y")), predicted(["q"], [1, 0], ("p", "q"))])
+    assert set(found) == {"n", "accuracy", "log_loss"}
+    assert found["accuracy"] == 0.5
+
+
+def test_no_predictions_have_no_metrics() -> None:
+    assert evaluate([]) == {"n": 0}
+
+
+def test_free_text_is_refused_with_the_remedy() -> None:
+    with pytest.raises(BadInput, match=r"prediction r7: it has no scores; evaluate free text with 'generation'"):
+        evaluate([Prediction(id="r7", gold=("yes",), answer="yes", options=YES_NO, text="yes")])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_no_numbers_are_an_error_and_not_a_metric(bad: float) -> None:
+    with pytest.raises(MdkifError, match="prediction r are not finite"):
+        evaluate([predicted(["yes"], [0.0, bad])])
+
+
+def test_a_prediction_has_a_score_for_each_option() -> None:
+    with pytest.raises(ValueError, match="prediction r: 1 scores for 2 options"):
+        predicted(["yes"], [1.0])
