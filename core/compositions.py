@@ -91,7 +91,10 @@ def load_composition(workspace: Workspace, name: str) -> Composition:
     folder = workspace.store.composition(base.name, name).parent
     if not (folder / f"{name}.json").exists():
         raise unknown("composition", name, (f.stem for f in folder.glob("*.json")), "Make one with 'mdkif adapt'.")
-    made = Composition(**read_json(folder / f"{name}.json", "composition"))
+    try:
+        made = Composition(**read_json(folder / f"{name}.json", "composition"))
+    except TypeError:
+        raise BadInput(f"{folder / name}.json is not a composition of mdkif: adapt or compose it again.") from None
     if made.fingerprint != base.fingerprint:
         raise BadInput(
             f"The composition '{name}' belongs to '{made.base}' ({made.fingerprint}), not to this '{base.name}'."

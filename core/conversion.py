@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,7 @@ def _finished(dataset: Dataset, source: Path, records: Iterator[Record], convers
             conversion.records += 1
             conversion.splits[record.split] += 1
             yield record
-    except (OSError, EOFError, UnicodeError) as error:
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         where = getattr(error, "filename", None) or source
         raise BadInput(

@@ -106,7 +106,8 @@ class Encoder:
         ids = self._ids(prompt)
         whole = [self._ids(prompt + start + answer) for answer in answers]
         if any(w[: len(ids)] != ids for w in whole):
-            return ids, [self._ids(start + answer) for answer in answers]
+            alone: Any = self.base.tokenizer([start + answer for answer in answers], add_special_tokens=False)
+            return ids, [tuple(answer) for answer in alone["input_ids"]]
         return ids, [w[len(ids) :] for w in whole]
 
     def _ids(self, text: str) -> tuple[int, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
@@ -39,8 +41,8 @@ class Plugin:
 class Plugins:
     """Every installed plugin, and the declarations of those that work.
 
-    `reserved` are command names that no plugin may take; `owners` maps a declaration's (kind, name)
-    to the distribution whose claim goes first.
+    `reserved` are command names that no plugin may take; `first` are the distributions whose claim to
+    a name goes before the others'.
     """
 
     def __init__(
@@ -82,10 +84,11 @@ class Plugins:
         started = time.perf_counter()
         module: Any = None
         try:
-            module = entry.load()
-            self._manager.register(module, name=f"{dist}:{entry.name}")
-            self._manager.check_pending()
-            plugin.declarations = self._declared(module)
+            with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in a JSON document
+                module = entry.load()
+                self._manager.register(module, name=f"{dist}:{entry.name}")
+                self._manager.check_pending()
+                plugin.declarations = self._declared(module)
             for declared in plugin.declarations:
                 self._taken[declared.kind, declared.name] = (declared, plugin)
         except (KeyboardInterrupt, GeneratorExit):
@@ -102,7 +105,10 @@ class Plugins:
         for kind, hook in HOOKS.items():
             for implementation in getattr(self._manager.hook, hook).get_hookimpls():
                 if implementation.plugin is module:
-                    declared += [self._checked(kind, hook, item) for item in implementation.function()]
+                    returned = implementation.function()
+                    if not isinstance(returned, Iterable):
+                        raise BadInput(f"{hook} returned a {type(returned).__name__}; it must return a list")
+                    declared += [self._checked(kind, hook, item) for item in returned]
         names = [(item.kind, item.name) for item in declared]
         for kind, name in names:
             if names.count((kind, name)) > 1:
@@ -137,7 +143,11 @@ def _wanted(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
 
 
 def _dist(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else (entry.name, "unknown")
+    try:
+        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+    except KeyError:  # what is left of a distribution after an interrupted uninstall
+        name = version = None
+    return name or entry.name, version or "unknown"
 
 
 def _reason(error: BaseException) -> str:

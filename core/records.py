@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,13 @@ class Record:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Record:
         """The inverse of `to_dict`. Raises TypeError or ValueError for missing or wrong fields."""
-        tuples = {key: tuple(values.get(key) or ()) for key in ("options", "labels")}
+        lists = ("options", "labels", "spans")
+        tuples = {key: tuple(values.get(key) or ()) for key in lists[:2]}
+        strings = [value for key, value in values.items() if key not in lists]
+        if any(isinstance(values.get(key), str) for key in lists) or not all(
+            isinstance(value, str) for value in chain(strings, *tuples.values())
+        ):
+            raise TypeError("a string and a list are taken for each other")
         spans = tuple((int(start), int(end)) for start, end in values.get("spans") or ())
         return cls(**{**values, **tuples, "spans": spans})
 
@@ -84,7 +90,7 @@ def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[st
     }
 
 
-def write_records(records: Iterator[Record], path: Path) -> int:
+def write_records(records: Iterable[Record], path: Path) -> int:
     """Write records as JSON lines or, for a `.parquet` path, as a Parquet file; the file appears whole.
 
     Returns how many were written. Raises BadInput for another suffix.
@@ -93,28 +99,44 @@ def write_records(records: Iterator[Record], path: Path) -> int:
         raise BadInput(f"Records cannot be written to {path}: name it .jsonl or .parquet.")
     with whole_file(path) as part:
         writer = _write_parquet if path.suffix == ".parquet" else _write_jsonl
-        return writer(records, part)
+        return writer(iter(records), part)
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Read what `write_records` wrote. Raises BadInput with file and line for a malformed row."""
-    if path.suffix == ".parquet":
-        from pyarrow.parquet import ParquetFile
+    """Read what `write_records` wrote.
 
-        for batch in ParquetFile(path).iter_batches():
-            yield from map(Record.from_dict, batch.to_pylist())
-        return
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
+    Raises BadInput for a file that cannot be read and, with file and line (Parquet: row), for one
+    that is not a record.
+    """
+    rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path)
+    try:
+        for number, row in rows:
             try:
-                yield Record.from_dict(json.loads(line))
-            except (ValueError, TypeError, AttributeError) as error:
-                reason = "not a record" if isinstance(error, (TypeError, AttributeError)) else "not valid"
+                record = Record.from_dict(json.loads(row) if isinstance(row, bytes) else row)
+            except (ValueError, TypeError, AttributeError):
                 raise BadInput(
-                    f"{path}:{number} is {reason}: each line must be a JSON record as written by 'mdkif convert'."
+                    f"{path}:{number} is not a record as 'mdkif convert' writes it: convert again."
                 ) from None
+            yield record
+    except OSError as error:
+        raise BadInput(f"Records cannot be read from {path} ({error.strerror or type(error).__name__}).") from error
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+    with path.open("rb") as lines:
+        yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import ParquetFile
+
+    with path.open("rb") as file:
+        try:
+            batches = ParquetFile(file).iter_batches()
+        except ArrowInvalid:
+            raise BadInput(f"{path} is not a Parquet file, or was cut short: convert again.") from None
+        yield from enumerate(chain.from_iterable(batch.to_pylist() for batch in batches), 1)
 
 
 def _write_jsonl(records: Iterator[Record], path: Path) -> int:

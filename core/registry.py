@@ -41,11 +41,6 @@ def catalogue() -> tuple[Entry, ...]:
     return tuple(entry(kind, name, facts) for kind, named in tables.items() for name, facts in named.items())
 
 
-def known(kind: str, name: str) -> Entry | None:
-    """The catalogue's entry of that kind and name, if there is one."""
-    return next((entry for entry in catalogue() if (entry.kind, entry.name) == (kind, name)), None)
-
-
 def owners() -> frozenset[str]:
     """The distributions that the catalogue names: their claim to a name goes before any other's."""
     return frozenset(entry.dist for entry in catalogue())

@@ -124,14 +124,16 @@ def train_skill(
 
 def _save(workspace: Workspace, name: str, trained: Trained, card: dict[str, Any]) -> TrainedSkill:
     path = workspace.store.skill(workspace.base.name, name)
-    with whole_directory(path) as part:
-        trained.model.save_pretrained(str(part))
-        (part / "README.md").write_text(_readme(card), encoding="utf-8")
-        ranks = [update.rank for update in read_adapter(part).values()]
-        card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
-        card["adapter"] = hashlib.sha256((part / WEIGHTS).read_bytes()).hexdigest()[:16]
-        (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    trained.model.unload()  # type: ignore[operator]
+    try:
+        with whole_directory(path) as part:
+            trained.model.save_pretrained(str(part))
+            (part / "README.md").write_text(_readme(card), encoding="utf-8")
+            ranks = [update.rank for update in read_adapter(part).values()]
+            card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
+            card["adapter"] = hashlib.sha256((part / WEIGHTS).read_bytes()).hexdigest()[:16]
+            (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    finally:
+        trained.model.unload()  # type: ignore[operator]
     return TrainedSkill(name, path, card)
 
 

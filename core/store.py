@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from .errors import BadInput, MdkifError
 
@@ -63,12 +63,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     with _refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        part = Path(name)
+        part = path.with_name(f".{path.stem}-{uuid4().hex}{path.suffix}")
         try:
+            part.touch(exist_ok=False)
             yield part
-            part.chmod(0o644)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -82,11 +80,11 @@ def whole_directory(path: Path) -> Iterator[Path]:
     """
     with _refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        part = path.with_name(f".{path.name}-{uuid4().hex}")
         old = part.with_name(part.name + "-old")
         try:
+            part.mkdir()
             yield part
-            part.chmod(0o755)
             if path.exists():
                 path.replace(old)
             part.replace(path)

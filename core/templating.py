@@ -72,8 +72,10 @@ class Template:
             return Instruction(*(block.render(values).strip() for block in self._blocks))
         except jinja2.UndefinedError as error:
             known = ", ".join(values)
+            # only a variable's name is certain to come from the template; an index may be the record's text
+            missing = str(error) if str(error).endswith("' is undefined") else "a part of one is undefined"
             raise BadInput(
-                f"The template {self._place(error)} uses a variable that is not there: {error}; known are {known}."
+                f"The template {self._place(error)} uses a variable that is not there: {missing}; known are {known}."
             ) from None
         except Exception as error:  # whatever a user's template does, the place is what helps
             raise BadInput(

@@ -78,7 +78,12 @@ def train(
         before = mean_loss(base, dev)
         first = collate(examples[: settings.batch_size], base.pad, base.model.device)
         model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
-        return _loop(base, model, examples, dev, before, steps, method, settings, run, progress)
+        try:
+            return _loop(base, model, examples, dev, before, steps, method, settings, run, progress)
+        except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
+            model.unload()  # type: ignore[operator]
+            base.model.eval()
+            raise
 
 
 def _loop(

@@ -33,12 +33,16 @@ def plugins():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The folder of the tiny base model; its name in a store is `tiny`."""
+    """The folder of the tiny base model, with two layers only; its name in a store is `tiny`."""
     from mdkif_model_tiny import pull
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()
     pull(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        LlamaForCausalLM(LlamaConfig.from_pretrained(folder, num_hidden_layers=2)).save_pretrained(folder)
     return folder
 
 

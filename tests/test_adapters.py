@@ -42,7 +42,7 @@ KINDS = {
         "alpha_pattern": {"model.layers.1.mlp.up_proj": 20},
     },
     "alpha by the end of the path": {"r": 4, "lora_alpha": 8, "alpha_pattern": {"q_proj": 1, "0.mlp.up_proj": 40}},
-    "alpha by a regular expression": {"r": 4, "lora_alpha": 8, "alpha_pattern": {r"layers\.[12]\..*_proj": 2}},
+    "alpha by a regular expression": {"r": 4, "lora_alpha": 8, "alpha_pattern": {r"layers\.[1-9]\..*_proj": 2}},
     "rsLoRA with patterns": {
         "r": 4,
         "lora_alpha": 8,
@@ -155,7 +155,7 @@ def test_written_lora_has_one_rank_and_scale_one_for_vllm_and_llama_cpp(adapters
     assert not config.get("alpha_pattern")
     with safe_open(tmp_path / "adapter_model.safetensors", "pt") as file:
         shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-    assert len(shapes) == 56
+    assert len(shapes) == 28
     assert all(key.endswith((".lora_A.weight", ".lora_B.weight")) for key in shapes)
     assert {shape[0] if "lora_A" in key else shape[1] for key, shape in shapes.items()} == {5}
 

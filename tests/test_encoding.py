@@ -82,9 +82,7 @@ def test_special_tokens_stand_at_the_ends_only(base, around):
     assert [token for token in whole if token in (1, 2)] == [*begins, 2]
     assert whole[: len(begins)] == begins
     assert whole[-1] == 2
-    assert tokenizer.decode(whole[len(begins) : -1]).replace(" ", "") == "Isitso?\n\nAnswer:yes".replace("\n", "") or (
-        0 in whole
-    )
+    assert "".join(tokenizer.convert_ids_to_tokens(encoded.answer[:-1])) == " yes"
     assert not {1, 2} & {token for option in encoded.options for token in option}
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Conversion, convert
 from mdkif_dataset_obo import mdkif_datasets
@@ -280,6 +280,53 @@ def test_lines_to_terms_that_are_not_there_are_left_out_and_cycles_end(ontology,
     found = records(ontology(TREE + dangling + cycle), view, conversion)
     assert conversion.left_out == {"is_a to a term that is obsolete or not in the file": 1}
     assert len({record.source for record in found}) == 6
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.integers(0, 11)).filter(lambda edge: edge[1] < edge[0]), max_size=25),
+    st.integers(0, 50),
+)
+def test_any_hierarchy_gives_only_true_relations(tmp_path_factory, edges, seed):
+    parents = {child: sorted({p for c, p in edges if c == child}) for child in range(13)}
+    above = {}
+    for child in range(13):
+        above[child] = set(parents[child]).union(*(above[parent] for parent in parents[child]))
+    path = tmp_path_factory.mktemp("obo") / "doid.obo"
+    stanzas = (
+        stanza(*(f"is_a: X:{parent}" for parent in parents[child]), identity=f"X:{child}", name=str(child))
+        for child in range(13)
+    )
+    path.write_text(HEADER + "".join(stanzas), encoding="utf-8")
+    for record in records(path, "er", seed=seed):
+        first, second = map(int, concepts(record))
+        broader, narrower = second in above[first], first in above[second]
+        assert (record.answer == "is a kind of") == broader
+        assert (record.answer == "is a broader term than") == narrower
+    kinds = records(path, "isa", seed=seed)
+    assert len(kinds) == 2 * len(set(edges))
+    for record in kinds:
+        first, second = map(int, concepts(record))
+        assert (record.answer == "yes") == (second in above[first])
+
+
+def test_the_same_file_gives_the_same_records_and_another_seed_others(ontology):
+    path = ontology(TREE)
+    for view in ("ea", "es", "er", "isa"):
+        assert records(path, view) == records(path, view)
+    drawn = {tuple(record.context for record in records(path, "isa", seed=seed)) for seed in range(8)}
+    assert len(drawn) > 1
+
+
+def test_every_record_points_to_the_line_it_was_made_from(ontology):
+    path = ontology(TREE)
+    lines = path.read_text().split("\n")
+    tags = {"ea": "def:", "es": "synonym:", "er": "is_a:", "isa": "is_a:"}
+    for view, tag in tags.items():
+        for record in records(path, view):
+            name, _, number = record.source.partition(":")
+            assert name == "doid.obo"
+            assert lines[int(number) - 1].startswith(tag)
 
 
 def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):

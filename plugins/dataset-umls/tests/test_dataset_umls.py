@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Conversion, convert
-from mdkif_dataset_umls import mdkif_datasets
-from mdkif_dataset_umls.pairs import Vocabulary, draw, fold, plain
+from mdkif_dataset_umls import facts, mdkif_datasets
 
 [UMLS] = mdkif_datasets()
 
@@ -181,19 +180,6 @@ def test_a_concept_without_an_english_name_is_left_out_and_counted(meta):
     assert conversion.left_out == {"concept without a preferred English name": 1}
 
 
-@pytest.mark.parametrize(
-    ("html", "text"),
-    [
-        ("<p>A <i>benign</i> tumour.</p>", "A benign tumour."),
-        ("fish &amp; chips&#39;", "fish & chips'"),
-        ("p < 0.05 and q > 3", "p < 0.05 and q > 3"),
-        ('see <a href="x">here</a>,\n now', "see here , now"),
-    ],
-)
-def test_html_is_stripped_and_comparisons_are_not(html, text):
-    assert plain(html) == text
-
-
 # Entity synonymy
 
 SYNONYMS = [
@@ -254,31 +240,6 @@ def test_pairs_of_one_concept_stay_in_one_split(meta):
     for record in records(meta(MRCONSO=SYNONYMS), "es"):
         splits.setdefault(record.group, set()).add(record.split)
     assert all(len(found) == 1 for found in splits.values())
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("abcdef"), st.text("xyz ", min_size=1, max_size=9)), max_size=60), st.randoms()
-)
-def test_a_vocabulary_does_not_depend_on_the_order_of_its_terms(terms, random):
-    one, other = Vocabulary(), Vocabulary()
-    for concept, term in terms:
-        one.add(term, concept)
-    for concept, term in random.sample(terms, len(terms)):
-        other.add(term, concept)
-    own = {fold(term) for concept, term in terms if concept == "a"}
-    picked = one.contrast("xxxx yyyy", "a", own, 7)
-    assert picked == other.contrast("xxxx yyyy", "a", own, 7)
-    assert picked is None or fold(picked) not in own
-
-
-def test_a_vocabulary_holds_few_terms_per_word_and_still_contrasts_every_concept():
-    vocabulary = Vocabulary()
-    for number in range(3000):
-        vocabulary.add(f"carcinoma {number}", f"C{number}")
-    picked = {vocabulary.contrast("carcinoma", f"C{number}", (), draw(number)) for number in range(300)}
-    assert None not in picked
-    assert 2 <= len(picked) <= 16
 
 
 # Entity relations
@@ -350,6 +311,30 @@ def test_the_eight_most_frequent_relations_are_the_labels(meta):
     found = records(meta(MRCONSO=NAMES, MRREL=rows), "er", conversion)
     assert found[0].options == tuple(f"rel {name}" for name in "abcdefgh")
     assert conversion.left_out == {"relation beyond the 8 most frequent": 3}
+
+
+INVERSE = {"isa": "inverse_isa", "has_part": "part_of", "causes": "caused_by", "near": "near"}
+BOTH_WAYS = INVERSE | {other: one for one, other in INVERSE.items()}
+STATED = st.tuples(st.integers(1, 4), st.sampled_from(sorted(BOTH_WAYS)), st.integers(1, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STATED, max_size=25))
+def test_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
+    folder = tmp_path_factory.mktemp("META")
+    rows = [relation(f"C{two}", rela, f"C{one}", rui=f"R{n}") for n, (one, rela, two) in enumerate(stated)]
+    (folder / "MRREL.RRF").write_text("".join(f"{row}\n" for row in rows))
+    (folder / "MRDOC.RRF").write_text("".join(f"{inverse(*pair)}\n" for pair in BOTH_WAYS.items()))
+    names = {f"C{n}": f"Disease {n}" for n in range(1, 5)}
+    told = [fact for _, fact in facts(folder, names, Conversion())]
+
+    def both_sides(first, rela, second):
+        return frozenset({(first, rela, second), (second, BOTH_WAYS[rela], first)})
+
+    expected = {both_sides(f"C{one}", rela, f"C{two}") for one, rela, two in stated if one != two}
+    assert len(told) == len(expected)
+    assert {both_sides(*fact) for fact in told} == expected
+    assert len({fact.relation for fact in told} & {"causes", "caused_by"}) <= 1
 
 
 # Sampling

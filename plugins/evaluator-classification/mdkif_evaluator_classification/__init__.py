@@ -117,7 +117,7 @@ def _log_odds(scores: Scores) -> Scores:
     if scores.shape[1] == 1:
         return scores
     rest = [np.logaddexp.reduce(np.delete(scores, column, axis=1), axis=1) for column in range(scores.shape[1])]
-    return scores - np.stack(rest, axis=1)
+    return np.asarray(scores - np.stack(rest, axis=1))
 
 
 def _break_even(gold: Marks, scores: Scores) -> Marks:
@@ -152,8 +152,8 @@ def _auroc(gold: Marks, scores: Scores) -> dict[str, float]:
     defined = gold.any(axis=0) & ~gold.all(axis=0)
     metrics = {"auroc_undefined": float((~defined).sum())}
     if defined.any():
-        columns = defined.nonzero()[0]
-        each = [float(roc_auc_score(gold[:, column], scores[:, column])) for column in columns]
+        columns = zip(gold.T[defined], scores.T[defined], strict=True)
+        each = [float(roc_auc_score(right, scored)) for right, scored in columns]
         metrics["auroc"] = fsum(each) / len(each)
     if gold.any() and not gold.all():
         metrics["micro_auroc"] = float(roc_auc_score(gold.ravel(), scores.ravel()))

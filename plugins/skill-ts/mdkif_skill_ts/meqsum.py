@@ -19,8 +19,8 @@ def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
     `source` is the repository's folder or the workbook itself. Cells right of the third column are strays
     and ignored. The file has no splits. Raises BadInput for another workbook.
     """
-    from openpyxl import load_workbook  # type: ignore[import-untyped]
-    from openpyxl.utils.exceptions import InvalidFileException  # type: ignore[import-untyped]
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
 
     path = _workbook(source)
     try:

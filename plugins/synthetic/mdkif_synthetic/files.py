@@ -65,7 +65,7 @@ def write_xlsx(path: Path, sheet: str, rows: Iterable[Sequence[str]], stray: Seq
 
     openpyxl stamps the present time on the workbook and on every member of the zip: both are set back.
     """
-    from openpyxl import Workbook  # type: ignore[import-untyped]
+    from openpyxl import Workbook
 
     book = Workbook()
     page = book.active

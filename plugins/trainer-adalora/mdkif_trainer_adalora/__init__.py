@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-Start = Literal["gradient", "mixed", "lora", "peft"]
+Start = Literal["lora", "gradient", "peft"]
 
 
 @hookimpl
@@ -34,7 +34,9 @@ class AdaLoRA(Method):
 
     The papers' absolute steps (warm-up 200, final 1000) are impossible for small data sets, so they
     are shares of the run: no triplet is cut in the first `warmup_share` of the steps and none
-    in the last `final_share`. `start` is how the factors begin: see docs/adalora.md.
+    in the last `final_share`. `start` is how the factors begin, always with an update of zero: "lora" is
+    U = 0, Lambda = 1 and V orthonormal, so U learns as LoRA's does; "gradient" is Lambda = 0 and U, V
+    the leading singular vectors of the first batch's gradient; "peft" is Lambda = 0 and U, V ~ N(0, 0.02).
 
     Raises BadInput if the ranks or shares leave nothing to allocate, or alpha is not positive.
     """
@@ -47,7 +49,7 @@ class AdaLoRA(Method):
     orthogonality: float = 0.5
     warmup_share: float = 0.3
     final_share: float = 0.3
-    start: Start = "gradient"
+    start: Start = "lora"
     lambda_rate: float = 1.0
 
     def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
@@ -56,7 +58,7 @@ class AdaLoRA(Method):
 
         directions: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._check(steps)
-        if self.start in ("gradient", "mixed"):
+        if self.start == "gradient":
             directions = gradient_directions(model, loss, self.init_rank)
         config = AdaLoraConfig(
             init_r=self.init_rank,
@@ -131,10 +133,11 @@ class AdaLoRA(Method):
             )
         if self.alpha <= 0:
             raise BadInput(f"alpha is {self.alpha}: it must be positive, or a reloaded adapter has another scale.")
-        if round(self.warmup_share * steps) >= steps - round(self.final_share * steps):
+        first, last = round(self.warmup_share * steps), steps - round(self.final_share * steps)
+        if min(self.warmup_share, self.final_share) < 0 or last <= max(first, 1):
             raise BadInput(
                 f"warmup_share {self.warmup_share} and final_share {self.final_share} leave none of the {steps} "
-                "steps for cutting ranks: lower them or train longer."
+                "steps for cutting ranks: lower them, to no less than 0, or train longer."
             )
 
     def _initialise(self, model: PeftModel, directions: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
@@ -146,12 +149,8 @@ class AdaLoRA(Method):
                     continue
                 if name in directions:
                     left, right = directions[name]
+                    module.lora_B["default"].copy_(left)
                     module.lora_A["default"].copy_(right)
-                    if self.start == "gradient":
-                        module.lora_B["default"].copy_(left)
-                    else:
-                        module.lora_B["default"].zero_()
-                        module.lora_E["default"].fill_(1.0)
                 elif self.start == "lora":
                     module.lora_B["default"].zero_()
                     module.lora_E["default"].fill_(1.0)

@@ -1,0 +1,129 @@
+"""Exports, loaded by PEFT and transformers alone, compute what the composition computes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from mdkif import BadInput
+from mdkif.core.compositions import bank_of, compose, new_composition, running
+from mdkif.core.exporting import export
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+@torch.no_grad()
+def logits(model, tokens):
+    return model.eval()(input_ids=tokens).logits
+
+
+@pytest.fixture
+def composed(skilled):
+    compose(skilled, "all", {"qa": 0.7, "nli": -0.3, "er": 0.6})
+    bank = bank_of(skilled, ["qa", "er"], "layer")
+    new_composition(skilled, "layered", bank, torch.tensor([[0.9, -0.2], [0.0, 0.7]]), {})
+    return skilled
+
+
+def expected(workspace, target, tokens):
+    with running(workspace, target):
+        return logits(workspace.base.model, tokens)
+
+
+@pytest.mark.parametrize(("target", "rank"), [("all", 12), ("layered", 9), ("skill:er", 5), ("skill:nli", 3)])
+def test_plain_peft_loads_an_exported_lora_to_the_same_logits(composed, fresh, tmp_path, tokens, target, rank):
+    facts = export(composed, target, tmp_path / "out", "lora")
+    assert facts["rank"] == rank
+    found = logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens)
+    assert (found - logits(fresh(), tokens)).abs().max() > 0.05
+    torch.testing.assert_close(found, expected(composed, target, tokens), atol=1e-5, rtol=0)
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert config["r"] == config["lora_alpha"] == rank
+
+
+def test_adalora_to_lora_changes_no_logit_beyond_rounding(composed, adapters, fresh, tmp_path, tokens):
+    export(composed, "skill:er", tmp_path / "out", "lora")
+    found = logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens)
+    theirs = logits(PeftModel.from_pretrained(fresh(), str(adapters["er"])), tokens)
+    effect = (theirs - logits(fresh(), tokens)).abs().max()
+    assert (found - theirs).abs().max() < 1e-5 * effect
+
+
+@pytest.mark.parametrize("target", ["all", "layered", "skill:er"])
+def test_transformers_loads_a_merged_export_to_the_same_logits(composed, base, tmp_path, tokens, target):
+    facts = export(composed, target, tmp_path / "out", "merged")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", use_safetensors=True)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    torch.testing.assert_close(logits(model, tokens), expected(composed, target, tokens), atol=1e-5, rtol=0)
+    assert facts["cast_error"] == 0
+    assert not any("lora" in name for name, _ in model.named_parameters())
+    text = "The patient has asthma."
+    assert tokenizer(text)["input_ids"] == base.tokenizer(text)["input_ids"]
+
+
+def test_a_merged_export_tells_the_error_of_the_cast(composed, fresh, tmp_path):
+    half = fresh().to(torch.bfloat16)
+    composed.__dict__["base"] = replace(composed.base, model=half)
+    before = {name: value.clone() for name, value in half.state_dict().items()}
+    facts = export(composed, "all", tmp_path / "out", "merged")
+    bank = bank_of(composed, ["qa", "nli", "er"])
+    weights = torch.tensor([0.7, -0.3, 0.6])
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.bfloat16).state_dict()
+    exact = {path: before[f"{path}.weight"].float() + bank.delta(path, weights) for path in bank.paths}
+    error = sum((saved[f"{path}.weight"].float() - value).square().sum() for path, value in exact.items())
+    size = sum(value.square().sum() for value in exact.values())
+    assert facts["cast_error"] == pytest.approx((error / size).sqrt().item(), rel=1e-4)
+    assert 1e-4 < facts["cast_error"] < 1e-2
+    assert all(torch.equal(value, before[name]) for name, value in half.state_dict().items())
+
+
+def test_an_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa, fresh, tmp_path, tokens):
+    from mdkif.core.skills import train_skill
+
+    train_skill(workspace, "qa", {"pubmedqa": pubmedqa}, "lora", {"steps": "4", "batch_size": "4"})
+    export(workspace, "skill:qa", tmp_path / "merged", "merged")
+    export(workspace, "skill:qa", tmp_path / "lora", "lora")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    lora = PeftModel.from_pretrained(fresh(), str(tmp_path / "lora"))
+    torch.testing.assert_close(logits(merged, tokens), logits(lora, tokens), atol=1e-5, rtol=0)
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("to", ["lora", "merged"])
+def test_facts_are_written_beside_the_weights(composed, tmp_path, to):
+    facts = export(composed, "all", tmp_path / "out", to)
+    written = json.loads((tmp_path / "out" / "mdkif.json").read_text())
+    assert written == {key: value for key, value in facts.items() if key != "directory"}
+    assert written["composition"] == "all"
+    assert written["base"] == "tiny"
+    assert written["fingerprint"] == composed.base.fingerprint
+
+
+def test_what_cannot_be_exported_is_refused(composed, tmp_path):
+    with pytest.raises(BadInput, match="no export format 'onnx': use one of lora, merged"):
+        export(composed, "all", tmp_path / "out", "onnx")
+    with pytest.raises(BadInput, match="base model alone has nothing to export"):
+        export(composed, "base", tmp_path / "out", "lora")
+    with pytest.raises(BadInput, match="no composition named 'al'"):
+        export(composed, "al", tmp_path / "out", "lora")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_anything_in_it_is_left_alone(composed, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for place in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(BadInput, match="is not empty"):
+            export(composed, "all", place, "lora")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_an_export_that_fails_leaves_nothing(composed, tmp_path, monkeypatch):
+    from mdkif.core import exporting
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "write_lora", fail)
+    with pytest.raises(KeyboardInterrupt):
+        export(composed, "all", tmp_path / "deep" / "out", "lora")
+    assert not list((tmp_path / "deep").iterdir())

@@ -1,0 +1,141 @@
+"""Templates: where they are looked for, what they may do, and errors that never quote a record."""
+
+import sys
+
+import pytest
+from mdkif import BadInput, Record, Skill
+from mdkif.core.templating import BLOCKS, SHARED, Template
+
+SECRET = "Mrs Miller, born 1941, has sarcoidosis"
+RECORD = Record(id="r", query="Is it so?", context=SECRET, answer="yes", options=("yes", "no"), labels=("yes",))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The folder of templates of an importable plugin package."""
+    folder = tmp_path / "site" / "mdkif_skill_made_up" / "templates"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield folder
+    sys.modules.pop("mdkif_skill_made_up", None)
+
+
+@pytest.fixture
+def mine(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    return folder
+
+
+def skill(template="own.jinja", package="mdkif_skill_made_up"):
+    return Skill(name="own", title="", category="question-answering", sources=(), template=template, package=package)
+
+
+def rendering(folder, text, record=RECORD):
+    (folder / "own.jinja").write_text(text)
+    return Template(skill(package=""), (folder,)).render(record)
+
+
+def test_the_users_folder_is_first_then_the_plugin_then_the_shared_ones(package, mine):
+    def query(template="own.jinja"):
+        return Template(skill(template), (mine,)).render(RECORD).query
+
+    assert query("question-answering.jinja") == "Is it so?"
+    (package / "question-answering.jinja").write_text("{% block query %}plugin{% endblock %}")
+    assert query("question-answering.jinja") == "plugin"
+    (mine / "question-answering.jinja").write_text("{% block query %}mine{% endblock %}")
+    assert query("question-answering.jinja") == "mine"
+    assert Template(skill("question-answering.jinja"), (mine,)).source() == "{% block query %}mine{% endblock %}"
+
+
+def test_a_plugins_template_extends_the_users_version_of_a_shared_one(package, mine):
+    (package / "own.jinja").write_text('{% extends "question-answering.jinja" %}')
+    (mine / "question-answering.jinja").write_text(
+        '{% extends "instruction.jinja" %}{% block query %}Briefly: {{ query }}{% endblock %}'
+    )
+    made = Template(skill(), (mine,)).render(RECORD)
+    assert (made.query, made.context, made.answer) == ("Briefly: Is it so?", SECRET, "yes")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("*.jinja")))
+def test_every_shared_template_passes_the_record_through(name):
+    made = Template(skill(name, "")).render(RECORD)
+    assert (made.query, made.context, made.answer) == ("Is it so?", SECRET, "yes")
+    assert made.prompt == f"Is it so?\n\n{SECRET}"
+    assert Template(skill(name, "")).render(Record(id="r", query=" Q ", answer=" A ")).prompt == "Q"
+
+
+def test_text_that_looks_like_a_template_is_not_run_or_escaped(mine):
+    record = Record(id="r", query="{{ 7 * 7 }} {% raw %}", context="a < b & c > 'd'\n\n  e", answer="x\ty")
+    made = rendering(mine, '{% extends "instruction.jinja" %}', record)
+    assert (made.query, made.context, made.answer) == (record.query, record.context, record.answer)
+
+
+def test_a_missing_template_lists_the_places(package, mine):
+    with pytest.raises(BadInput) as raised:
+        Template(skill("absent.jinja"), (mine,))
+    message = str(raised.value)
+    assert "template 'absent.jinja' of the skill 'own' was not found in" in message
+    assert message.index(str(mine)) < message.index(str(package)) < message.index(str(SHARED))
+
+
+def test_a_wrong_syntax_names_file_and_line(mine):
+    with pytest.raises(BadInput, match=rf"template {mine}/own.jinja:3 is wrong"):
+        rendering(mine, "{% block query %}\n\n{% if %}{% endblock %}")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_unknown_variable_names_template_line_and_variable(mine, block):
+    with pytest.raises(BadInput) as raised:
+        rendering(mine, f"{{% block {block} %}}\nfine\n{{{{ qeury }}}}{{% endblock %}}")
+    message = str(raised.value)
+    assert f"{mine / 'own.jinja'}:3" in message
+    assert "'qeury' is undefined" in message
+    assert "known are query, context, answer, options, labels" in message
+    assert SECRET not in message
+
+
+ATTACKS = {
+    "class": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "class of a variable": "{{ context.__class__.__mro__ }}",
+    "filter": "{{ ''|attr('__class__')|attr('__mro__') }}",
+    "format": "{{ '{0.__class__}'.format(context) }}",
+    "globals": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "self": "{{ self.__init__.__globals__ }}",
+    "mutation": "{% set x = [] %}{{ x.append(1) }}",
+    "endless": "{% for i in range(10**9) %}x{% endfor %}",
+    "file": "{% include '../../../../../../etc/passwd' %}",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_sandbox_holds_and_names_the_line(mine, attack):
+    with pytest.raises(BadInput) as raised:
+        rendering(mine, "{% block query %}\n" + ATTACKS[attack] + "{% endblock %}")
+    assert f"{mine / 'own.jinja'}:2" in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+LEAKS = {
+    "index": "{{ options[context] }}",
+    "missing key": "{{ {}[context].x }}",
+    "attribute filter": "{{ options|attr(context) }}{{ (options|attr(context)).x }}",
+    "include": "{% include context %}",
+    "arithmetic": "{{ context / 2 }}",
+    "conversion": "{{ context.index('zzz') }}",
+    "call": "{{ context() }}",
+    "format": "{{ '%d' % context }}",
+    "format key": "{{ ('%(' + context + ')s') % {} }}",
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_record_text_is_never_in_the_error_nor_behind_it(mine, leak):
+    with pytest.raises(BadInput) as raised:
+        rendering(mine, "{% block query %}\n" + LEAKS[leak] + "{% endblock %}")
+    assert "Miller" not in str(raised.value)
+    assert "sarcoidosis" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    assert "own.jinja:2" in str(raised.value)
