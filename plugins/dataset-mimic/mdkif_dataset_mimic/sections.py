@@ -13,11 +13,11 @@ def sections(note: str) -> list[tuple[str, str]]:
 
     A header is a capitalised phrase that begins a line and ends in a colon, as in MIMIC-III.
     """
-    marks = list(HEADER.finditer(note))
-    starts = [("", 0, marks[0].start() if marks else len(note))]
-    ends = [mark.start() for mark in marks[1:]] + [len(note)]
-    starts += [(mark[1].lower(), mark.end(), end) for mark, end in zip(marks, ends, strict=True)]
-    return [(header, note[start:end].strip()) for header, start, end in starts]
+    found, header, start = [], "", 0
+    for mark in HEADER.finditer(note):
+        found.append((header, note[start : mark.start()].strip()))
+        header, start = mark[1].lower(), mark.end()
+    return [*found, (header, note[start:].strip())]
 
 
 def only(note: str, wanted: Collection[str]) -> str:
