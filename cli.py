@@ -15,6 +15,7 @@ from .core.progress import Progress, RichProgress
 from .core.records import read_records, write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
 from .core.shell import Commands, State, number, pairs, run, sources_of, state_of
+from .core.store import write_json
 
 EXISTING = click.Path(path_type=Path)
 
@@ -308,6 +309,22 @@ def export(state: State, composition: str, directory: Path, to: str, as_json: bo
     """Write a composition for other tools: one plain LoRA, or merged weights."""
     done = state.kit(progress=_progress(), **model).export(composition, directory, to)
     print_json(done) if as_json else print_card(done)
+
+
+@main.command()
+@click.option("--skills", default=12, show_default=True, help="Adapters in the blend.")
+@click.option("--rank", default=4, show_default=True, help="Their rank.")
+@click.option("--repeats", default=7, show_default=True, help="Paired measurements of each row.")
+@click.option("--out", type=EXISTING, help="Also write the rows to this .json file.")
+@modelled
+@as_json
+@click.pass_obj
+def bench(state: State, skills: int, rank: int, repeats: int, out: Path | None, as_json: bool, **model: Any) -> None:
+    """Time blending and label scoring beside their peers, in one run."""
+    rows = list(state.kit(progress=_progress(), **model).bench(skills, rank, repeats))
+    if out is not None:
+        write_json(out, rows)
+    print_json(rows) if as_json else print_rows(rows, ("name", "ours", "peer", "ratio", "goal", "met"))
 
 
 @main.group()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from .batching import budgeted, collate
-from .compositions import Composition, bank_of, new_composition
+from .compositions import Composition, bank_of, new_composition, usable
 from .conversion import Conversion
 from .declarations import Evaluator, Router, Task
 from .encoding import Encoded, Encoder
@@ -18,7 +18,8 @@ from .errors import BadInput
 from .evaluation import predict
 from .optimizer import Candidate, best
 from .router import Regulariser, Space
-from .settings import settings_from
+from .settings import Positive, PositiveFloat, settings_from
+from .skills import trained_skills
 from .training import answer_loss
 from .workspace import Sources, Workspace, sample
 
@@ -37,13 +38,13 @@ class AdaptationSettings:
     """
 
     setting: Literal["few-shot", "normal"] = "few-shot"
-    shots: int = 32
+    shots: Positive = 32
     limit: int = 0
     split: str = "train"
     objective: str = "cross-entropy"
     scale: Literal["one", "free"] = "one"
     granularity: Literal["skill", "layer", "module"] = "skill"
-    temperature: float = 1.0
+    temperature: PositiveFloat = 1.0
     regulariser: Regulariser = "weights"
     gamma: float = 0.0
     max_length: int = 512
@@ -85,6 +86,7 @@ def adapt(
     task = workspace.plugins.get(Task, name)
     declared = workspace.plugins.get(Router, router)
     optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptationSettings)
+    made_name = usable(composition or f"{name}-{router}")
     encoder = workspace.encoder(task, chosen.max_length)
     examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad, data)))
     if not examples:
@@ -105,7 +107,7 @@ def adapt(
         "objective": found.value,
         "reference": found.name,
     }
-    made = new_composition(workspace, composition or f"{name}-{router}", bank, found.weights, origin)
+    made = new_composition(workspace, made_name, bank, found.weights, origin)
     start = min(references.values())
     seconds = time.perf_counter() - started
     return Adapted(made, start, found.value, references["uniform"], references, objective.evaluations, seconds)
@@ -177,8 +179,9 @@ class AdaptationObjective:
         rows = {"base": torch.zeros(count)}
         rows |= {name: torch.eye(count)[i] for i, name in enumerate(self._bank.names)}
         rows["uniform"] = torch.full((count,), 1 / count)
-        skills = (*self._bank.names, *self.space.norms.flatten().tolist())
-        records = tuple((example.record.id, example.prompt) for example in self.examples)
+        known = trained_skills(self._workspace, self._workspace.base.name)
+        skills = tuple((name, known[name].card["adapter"]) for name in self._bank.names)
+        records = tuple((example.prompt, example.answer, example.record.labels) for example in self.examples)
         references = []
         with self._workspace.progress.task("references", len(rows)) as bar:
             for name, row in rows.items():

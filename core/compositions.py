@@ -62,7 +62,7 @@ def new_composition(
         column = weights[..., i].tolist()
         named[skill] = column if isinstance(column, float) else dict(zip(bank.group_names, column, strict=True))
     made = Composition(
-        name=_usable(name),
+        name=usable(name),
         base=workspace.base.name,
         fingerprint=workspace.base.fingerprint,
         weights=named,
@@ -136,7 +136,8 @@ def running(workspace: Workspace, target: str) -> Iterator[None]:
         yield
 
 
-def _usable(name: str) -> str:
+def usable(name: str) -> str:
+    """The name, if a composition can have it. Raises BadInput if not."""
     if not name or name == "base" or name.startswith(("skill:", ".")) or "/" in name or "\\" in name:
         raise BadInput(f"A composition cannot be named '{name}': use letters, digits and hyphens, and not 'base'.")
     return name

@@ -90,11 +90,17 @@ def load(plugins: Plugins, store: Store, name: str, dtype: str = "auto", device:
 
 
 def choose_device(name: str) -> torch.device:
-    """The named device or, for "auto", the first accelerator, else the processor."""
+    """The named device or, for "auto", the first accelerator, else the processor.
+
+    Raises BadInput for a device this machine does not have.
+    """
     import torch
 
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError):
+            raise BadInput(f"There is no device '{name}' on this machine: use auto, or cpu.") from None
     return torch.device(torch.accelerator.current_accelerator() or "cpu" if torch.accelerator.is_available() else "cpu")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 class Bar:
     """One piece of work of known length; this one is silent."""
 
-    def advance(self, by: int = 1, **figures: str) -> None:
+    def advance(self, by: int = 1, /, **figures: str) -> None:
         """Note that `by` more units are done, and the figures to show beside the bar."""
 
 
@@ -36,31 +36,29 @@ class RichProgress(Progress):
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """Show a bar with figures, elapsed time and an estimate of the time left."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        """Show a bar with figures and an estimate of the time left; at the end, the time it took."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Display
 
         columns = (
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.description:<20}", markup=False),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[figures]}", markup=False),
         )
         with Display(*columns, console=self._console) as display:
             yield _RichBar(display, display.add_task(title, total=total, completed=done, figures=""))
 
     def note(self, text: str) -> None:
         """Print one line to stderr."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class _RichBar(Bar):
     def __init__(self, display: Any, task: Any) -> None:
         self._display, self._task = display, task
 
-    def advance(self, by: int = 1, **figures: str) -> None:
+    def advance(self, by: int = 1, /, **figures: str) -> None:
         shown = "  ".join(f"{name} {value}" for name, value in figures.items())
         self._display.update(self._task, advance=by, **({"figures": shown} if shown else {}))

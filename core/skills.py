@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -126,7 +127,9 @@ def _save(workspace: Workspace, name: str, trained: Trained, card: dict[str, Any
     path = workspace.store.skill(workspace.base.name, name)
     try:
         with whole_directory(path) as part:
-            trained.model.save_pretrained(str(part))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Adapter .* invalid shape")  # AdaLoRA may leave a module rank 0
+                trained.model.save_pretrained(str(part))
             (part / "README.md").write_text(_readme(card), encoding="utf-8")
             ranks = [update.rank for update in read_adapter(part).values()]
             card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}

@@ -171,6 +171,12 @@ class Toolkit:
 
         return export(self.workspace, target, directory, to)
 
+    def bench(self, skills: int = 12, rank: int = 4, repeats: int = 7) -> Iterator[dict[str, Any]]:
+        """The benchmark's rows, one at a time: see `mdkif.core.benchmarks.benchmark`."""
+        from .benchmarks import benchmark
+
+        return benchmark(self.workspace.base, skills, rank, repeats)
+
     def instructed(self, name: str) -> Skill | Task:
         """The skill or task named `name`, a skill first. Raises BadInput with the nearest known name."""
         skills = [d for d, _ in self.plugins.all(Skill)]

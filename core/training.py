@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +19,7 @@ from .errors import BadInput, MdkifError
 from .method import Method
 from .models import Base
 from .progress import Progress
+from .settings import Positive
 from .store import whole_file
 
 if TYPE_CHECKING:
@@ -36,13 +38,13 @@ class Settings:
 
     steps: int = 0
     epochs: float = 3.0
-    batch_size: int = 16
+    batch_size: Positive = 16
     warmup: float = 0.06
     max_grad_norm: float = 1.0
     max_length: int = 512
     records: int = 0
     dev_records: int = 64
-    checkpoint_every: int = 20
+    checkpoint_every: Positive = 20
     seed: int = 0
 
 
@@ -77,7 +79,9 @@ def train(
         torch.manual_seed(settings.seed)
         before = mean_loss(base, dev)
         first = collate(examples[: settings.batch_size], base.pad, base.model.device)
-        model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
+            model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
         try:
             return _loop(base, model, examples, dev, before, steps, method, settings, run, progress)
         except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
@@ -101,6 +105,8 @@ def _loop(
     groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
     start, losses = _resume(run / CHECKPOINT, model, optimizer, method)
+    if start:
+        progress.note(f"resuming at step {start} of {steps} from {run / CHECKPOINT}")
     rates = [group["lr"] for group in groups]
     trainable = [p for p in model.parameters() if p.requires_grad]
     base.model.train()

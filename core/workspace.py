@@ -68,16 +68,23 @@ class Workspace:
         `data` holds converter options that take the place of the skill's or task's own.
         Raises BadInput if no path is given, or for a data set it does not read.
         """
-        if not sources:
-            first = declared.sources[0].dataset
-            raise BadInput(
-                f"The {declared.kind} '{declared.name}' needs its data: add --source {first}=PATH "
-                f"('mdkif show {declared.name}' tells where to get it)."
-            )
+        check_sources(declared, sources)
         for name, path in sources.items():
             source = declared.source(name)
             dataset = self.plugins.get(Dataset, name)
             yield from convert(dataset, path, conversion, {**source.options, **(data or {})})
+
+
+def check_sources(declared: Instructed, sources: Sources) -> None:
+    """Raises BadInput if no path is given to a skill or task, or one for a data set it does not read."""
+    for name in sources:
+        declared.source(name)
+    if not sources:
+        first = declared.sources[0].dataset
+        raise BadInput(
+            f"The {declared.kind} '{declared.name}' needs its data: add --source {first}=PATH "
+            f"('mdkif show {declared.name}' tells where to get it)."
+        )
 
 
 def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> dict[str, list[Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,8 +58,11 @@ class CMAES(Optimizer):
 @contextmanager
 def quiet_strategy(start: list[float], sigma: float, seed: int) -> Iterator:  # type: ignore[type-arg]
     """pycma's strategy, kept from reading or writing files and from leaving NumPy's random state changed."""
-    import cma
     import numpy
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Could not import matplotlib")  # nothing is plotted
+        import cma
 
     state = numpy.random.get_state()
     options = {"seed": seed + 1, "verbose": -10, "verb_log": 0, "signals_filename": "", "verb_disp": 0}

@@ -1,0 +1,194 @@
+"""Conversion: options checked before work, splits that no group straddles, malformed rows stopped at or counted."""
+
+import gzip
+import hashlib
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mdkif import BadInput, Conversion, Dataset, Record, convert, write_records
+from mdkif.core.conversion import hashed_split
+
+DATASET = Dataset(
+    name="lines",
+    title="One record a line",
+    target="test_conversion_converters:read",
+    licence="CC0",
+    access="open",
+    homepage="https://example.org/lines",
+    options={"prefix": "put before every query", "fail": "raise an error at the end"},
+)
+
+
+def read(source, conversion, *, prefix="", fail=None):
+    """A converter: `group|query|answer` a line, with an official split as an optional fourth field."""
+    opener = gzip.open if source.suffix == ".gz" else open
+    with opener(source, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            fields = line.rstrip("\n").split("|")
+            if len(fields) not in (3, 4):
+                conversion.malformed(source.name, number, f"has {len(fields)} fields, not 3 or 4")
+                continue
+            group, query, answer, split = [*fields, ""][:4]
+            if not answer:
+                conversion.leave_out("empty answer")
+                continue
+            yield Record(id=str(number), group=group, query=prefix + query, answer=answer, split=split)
+    if fail is not None:
+        raise fail
+
+
+@pytest.fixture(autouse=True)
+def converter(monkeypatch):
+    """The converter above under the name that `DATASET` gives it."""
+    import sys
+    import types
+
+    module = types.ModuleType("test_conversion_converters")
+    vars(module)["read"] = read
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A function that writes a source file."""
+
+    def write(*lines, name="lines.txt"):
+        path = tmp_path / name
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        return path
+
+    return write
+
+
+def test_records_come_with_counts_of_what_was_kept_and_left_out(source):
+    done = Conversion()
+    records = list(convert(DATASET, source("a|q1|yes|test", "b|q2|", "c|q3|no|dev", "d|q4|"), done))
+    assert [(record.id, record.split) for record in records] == [("1", "test"), ("3", "dev")]
+    assert done.records == 2
+    assert done.splits == {"test": 1, "dev": 1}
+    assert done.left_out == {"empty answer": 2}
+
+
+def test_records_are_streamed(source):
+    """The first record is there before the malformed second row is read."""
+    records = convert(DATASET, source("a|q|yes", "broken"), Conversion())
+    assert next(records).query == "q"
+    with pytest.raises(BadInput):
+        next(records)
+
+
+def test_a_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source):
+    records = convert(DATASET, source("a|q|yes", "secret of patient 7"), Conversion())
+    with pytest.raises(BadInput) as caught:
+        list(records)
+    assert str(caught.value) == (
+        "lines.txt:2 has 1 fields, not 3 or 4: mend the row, or use --skip-bad to count and skip such rows."
+    )
+
+
+def test_malformed_rows_are_counted_by_reason_where_they_are_skipped(source):
+    done = Conversion(skip_bad=True)
+    assert len(list(convert(DATASET, source("x", "a|q|yes", "y", "1|2|3|4|5"), done))) == 1
+    assert done.left_out == {"malformed: has 1 fields, not 3 or 4": 2, "malformed: has 5 fields, not 3 or 4": 1}
+
+
+def test_leaving_out_many_at_once():
+    done = Conversion()
+    done.leave_out("duplicate", 3)
+    done.leave_out("duplicate")
+    assert done.left_out == {"duplicate": 4}
+
+
+def test_options_reach_the_converter(source):
+    (record,) = convert(DATASET, source("a|q|yes"), Conversion(), {"prefix": "Say: "})
+    assert record.query == "Say: q"
+
+
+@pytest.mark.parametrize("wrong", ["prefx", "source", "conversion"])
+def test_an_option_the_converter_does_not_have_is_refused_at_once_with_those_it_has(source, wrong):
+    with pytest.raises(BadInput) as caught:
+        convert(DATASET, source("a|q|yes"), Conversion(), {wrong: "x"})  # not even iterated
+    assert str(caught.value) == f"The data set 'lines' has no option '{wrong}': its options are prefix, fail."
+
+
+def test_a_missing_source_is_refused_at_once_with_where_to_get_it(tmp_path):
+    with pytest.raises(BadInput, match=r"'lines' does not exist at .*nowhere: .* \(https://example\.org/lines\)"):
+        convert(DATASET, tmp_path / "nowhere", Conversion())
+
+
+def test_a_converter_that_cannot_be_imported_is_refused_with_the_remedy(source):
+    broken = Dataset(name="b", title="b", target="no_such_module:read", licence="", access="", homepage="")
+    with pytest.raises(BadInput, match=r"dataset 'b' cannot be loaded from no_such_module:read: .*reinstall"):
+        convert(broken, source("a|q|yes"), Conversion())
+
+
+def test_an_archive_cut_short_is_bad_input(tmp_path):
+    path = tmp_path / "lines.gz"
+    whole = gzip.compress("".join(f"{i}|q{random.Random(i).random()}|yes\n" for i in range(5000)).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        BadInput, match=r"'lines' at .*lines\.gz cannot be read \(EOFError\): check that it is complete"
+    ):
+        list(convert(DATASET, path, Conversion()))
+
+
+def test_a_file_that_is_no_text_is_bad_input_and_not_quoted(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"a|q|yes\n\xff\xfe secret\n")
+    with pytest.raises(BadInput, match=r"cannot be read \(UnicodeDecodeError\)") as caught:
+        list(convert(DATASET, path, Conversion()))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_where_a_file_is_expected_is_bad_input(tmp_path):
+    with pytest.raises(BadInput, match=r"cannot be read \(Is a directory\)"):
+        list(convert(DATASET, tmp_path, Conversion()))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), BadInput("a sentence"), KeyError("bug")])
+def test_a_converters_own_errors_pass_through(source, error):
+    with pytest.raises(type(error)):
+        list(convert(DATASET, source("a|q|yes"), Conversion(), {"fail": error}))
+
+
+def test_a_failed_conversion_leaves_no_file(source, tmp_path):
+    with pytest.raises(BadInput):
+        write_records(convert(DATASET, source("a|q|yes", "broken"), Conversion()), tmp_path / "out.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["lines.txt"]
+
+
+@given(st.text())
+def test_the_split_is_a_function_of_the_groups_name(group):
+    position = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
+    expected = "train" if position < 0.8 else "dev" if position < 0.9 else "test"
+    assert hashed_split(group) == expected
+
+
+def test_splits_are_nearly_80_10_10():
+    counts = Counter(hashed_split(f"patient {i}") for i in range(20_000))
+    assert counts["train"] / 20_000 == pytest.approx(0.8, abs=0.01)
+    assert counts["dev"] / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert counts["test"] / 20_000 == pytest.approx(0.1, abs=0.01)
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 99)), max_size=30), seed=st.integers(0, 9))
+def test_no_group_straddles_splits_and_order_does_not_matter(tmp_path_factory, rows, seed):
+    path = tmp_path_factory.mktemp("rows") / "lines.txt"
+
+    def splits(ordered):
+        path.write_text("".join(f"{group}|{query}|yes\n" for group, query in ordered), "utf-8")
+        return {(r.group, r.query): r.split for r in convert(DATASET, path, Conversion())}
+
+    found = splits(rows)
+    assert found == splits(random.Random(seed).sample(rows, len(rows)))
+    assert len({(group, split) for (group, _), split in found.items()}) == len({group for group, _ in found})
+
+
+def test_an_official_split_is_kept_whatever_the_hash_says(source):
+    lines = [f"g{i}|q|yes|{split}" for i in range(10) for split in ("train", "dev", "test")]
+    done = Conversion()
+    list(convert(DATASET, source(*lines), done))
+    assert done.splits == {"train": 10, "dev": 10, "test": 10}
