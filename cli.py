@@ -11,17 +11,19 @@ from typing import Any
 import click
 
 from .core.conversion import Conversion
+from .core.declarations import Skill, Task
 from .core.progress import Progress, RichProgress
-from .core.records import read_records, write_records
+from .core.records import SPLITS, write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
-from .core.shell import Commands, State, number, pairs, run, sources_of, state_of
+from .core.shell import Commands, State, number, pairs, queries, run, sources_of, state_of
 from .core.store import write_json
 
-EXISTING = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
+COUNT, POSITIVE, SPLIT = click.IntRange(min=0), click.IntRange(min=1), click.Choice(SPLITS)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--store", type=EXISTING, envvar="MDKIF_STORE", help="Where everything is kept [default: ./mdkif-store].")
+@click.option("--store", type=PATH, envvar="MDKIF_STORE", help="Where everything is kept [default: ./mdkif-store].")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="mdkif")
 @click.pass_context
@@ -47,9 +49,11 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="How prompts are written: the model's chat template, or plain text.",
         ),
-        click.option("--device", default="auto", show_default=True, help="cpu, cuda, mps, …"),
-        click.option("--dtype", default="auto", show_default=True, help="float32, bfloat16 or float16."),
-        click.option("--base", envvar="MDKIF_BASE", required=True, help="smollm2, a model folder, or a hub id."),
+        click.option("--device", default="auto", show_default=True, help="Where it runs: cpu, cuda, mps, …"),
+        click.option("--dtype", default="auto", show_default=True, help="Its numbers: float32, bfloat16 or float16."),
+        click.option(
+            "--base", envvar="MDKIF_BASE", required=True, help="The base model: smollm2, a folder, or a hub id."
+        ),
     ):
         command = option(command)
     return command
@@ -60,25 +64,34 @@ sourced = click.option(
     "--source", "sources", multiple=True, metavar="[DATASET=]PATH", help="A data set as its owner distributes it."
 )
 settable = click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting; see docs/settings.md."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting; 'mdkif show' of a trainer or router lists its own.",
 )
-seeded = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+converted = click.option("--data", multiple=True, metavar="NAME=VALUE", help="An option of the data set's converter.")
+seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="Seed of everything random.")
 skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
 
 
 @main.command("list")
 @click.argument("kind", required=False)
-@click.option("--available", is_flag=True, help="What is known and not installed.")
+@click.option("--available", is_flag=True, help="What is known, but not installed.")
 @as_json
 @click.pass_obj
 def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
-    """List what is installed: skills, tasks, datasets, trainers, routers, evaluators, models."""
+    """List what is installed, of one KIND or all.
+
+    KIND is skills, tasks, datasets, trainers, routers, evaluators or models.
+    """
     kit = state.kit()
     rows = kit.list(kind, available)
     if as_json:
         print_json(rows)
     else:
-        print_rows(rows, ("kind", "name", "title", "dist") if kind is None else ("name", "title", "dist"))
+        columns = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
+        print_rows(rows, columns)
         _warn_of_failures(kit)
 
 
@@ -87,7 +100,7 @@ def list_(state: State, kind: str | None, available: bool, as_json: bool) -> Non
 @as_json
 @click.pass_obj
 def show(state: State, name: str, as_json: bool) -> None:
-    """Show one card: data and access, template, papers, trained adapters."""
+    """Show one card: data, template, papers, trained adapters."""
     cards = state.kit().show(name)
     if as_json:
         print_json(cards[0] if len(cards) == 1 else cards)
@@ -100,7 +113,7 @@ def show(state: State, name: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def plugins(state: State, as_json: bool) -> None:
-    """List plugin distributions: versions, what each provides, which failed and why."""
+    """List plugins: what each provides, which failed and why."""
     found = state.kit().plugins.plugins
     rows = [{"dist": p.dist, "version": p.version, "provides": p.provides, "error": p.error} for p in found]
     if as_json:
@@ -115,20 +128,20 @@ def plugins(state: State, as_json: bool) -> None:
 
 @main.command()
 @click.argument("dataset")
-@click.argument("source", type=EXISTING)
-@click.option("-o", "--out", type=EXISTING, required=True, help="The file to write: .jsonl or .parquet.")
-@settable
+@click.argument("source", type=PATH)
+@click.option("-o", "--out", type=PATH, required=True, help="The file to write: .jsonl or .parquet.")
+@converted
 @skipping
 @as_json
 @click.pass_obj
 def convert(
-    state: State, dataset: str, source: Path, out: Path, settings: Sequence[str], skip_bad: bool, as_json: bool
+    state: State, dataset: str, source: Path, out: Path, data: Sequence[str], skip_bad: bool, as_json: bool
 ) -> None:
     """Convert a data set's official files to unified records."""
     import time
 
     started, conversion = time.perf_counter(), Conversion(skip_bad)
-    write_records(state.kit().convert(dataset, source, conversion, pairs("--set", settings)), out)
+    write_records(state.kit().convert(dataset, source, conversion, pairs("--data", data)), out)
     report = {
         "dataset": dataset,
         "records": conversion.records,
@@ -143,13 +156,15 @@ def convert(
 @main.command()
 @click.argument("name")
 @click.argument("source", metavar="[DATASET=]SOURCE")
-@click.option("-n", "count", default=3, show_default=True, help="How many.")
+@click.option("-n", "count", type=POSITIVE, default=3, show_default=True, help="How many.")
+@converted
 @as_json
 @click.pass_obj
-def preview(state: State, name: str, source: str, count: int, as_json: bool) -> None:
-    """Show rendered instructions of a skill or task on real records."""
+def preview(state: State, name: str, source: str, count: int, data: Sequence[str], as_json: bool) -> None:
+    """Show instructions as the model will see them."""
     kit = state.kit()
-    rows = kit.preview(name, sources_of(kit, name, [source]), count)
+    [given] = sources_of(kit, (Skill, Task), [name], [source])
+    rows = kit.preview(name, given, count, pairs("--data", data))
     if as_json:
         print_json(rows)
     else:
@@ -161,6 +176,7 @@ def preview(state: State, name: str, source: str, count: int, as_json: bool) -> 
 @main.command()
 @click.argument("skills", nargs=-1, required=True, metavar="SKILL...")
 @sourced
+@converted
 @click.option("--trainer", default="adalora", show_default=True, help="adalora, lora, …")
 @settable
 @seeded
@@ -169,16 +185,17 @@ def preview(state: State, name: str, source: str, count: int, as_json: bool) -> 
 @as_json
 @click.pass_obj
 def train(
-    state: State, skills: Sequence[str], sources: Sequence[str], trainer: str, settings: Sequence[str],
-    seed: int, skip_bad: bool, as_json: bool, **model: Any,
+    state: State, /, skills: Sequence[str], sources: Sequence[str], data: Sequence[str], trainer: str,
+    settings: Sequence[str], seed: int, skip_bad: bool, as_json: bool, **model: Any,
 ) -> None:  # fmt: skip
-    """Stage I: train skills, each alone, into adapters in the store."""
+    """Stage I: train skills, each alone, into the store."""
     kit = state.kit(progress=_progress(), **model)
-    given = [(skill, sources_of(kit, skill, sources, only_its=len(skills) > 1)) for skill in skills]
+    options = {"trainer": trainer, "settings": pairs("--set", settings), "data": pairs("--data", data)}
     cards = []
-    for skill, its in given:
-        kit.workspace.progress.note(f"training {skill} on {', '.join(its)}")
-        done = kit.train(skill, its, trainer=trainer, settings=pairs("--set", settings), seed=seed, skip_bad=skip_bad)
+    for skill, given in zip(skills, sources_of(kit, Skill, skills, sources), strict=True):
+        if len(skills) > 1:
+            kit.workspace.progress.note(f"training {skill} on {', '.join(given)}")
+        done = kit.train(skill, given, seed=seed, skip_bad=skip_bad, **options)
         cards.append({**done.card, "path": str(done.path)})
     if as_json:
         print_json(cards)
@@ -191,15 +208,23 @@ def train(
 @main.command()
 @click.argument("task")
 @sourced
+@converted
 @click.option("--skills", help="Comma-separated trained skills [default: all].")
-@click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True)
-@click.option("--shots", default=32, show_default=True, help="Records of the few-shot setting.")
-@click.option("--limit", default=0, help="Records of the normal setting [default: the test size].")
+@click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True,
+              help="How many records: --shots, or --limit.")  # fmt: skip
+@click.option("--shots", type=POSITIVE, default=32, show_default=True, help="Records of the few-shot setting.")
+@click.option("--limit", type=COUNT, default=0, help="Records of the normal setting [default: the test size].")
 @click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …")
-@click.option("--objective", default="cross-entropy", show_default=True, help="Or a metric of the task's evaluator.")
-@click.option("--scale", type=click.Choice(["one", "free"]), default="one", show_default=True, help="The total weight.")
-@click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True)
-@click.option("--split", default="train", show_default=True, help="Where adaptation records come from; never test.")
+@click.option(
+    "--objective", default="cross-entropy", show_default=True, help="What to minimise; or a metric of the task."
+)
+@click.option("--scale", type=click.Choice(["one", "free"]), default="one", show_default=True,
+              help="Whether the weights sum to one or are free.")  # fmt: skip
+@click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
+              help="One weight per skill, or one in each layer or module.")  # fmt: skip
+@click.option(
+    "--split", type=SPLIT, default="train", show_default=True, help="Where the records come from; never test."
+)
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
 @settable
 @seeded
@@ -208,31 +233,36 @@ def train(
 @as_json
 @click.pass_obj
 def adapt(
-    state: State, task: str, sources: Sequence[str], skills: str | None, router: str, name: str | None,
-    settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str,
-    **options: Any,
+    state: State, /, task: str, sources: Sequence[str], data: Sequence[str], skills: str | None, router: str,
+    name: str | None, settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str,
+    base: str, **options: Any,
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
     kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
     chosen = {key: str(value) for key, value in options.items()} | pairs("--set", settings)
-    done = kit.adapt(task, sources_of(kit, task, sources), skills=skills.split(",") if skills else None, router=router,
-                     settings=chosen, composition=name, skip_bad=skip_bad)  # fmt: skip
+    [given] = sources_of(kit, Task, [task], sources)
+    done = kit.adapt(task, given, skills=skills.split(",") if skills else None, router=router, settings=chosen,
+                     composition=name, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
     weights = done.composition.summary()
     if as_json:
         objective = {"start": done.start, "end": done.end, "uniform": done.uniform, "references": done.references}
         print_json({"task": task, "composition": done.composition.name, "weights": weights, "objective": objective,
                     "evaluations": done.evaluations, "seconds": round(done.seconds, 2)})  # fmt: skip
     else:
-        print_weights(weights, f"{done.composition.name}: objective {done.start:.4f} -> {done.end:.4f}")
+        print_weights(weights, f"{done.composition.name} on {done.composition.base}")
+        print_lines(
+            [f"objective {done.end:.4f}; before, " + ", ".join(f"{n} {v:.4f}" for n, v in done.references.items())]
+        )
 
 
 @main.command()
 @click.argument("name")
-@click.option("--skill", "skills", multiple=True, required=True, metavar="SKILL=WEIGHT")
+@click.option("--skill", "skills", multiple=True, required=True, metavar="SKILL=WEIGHT",
+              help="A trained skill and its weight; repeatable.")  # fmt: skip
 @modelled
 @as_json
 @click.pass_obj
-def compose(state: State, name: str, skills: Sequence[str], as_json: bool, **model: Any) -> None:
+def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **model: Any) -> None:
     """Blend trained skills with weights by hand."""
     weights = {skill: number(skill, text) for skill, text in pairs("--skill", skills).items()}
     made = state.kit(progress=_progress(), **model).compose(name, weights)
@@ -242,71 +272,70 @@ def compose(state: State, name: str, skills: Sequence[str], as_json: bool, **mod
 @main.command()
 @click.argument("task")
 @sourced
+@converted
 @click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.")
-@click.option("--limit", default=0, help="Draw this many records [default: all].")
-@click.option("--split", default="test", show_default=True)
-@click.option("--max-length", default=512, show_default=True, help="Tokens of prompt and answer.")
+@click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
+@click.option("--split", type=SPLIT, default="test", show_default=True, help="The records to measure on.")
+@click.option("--max-length", type=POSITIVE, default=512, show_default=True, help="Tokens of prompt and answer.")
 @seeded
 @skipping
 @modelled
 @as_json
 @click.pass_obj
 def evaluate(
-    state: State, task: str, sources: Sequence[str], targets: Sequence[str], limit: int, split: str,
-    max_length: int, seed: int, skip_bad: bool, as_json: bool, **model: Any,
+    state: State, /, task: str, sources: Sequence[str], data: Sequence[str], targets: Sequence[str], limit: int,
+    split: str, max_length: int, seed: int, skip_bad: bool, as_json: bool, **model: Any,
 ) -> None:  # fmt: skip
-    """Measure the base, a skill or a composition on a task's test records."""
+    """Measure the base, skills and compositions on a task."""
     kit = state.kit(progress=_progress(), **model)
-    done = kit.evaluate(task, sources_of(kit, task, sources), targets, limit=limit, seed=seed, split=split,
-                        max_length=max_length, skip_bad=skip_bad)  # fmt: skip
+    [given] = sources_of(kit, Task, [task], sources)
+    done = kit.evaluate(task, given, targets, limit=limit, seed=seed, split=split, max_length=max_length,
+                        skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
     rows = [
         {"task": e.task, "with": e.target, "n": e.n, "metrics": dict(e.metrics), "counts": dict(e.counts)} for e in done
     ]
     if as_json:
         print_json(rows[0] if len(rows) == 1 else rows)
     else:
-        names = list(dict.fromkeys(name for e in done for name in e.metrics if name != "n"))
-        print_rows([{"with": e.target, "n": e.n, **e.metrics} for e in done], ("with", "n", *names), title=task)
+        names = dict.fromkeys(name for e in done for name, value in e.metrics.items() if name != "n" and not
+                              (name.endswith("_undefined") and value == 0))  # fmt: skip
+        print_rows([{"with": e.target, **e.metrics} for e in done], ("with", *names), f"{task}, {done[0].n} records")
 
 
 @main.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option("--with", "target", required=True, help="base, skill:NAME or a composition.")
-@click.option("--max-length", default=1024, show_default=True)
-@click.option("--max-new-tokens", default=128, show_default=True)
+@click.option("--max-length", type=POSITIVE, default=1024, show_default=True, help="Tokens of a prompt.")
+@click.option("--max-new-tokens", type=POSITIVE, default=128, show_default=True, help="Tokens of a free answer.")
 @modelled
 @as_json
 @click.pass_obj
 def predict(
-    state: State, file: Any, target: str, max_length: int, max_new_tokens: int, as_json: bool, **model: Any
+    state: State, /, file: Path, target: str, max_length: int, max_new_tokens: int, as_json: bool, **model: Any
 ) -> None:
-    """Answer records (.jsonl, .parquet) or plain text, one query a line."""
-    from .core.records import Record
+    """Answer the queries in FILE or standard input.
 
-    path = Path(file.name)
-    if path.suffix in (".jsonl", ".parquet"):
-        records = list(read_records(path))
-    else:
-        lines = [line.strip() for line in file if line.strip()]
-        records = [Record(id=str(number), query=line, answer="") for number, line in enumerate(lines, 1)]
+    FILE holds records (.jsonl, .parquet) or plain text, one query a line.
+    """
+    records = queries(file)
     answers = state.kit(progress=_progress(), **model).predict(target, records, max_length, max_new_tokens)
     if as_json:
         print_json(
             [{"id": a.id, "answer": a.text, "scores": dict(zip(a.options, a.scores, strict=True))} for a in answers]
         )
     else:
-        print_lines(answer.text for answer in answers)
+        print_lines(" ".join(answer.text.split()) for answer in answers)
 
 
 @main.command()
 @click.argument("composition")
-@click.argument("directory", type=EXISTING)
-@click.option("--to", required=True, help="lora or merged.")
+@click.argument("directory", type=PATH)
+@click.option("--to", required=True, help="What to write: lora or merged.")
 @modelled
 @as_json
 @click.pass_obj
-def export(state: State, composition: str, directory: Path, to: str, as_json: bool, **model: Any) -> None:
-    """Write a composition for other tools: one plain LoRA, or merged weights."""
+def export(state: State, /, composition: str, directory: Path, to: str, as_json: bool, **model: Any) -> None:
+    """Write a composition for other tools: LoRA or merged."""
     done = state.kit(progress=_progress(), **model).export(composition, directory, to)
     print_json(done) if as_json else print_card(done)
 
@@ -315,12 +344,12 @@ def export(state: State, composition: str, directory: Path, to: str, as_json: bo
 @click.option("--skills", default=12, show_default=True, help="Adapters in the blend.")
 @click.option("--rank", default=4, show_default=True, help="Their rank.")
 @click.option("--repeats", default=7, show_default=True, help="Paired measurements of each row.")
-@click.option("--out", type=EXISTING, help="Also write the rows to this .json file.")
+@click.option("--out", type=PATH, help="Also write the rows to this .json file.")
 @modelled
 @as_json
 @click.pass_obj
-def bench(state: State, skills: int, rank: int, repeats: int, out: Path | None, as_json: bool, **model: Any) -> None:
-    """Time blending and label scoring beside their peers, in one run."""
+def bench(state: State, /, skills: int, rank: int, repeats: int, out: Path | None, as_json: bool, **model: Any) -> None:
+    """Time blending and label scoring beside their peers."""
     rows = list(state.kit(progress=_progress(), **model).bench(skills, rank, repeats))
     if out is not None:
         write_json(out, rows)

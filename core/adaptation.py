@@ -47,8 +47,8 @@ class AdaptationSettings:
     temperature: PositiveFloat = 1.0
     regulariser: Regulariser = "weights"
     gamma: float = 0.0
-    max_length: int = 512
-    tokens: int = 2048
+    max_length: Positive = 512
+    tokens: Positive = 2048
     seed: int = 0
 
 

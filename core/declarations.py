@@ -79,7 +79,8 @@ class Instructed(Declaration):
 
     `sources` are merged; `alternatives` are stand-ins, used only when the user gives their path.
     `normaliser` is how label scores are made comparable (see `scoring.normalised`), `multi_label`
-    whether any number of the listed labels may be right. `template` is a file in the `templates` folder of `package` (the module that declares it).
+    whether any number of the listed labels may be right. `template` is a file in the `templates` folder
+    of `package` (the module that declares it).
     """
 
     category: Category
@@ -91,13 +92,17 @@ class Instructed(Declaration):
     normaliser: Literal["sum", "token-mean", "pmi"] = "sum"
     multi_label: bool = False
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of its data sets, stand-ins last."""
+        return tuple(source.dataset for source in (*self.sources, *self.alternatives))
+
     def source(self, dataset: str) -> Source:
         """The source named `dataset`. Raises BadInput if this skill or task does not read it."""
         for source in (*self.sources, *self.alternatives):
             if source.dataset == dataset:
                 return source
-        reads = ", ".join(s.dataset for s in (*self.sources, *self.alternatives))
-        raise BadInput(f"The {self.kind} '{self.name}' does not read '{dataset}': it reads {reads}.")
+        raise BadInput(f"The {self.kind} '{self.name}' does not read '{dataset}': it reads {', '.join(self.reads)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .compositions import running
+from .compositions import blend, running
 from .conversion import Conversion
 from .declarations import Evaluator, Task
 from .encoding import Encoded, Encoder
@@ -49,7 +49,8 @@ def evaluate(
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
     `limit` draws that many of the split's records by seed, 0 takes all. Every result is also written
-    to the store's reports, with ids, gold labels and scores but no text.
+    to the store's reports, with ids, scores and the numbers of the gold options, but no text: where the
+    options are answers they are a record's.
     """
     task = workspace.plugins.get(Task, name)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
@@ -59,6 +60,8 @@ def evaluate(
     examples = list(encoder.encode(drawn))
     if not examples:
         raise BadInput(f"There are no '{split}' records of '{name}' to evaluate on: check the source and its splits.")
+    for target in targets:
+        blend(workspace, target)  # a wrong name is found before any target takes its time
     done = []
     for target in targets:
         with running(workspace, target):
@@ -136,9 +139,15 @@ def _generated(workspace: Workspace, chunk: Sequence[Encoded], max_new_tokens: i
 
 
 def _report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
-    rows = [{"id": p.id, "gold": p.gold, "scores": [round(s, 5) for s in p.scores]} for p in predictions]
+    rows = [
+        {
+            "id": p.id,
+            "gold": [p.options.index(g) for g in p.gold if p.options],
+            "scores": [round(s, 5) for s in p.scores],
+        }
+        for p in predictions
+    ]
     name = f"{done.task}-{done.target.replace(':', '-')}"
     body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
-    options = predictions[0].options if predictions[0].scores else ()
-    body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "options": options, "records": rows}
+    body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "records": rows}
     write_json(workspace.store.report(name), body)

@@ -49,6 +49,6 @@ def _parse(name: str, text: str, hint: Any) -> Any:
         value = kind(text)
     except (TypeError, ValueError):
         raise BadInput(f"The setting {name} cannot be '{text}': give {KINDS.get(kind, kind.__name__)}.") from None
-    if kind in KINDS and not (0 < value < math.inf or value == 0 and not positive):
+    if kind in KINDS and not (0 < value < math.inf or (value == 0 and not positive)):
         raise BadInput(f"The setting {name} cannot be '{text}': give a number {'above' if positive else 'from'} 0.")
     return value

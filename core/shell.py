@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ import click
 from .declarations import Command
 from .errors import BadInput, MdkifError, unknown
 from .plugins import Plugins
-from .toolkit import Toolkit
+from .records import Record, read_records
+from .toolkit import Kinds, Toolkit
+from .workspace import check_sources
 
 
 class Commands(click.Group):
@@ -28,7 +33,7 @@ class Commands(click.Group):
         if own is not None:
             return own
         declared = next((c for c, _ in _plugins_of(ctx).all(Command) if c.name == name), None)
-        return declared and _Lazy(declared)
+        return None if declared is None else _Lazy(declared)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -81,19 +86,47 @@ class State:
         return made
 
 
-def sources_of(kit: Toolkit, name: str, given: Sequence[str], only_its: bool = False) -> dict[str, Path]:
-    """`DATASET=PATH` pairs as a mapping; a bare path is the data set the skill or task reads first."""
-    declared = kit.instructed(name)
-    sources: dict[str, Path] = {}
-    for text in given:
-        dataset, equals, path = text.partition("=")
-        if not equals or Path(text).exists():
-            dataset, path = declared.sources[0].dataset, text
-        sources[dataset] = Path(path).expanduser()
-    if only_its:
-        reads = {source.dataset for source in (*declared.sources, *declared.alternatives)}
-        sources = {dataset: path for dataset, path in sources.items() if dataset in reads}
-    return sources
+def sources_of(kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence[str]) -> list[dict[str, Path]]:
+    """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`.
+
+    A bare path is the data set it reads first. Raises BadInput for an unknown name, one left without
+    data, and a data set that none of them reads.
+    """
+    declared = [kit.instructed(name, kinds) for name in names]
+    read_by_some = {dataset for each in declared for dataset in each.reads}
+    found = []
+    for each in declared:
+        sources: dict[str, Path] = {}
+        for text in given:
+            dataset, equals, path = text.partition("=")
+            if not equals or Path(text).exists():
+                dataset, path = each.reads[0], text
+            if dataset in each.reads or dataset not in read_by_some:
+                sources[dataset] = Path(path).expanduser()
+        check_sources(each, sources)
+        found.append(sources)
+    return found
+
+
+def queries(file: Path) -> list[Record]:
+    """The records of a .jsonl or .parquet file, or one for each line of plain text ("-": standard input).
+
+    Raises BadInput for a file that is neither, or holds nothing.
+    """
+    if file.suffix in (".jsonl", ".parquet"):
+        records = list(read_records(file))
+    else:
+        try:
+            with click.open_file(str(file), encoding="utf-8-sig") as lines:
+                texts = [line.strip() for line in lines if line.strip()]
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"{file} is not text in UTF-8: give one query a line, or records (.jsonl, .parquet)."
+            ) from None
+        records = [Record(id=str(i), query=text, answer="") for i, text in enumerate(texts, 1)]
+    if not records:
+        raise BadInput(f"There is nothing to answer in {file}: give one query a line, or records (.jsonl, .parquet).")
+    return records
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -103,42 +136,61 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"The option {option} cannot be '{text}': write it as name=value.")
-        found[name.replace("-", "_") if option == "--set" else name] = value
+        found[name.replace("-", "_") if option != "--skill" else name] = value
     return found
 
 
 def number(name: str, text: str) -> float:
-    """The weight given to a skill. Raises BadInput if it is no number."""
+    """The weight given to a skill. Raises BadInput if it is no finite number."""
     try:
-        return float(text)
+        weight = float(text)
     except ValueError:
-        raise BadInput(f"The weight of '{name}' cannot be '{text}': give a number, as in --skill {name}=0.5.") from None
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise BadInput(f"The weight of '{name}' cannot be '{text}': give a number, as in --skill {name}=0.5.")
+    return weight
 
 
 def run(main: click.Command, arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors are one sentence on stderr."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character shows "?", and work goes on
     try:
         result = main(list(arguments), prog_name="mdkif", standalone_mode=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: run the same command again to go on from the last checkpoint.", err=True)
-        return 1
-    except BrokenPipeError:
-        return 1
     except Exception as error:
-        if "--debug" in arguments:
+        if "--debug" in arguments and not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
             raise
-        known = isinstance(error, MdkifError)
-        text = (
-            str(error)
-            if known
-            else f"An unexpected {type(error).__name__} stopped the work: run it with --debug to see where."
-        )
-        click.echo(f"Error: {text}", err=True)
-        return error.exit_code if isinstance(error, MdkifError) else 1
+        return _reported(error)
+    except KeyboardInterrupt:
+        return _reported(click.Abort())
+
+
+def _reported(error: Exception) -> int:
+    """The exit code of an error, after saying on stderr what there is to say."""
+    code, text = 1, f"An unexpected {type(error).__name__} stopped the work: run 'mdkif --debug …' to see where."
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message())
+            return 0
+        case BrokenPipeError():  # the reader has gone; Python's own flush at the end must not complain either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        case click.Abort():
+            text = "Interrupted: what was finished is kept; run the same command again to go on."
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else "mdkif"
+            code, text = error.exit_code, f"{error.format_message()} See '{path} --help'."
+        case click.ClickException():
+            code, text = error.exit_code, error.format_message()
+        case MdkifError():
+            code, text = error.exit_code, str(error)
+        case OSError(strerror=str(reason)):
+            text = f"{error.filename or 'The output'} cannot be used ({reason}): free space or choose another place."
+    click.echo(f"Error: {text}", err=True)
+    return code

@@ -136,7 +136,7 @@ def _save(workspace: Workspace, name: str, trained: Trained, card: dict[str, Any
             card["adapter"] = hashlib.sha256((part / WEIGHTS).read_bytes()).hexdigest()[:16]
             (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     finally:
-        trained.model.unload()  # type: ignore[operator]
+        trained.model.unload()
     return TrainedSkill(name, path, card)
 
 

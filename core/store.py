@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,10 +117,19 @@ def read_json(path: Path, what: str) -> Any:
 def _refused(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.filename is None and error.errno is None:
+    except Exception as error:
+        reason = _refusal(error)
+        if reason is None:
             raise
         raise MdkifError(
-            f"{path} could not be written ({error.strerror}): nothing before it was lost; "
+            f"{path} could not be written ({reason}): nothing before it was lost; "
             "free space or choose another place and run the command again."
         ) from error
+
+
+def _refusal(error: Exception) -> str | None:
+    """What the operating system said, whether Python or safetensors passes it on; None for other errors."""
+    if isinstance(error, OSError):
+        return None if error.filename is None and error.errno is None else error.strerror
+    said = re.search(r"I/O error: (.*) \(os error", str(error))
+    return said[1] if said and type(error).__name__ == "SafetensorError" else None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .conversion import Conversion, convert
-from .declarations import KINDS, Dataset, Declaration, Skill, Task
+from .declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
 from .errors import BadInput, unknown
 from .plugins import Plugins
 from .progress import Progress
 from .records import Record
-from .registry import catalogue, owners
+from .registry import Entry, catalogue, owners
 from .store import Store
 from .workspace import Workspace
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation
     from .predictions import Prediction
     from .skills import TrainedSkill
+
+    Evaluations = list[Evaluation]
+    Predictions = list[Prediction]
+
+Rows = list[dict[str, Any]]
+Kinds = type[Skill] | type[Task] | tuple[type[Skill], type[Task]]
 
 
 class Toolkit:
@@ -57,14 +63,14 @@ class Toolkit:
         """What is installed, and what failed to load and why."""
         return self.workspace.plugins
 
-    def list(self, kind: str | None = None, available: bool = False) -> list[dict[str, Any]]:
+    def list(self, kind: str | None = None, available: bool = False) -> Rows:
         """What is installed, or with `available` what is known and not installed, of one kind ("skills") or all."""
         singular = _singular(kind)
         if available:
             entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
             have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
             return [asdict(entry) for entry in entries if (entry.kind, entry.name) not in have]
-        rows = []
+        rows: Rows = []
         for declared, plugin in self.plugins.all(KINDS[singular] if singular else Declaration):
             if singular is None and declared.kind == "command":
                 continue
@@ -76,14 +82,12 @@ class Toolkit:
         order = list(KINDS)
         return sorted(rows, key=lambda row: (order.index(row["kind"]), row["name"]))
 
-    def show(self, name: str) -> list[dict[str, Any]]:
+    def show(self, name: str) -> Rows:
         """The cards of everything named `name`, with its template, data sets and trained adapters."""
         found = [(d, p) for d, p in self.plugins.all(Declaration) if d.name == name]
         if not found:
+            self._check_installed(name, *KINDS)
             known = {d.name for d, _ in self.plugins.all(Declaration)}
-            for entry in catalogue():
-                if entry.name == name:
-                    raise BadInput(_not_installed(entry.kind, name, entry.dist, entry.planned))
             raise unknown("skill, task or other plugin", name, known)
         return [self._card(declared) | {"dist": plugin.dist, "version": plugin.version} for declared, plugin in found]
 
@@ -91,15 +95,16 @@ class Toolkit:
         self, dataset: str, source: Path, conversion: Conversion, options: Mapping[str, Any] | None = None
     ) -> Iterator[Record]:
         """The records of an official distribution; `conversion` counts what was left out."""
+        self._check_installed(dataset, Dataset.kind)
         return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
 
     def preview(
         self, name: str, sources: Mapping[str, Path], count: int = 3, data: Mapping[str, Any] | None = None
-    ) -> list[dict[str, str]]:
+    ) -> Rows:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
         declared = self.instructed(name)
         template = self.workspace.template(declared)
-        rows = []
+        rows: Rows = []
         for record in self.workspace.records(declared, sources, Conversion(), data):
             if len(rows) == count:
                 break
@@ -130,9 +135,7 @@ class Toolkit:
 
         return compose(self.workspace, name, weights)
 
-    def evaluate(
-        self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any
-    ) -> list[Evaluation]:
+    def evaluate(self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any) -> Evaluations:
         """The task's metrics for each target: see `mdkif.core.evaluation.evaluate`."""
         from .evaluation import evaluate
 
@@ -140,7 +143,7 @@ class Toolkit:
 
     def predict(
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
-    ) -> list[Prediction]:
+    ) -> Predictions:
         """Answers to records as they are, without a task's template: label scores or generated text."""
         from .compositions import running
         from .evaluation import predict
@@ -177,14 +180,24 @@ class Toolkit:
 
         return benchmark(self.workspace.base, skills, rank, repeats)
 
-    def instructed(self, name: str) -> Skill | Task:
-        """The skill or task named `name`, a skill first. Raises BadInput with the nearest known name."""
-        skills = [d for d, _ in self.plugins.all(Skill)]
-        tasks = [d for d, _ in self.plugins.all(Task)]
-        for declared in (*skills, *tasks):
+    def instructed(self, name: str, kinds: Kinds = (Skill, Task)) -> Skill | Task:
+        """The skill or task named `name`, a skill first.
+
+        Raises BadInput with the distribution to install or, for a name nobody knows, the nearest one.
+        """
+        known = [d for cls in (Skill, Task) for d, _ in self.plugins.all(cls) if isinstance(d, kinds)]
+        for declared in known:
             if declared.name == name:
                 return declared
-        raise unknown("skill or task", name, (d.name for d in (*skills, *tasks)))
+        wanted = [cls.kind for cls in (kinds if isinstance(kinds, tuple) else (kinds,))]
+        self._check_installed(name, *wanted)
+        raise unknown(" or ".join(wanted), name, (d.name for d in known))
+
+    def _check_installed(self, name: str, *kinds: str) -> None:
+        have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
+        for entry in catalogue():
+            if entry.name == name and entry.kind in kinds and (entry.kind, name) not in have:
+                raise BadInput(_how_to_get(entry))
 
     def _card(self, declared: Declaration) -> dict[str, Any]:
         card = {"kind": declared.kind, **asdict(declared)}
@@ -195,6 +208,8 @@ class Toolkit:
                 for s in (*declared.sources, *declared.alternatives)
                 if s.dataset in {d.name for d, _ in self.plugins.all(Dataset)}
             ]
+        if isinstance(declared, (Trainer, Router)):
+            card["settings"] = {field.name: field.default for field in fields(declared.load())}
         if isinstance(declared, Skill):
             from .skills import trained_skills
 
@@ -216,7 +231,7 @@ def _facts(declared: Declaration) -> dict[str, Any]:
     return {name: getattr(declared, name) for name in names if hasattr(declared, name)}
 
 
-def _not_installed(kind: str, name: str, dist: str, planned: bool) -> str:
-    if planned:
-        return f"The {kind} '{name}' is known but not published yet; it will be in {dist}."
-    return f"The {kind} '{name}' is not installed: pip install {dist}."
+def _how_to_get(entry: Entry) -> str:
+    if entry.planned:
+        return f"The {entry.kind} '{entry.name}' is known but not published yet; it will be in {entry.dist}."
+    return f"The {entry.kind} '{entry.name}' is not installed: pip install {entry.dist}."

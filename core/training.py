@@ -85,7 +85,7 @@ def train(
         try:
             return _loop(base, model, examples, dev, before, steps, method, settings, run, progress)
         except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
-            model.unload()  # type: ignore[operator]
+            model.unload()
             base.model.eval()
             raise
 

@@ -16,7 +16,7 @@ from mdkif.core.store import Store
 from mdkif.core.workspace import Workspace
 
 YES_NO = ("yes", "no", "maybe")
-WORDS = "fever cough asthma aspirin heparin renal failure benign chronic acute lesion liver dose trial cohort".split()
+WORDS = ("fever", "cough", "asthma", "aspirin", "heparin", "renal", "benign", "acute", "lesion", "liver", "trial")
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,13 @@ KINDS = {
     "LoRA": {"r": 4, "lora_alpha": 7},
     "LoRA on two projections": {"r": 2, "lora_alpha": 16, "target_modules": ["q_proj", "down_proj"]},
     "rsLoRA": {"r": 9, "lora_alpha": 5, "use_rslora": True},
-    "AdaLoRA": {"peft_type": "ADALORA", "init_r": 6, "target_r": 2, "lora_alpha": 3, "ranks": {"q_proj": 1, "up_proj": 0}},
+    "AdaLoRA": {
+        "peft_type": "ADALORA",
+        "init_r": 6,
+        "target_r": 2,
+        "lora_alpha": 3,
+        "ranks": {"q_proj": 1, "up_proj": 0},
+    },
     "AdaLoRA with r set": {"peft_type": "ADALORA", "init_r": 5, "target_r": 2, "lora_alpha": 32, "r": 8},
     "rank and alpha by exact path": {
         "r": 4,
@@ -64,7 +70,9 @@ def test_updates_are_pefts_delta_weights(fresh, make_adapter, tmp_path, kind):
 def test_ranks_are_those_adalora_kept(make_adapter, tmp_path):
     updates = read_adapter(make_adapter(tmp_path, 5, **KINDS["AdaLoRA"]))
     ranks = {path.rpartition(".")[2]: update.rank for path, update in updates.items()}
-    assert ranks == {"q_proj": 1, "up_proj": 0} | dict.fromkeys(("k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"), 6)
+    assert ranks == {"q_proj": 1, "up_proj": 0} | dict.fromkeys(
+        ("k_proj", "v_proj", "o_proj", "gate_proj", "down_proj"), 6
+    )
 
 
 def test_half_precision_files_are_read_as_float32(fresh, make_adapter, tmp_path):
@@ -108,7 +116,7 @@ def test_what_is_no_sum_of_low_rank_terms_is_refused_by_name(adapters, tmp_path,
 def test_a_real_dora_adapter_and_an_embedding_adapter_are_refused(make_adapter, tmp_path):
     with pytest.raises(BadInput, match="use_dora"):
         read_adapter(make_adapter(tmp_path / "dora", 5, r=2, use_dora=True))
-    with pytest.raises(BadInput, match="the tensor base_model.model.model.embed_tokens"):
+    with pytest.raises(BadInput, match=r"the tensor base_model\.model\.model\.embed_tokens"):
         read_adapter(make_adapter(tmp_path / "embedding", 5, r=2, target_modules=["embed_tokens", "q_proj"]))
 
 

@@ -1,6 +1,6 @@
 """Batches: budgets, orders, and left padding that changes nothing."""
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_budgeted_holds_every_index_once_and_keeps_the_budget(lengths, tokens):
 @given(LENGTHS, st.integers(1, 200))
 def test_budgeted_closes_no_batch_that_had_room(lengths, tokens):
     batches = list(budgeted(lengths, tokens))
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         assert (len(batch) + 1) * lengths[following[0]] > tokens
 
 

@@ -81,7 +81,9 @@ def test_another_base_is_refused_by_name(skilled, put_skill, adapters):
     skilled.__dict__["base"] = other
     with pytest.raises(BadInput, match=rf"composition 'both' belongs to 'tiny' \({own}\), not to this 'tiny'"):
         load_composition(skilled, "both")
-    with pytest.raises(BadInput, match=rf"skill 'qa' was trained on 'tiny' \({own}\), not on 'tiny' \(0123456789abcdef\)"):
+    with pytest.raises(
+        BadInput, match=rf"skill 'qa' was trained on 'tiny' \({own}\), not on 'tiny' \(0123456789abcdef\)"
+    ):
         compose(skilled, "again", {"qa": 1.0})
     with pytest.raises(BadInput, match="skill 'er' was trained on"):
         blend(skilled, "skill:er")
@@ -100,14 +102,14 @@ def test_unknown_names_are_answered_with_the_nearest(skilled):
         blend(skilled, "pubmedqa-cmaes")
     with pytest.raises(BadInput, match="no trained skill named 'nil': did you mean 'nli'"):
         compose(skilled, "x", {"nil": 1.0})
-    with pytest.raises(BadInput, match="no trained skill named 'ts'.*mdkif train ts"):
+    with pytest.raises(BadInput, match=r"no trained skill named 'ts'.*mdkif train ts"):
         blend(skilled, "skill:ts")
 
 
 def test_an_empty_store_says_how_to_begin(workspace):
     with pytest.raises(BadInput, match="No skill is trained on 'tiny' yet: begin with 'mdkif train SKILL'"):
         bank_of(workspace, None)
-    with pytest.raises(BadInput, match="no composition named 'x': none is installed. Make one with 'mdkif adapt'"):
+    with pytest.raises(BadInput, match=r"no composition named 'x': none is installed\. Make one with 'mdkif adapt'"):
         blend(workspace, "x")
 
 
@@ -116,5 +118,5 @@ def test_a_broken_composition_is_refused_with_its_place(skilled, text):
     path = skilled.store.composition("tiny", "broken")
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    with pytest.raises(BadInput, match="broken.json"):
+    with pytest.raises(BadInput, match=r"broken\.json"):
         blend(skilled, "broken")

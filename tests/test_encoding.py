@@ -9,9 +9,8 @@ from mdkif import BadInput, Record
 from mdkif.core.batching import collate
 from mdkif.core.encoding import Encoder
 from mdkif.core.templating import Instruction
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors, trainers
 from tokenizers import models as tokenizer_models
-from tokenizers import processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<|>"), max_size=300)

@@ -52,7 +52,9 @@ def test_a_population_is_each_candidate_alone():
         points = torch.randn(5, space.size, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(space.weights(points), torch.stack([space.weights(p) for p in points]))
         for name in ("alpha", "weights"):
-            torch.testing.assert_close(space.penalty(points, name), torch.stack([space.penalty(p, name) for p in points]))
+            torch.testing.assert_close(
+                space.penalty(points, name), torch.stack([space.penalty(p, name) for p in points])
+            )
         assert space.weights(points).shape == (5, *norms.shape)
         assert space.penalty(points, "alpha").shape == (5,)
 
@@ -87,7 +89,9 @@ def test_every_group_has_a_router_of_its_own():
     assert weights.numpy() == pytest.approx(by_hand(point, norms.double().numpy(), 2.0), rel=1e-5)
     assert weights.sum(-1).tolist() == pytest.approx([1, 1, 1])
     expected = (weights.double() ** 2).sum().item()
-    assert space.penalty(torch.tensor(point, dtype=torch.float32), "weights").item() == pytest.approx(expected, rel=1e-5)
+    assert space.penalty(torch.tensor(point, dtype=torch.float32), "weights").item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_gradients_are_finite_differences():

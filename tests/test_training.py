@@ -194,7 +194,9 @@ def test_the_budget_is_met_for_any_final_share(learn, final_share):
 
 
 @TRAINERS
-def test_reported_losses_are_manual_cross_entropies_without_any_penalty(plugins, workspace, examples, tmp_path, trainer):
+def test_reported_losses_are_manual_cross_entropies_without_any_penalty(
+    plugins, workspace, examples, tmp_path, trainer
+):
     base = workspace.base
     strong = {"orthogonality": 50.0} if trainer == "adalora" else {}
     method = method_of(plugins, trainer, learning_rate=1e-2, **strong)
@@ -217,7 +219,9 @@ def test_training_lowers_the_loss_on_records_it_does_not_see(learn, trainer):
 
 
 @TRAINERS
-def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(plugins, workspace, examples, tmp_path, fresh, trainer, tokens):
+def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(
+    plugins, workspace, examples, tmp_path, fresh, trainer, tokens
+):
     method = method_of(plugins, trainer, learning_rate=1e-2)
     trained = train(workspace.base, examples, [], method, Settings(steps=10, batch_size=4), tmp_path, Progress())
     with torch.no_grad():

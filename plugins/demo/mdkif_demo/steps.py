@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdkif_synthetic import generate
-
 from mdkif import Toolkit
+from mdkif_synthetic import generate
 
 TASK, METRIC = "icd-coding", "auroc"
 SECTIONS = "history of present illness, past medical history, brief hospital course"
@@ -24,6 +23,7 @@ class Plan:
     base: str
     patients: int
     trainer: str
+    steps: dict[str, int]
     settings: dict[str, str]
     labels: int
     shots: int
@@ -32,24 +32,26 @@ class Plan:
     test: int
 
 
-SKILLS = {"nli": ("mednli", "MedNLI"), "mcqa": ("medqa", "MedQA"), "es": ("umls", "UMLS")}
+SKILLS = {"mcqa": ("medqa", "MedQA"), "nli": ("mednli", "MedNLI"), "es": ("umls", "UMLS")}
 
 FULL = Plan(
     base="smollm2",
     patients=600,
     trainer="adalora",
-    settings={"steps": "40", "batch_size": "8", "max_length": "160", "dropout": "0", "dev_records": "16"},
+    steps={"mcqa": 30, "nli": 20, "es": 20},
+    settings={"batch_size": "8", "max_length": "160", "dropout": "0", "dev_records": "8"},
     labels=5,
-    shots=24,
-    evaluations=27,
+    shots=16,
+    evaluations=18,
     gradient_steps=6,
-    test=60,
+    test=48,
 )
 QUICK = Plan(
     base="tiny",
     patients=80,
     trainer="adalora",
-    settings={"steps": "8", "batch_size": "4", "max_length": "256", "dev_records": "8"},
+    steps={"mcqa": 8, "nli": 8, "es": 8},
+    settings={"batch_size": "4", "max_length": "256", "dev_records": "8"},
     labels=5,
     shots=8,
     evaluations=18,
@@ -82,14 +84,13 @@ def demonstrate(kit: Toolkit, plan: Plan, seed: int) -> Demonstration:
     with _timed(seconds, "skills"):
         for skill, (dataset, folder) in SKILLS.items():
             say(f"[bold]3[/] stage I: the skill {skill} learns from {folder}")
-            kit.train(skill, {dataset: hospital / folder}, trainer=plan.trainer, settings=plan.settings, seed=seed)
+            settings = {**plan.settings, "steps": str(plan.steps[skill])}
+            kit.train(skill, {dataset: hospital / folder}, trainer=plan.trainer, settings=settings, seed=seed)
     source, data = {"mimic-iii": hospital / "MIMIC-III"}, {"top": str(plan.labels), "sections": SECTIONS}
     weights = {}
     with _timed(seconds, "routers"):
         for router, settings in _routers(plan).items():
-            say(
-                f"[bold]4[/] stage II: {plan.shots} discharge notes with codes, which no skill has seen; router {router}"
-            )
+            say(f"[bold]4[/] stage II: router {router} on {plan.shots} coded notes, a task no skill has seen")
             made = kit.adapt(TASK, source, skills=list(SKILLS), router=router, settings=settings, data=data)
             weights[router] = made.composition.summary()
     with _timed(seconds, "evaluation"):
@@ -106,7 +107,7 @@ def _routers(plan: Plan) -> dict[str, dict[str, str]]:
     return {
         "single": common,
         "uniform": common,
-        "gradient": {**free, "steps": str(plan.gradient_steps), "batch": "12"},
+        "gradient": {**free, "steps": str(plan.gradient_steps), "batch": "8"},
         "cma-es": {**free, "evaluations": str(plan.evaluations)},
     }
 

@@ -18,7 +18,7 @@ def mdkif_routers() -> list[Router]:
 
 @dataclass(kw_only=True)
 class CMAES(Optimizer):
-    """CMA-ES from the best reference, with every reference in its first population.
+    """CMA-ES from the best reference, whose first candidates are steps towards each of the others.
 
     At most `evaluations` candidates are evaluated after the references; `sigma` is the first step
     size in units of the logits; the search stops early after `patience` generations without gain.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdkif import BadInput
-from mdkif import whole_directory
+from mdkif import BadInput, whole_directory
 
 from . import mednli, medqa, medquad, meqsum, mimic, pubmedqa, umls
 from .files import MARK, NOTICE, declare, write_text

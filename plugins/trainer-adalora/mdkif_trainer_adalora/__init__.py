@@ -63,7 +63,7 @@ class AdaLoRA(Method):
         config = AdaLoraConfig(
             init_r=self.init_rank,
             target_r=self.target_rank,
-            lora_alpha=self.alpha,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]  # PEFT computes with any number
             lora_dropout=self.dropout,
             orth_reg_weight=self.orthogonality,
             tinit=round(self.warmup_share * steps),
@@ -75,7 +75,7 @@ class AdaLoRA(Method):
         )
         adapted = get_peft_model(model, config)
         self._initialise(adapted, directions)
-        return adapted  # type: ignore[return-value]
+        return adapted
 
     def groups(self, model: PeftModel) -> list[dict[str, Any]]:
         """Lambda has a learning rate of its own, `lambda_rate` times that of the singular vectors."""
@@ -92,7 +92,8 @@ class AdaLoRA(Method):
         factors = [p if "lora_A" in n else p.T for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
         grams = torch.stack([p.float() @ p.float().T for p in factors])
         identity = torch.eye(grams.shape[-1], device=grams.device)
-        return self.orthogonality * (grams - identity).norm(dim=(1, 2)).mean()
+        distance: torch.Tensor = torch.linalg.matrix_norm(grams - identity).mean()
+        return self.orthogonality * distance
 
     def stepped(self, model: PeftModel, step: int) -> None:
         """Update importance and cut Lambda to the step's budget (eqs. 12-14); every step, to the end."""
@@ -109,7 +110,7 @@ class AdaLoRA(Method):
 
         allocator = _allocator(model)
         tensors = {f"{field}/{name}": value for field in AVERAGES for name, value in getattr(allocator, field).items()}
-        for name, kept in (model.peft_config["default"].rank_pattern or {}).items():
+        for name, kept in (_config(model).rank_pattern or {}).items():
             tensors[f"kept/{name}"] = torch.tensor(kept, dtype=torch.bool)
         return tensors
 
@@ -123,7 +124,7 @@ class AdaLoRA(Method):
             else:
                 getattr(allocator, field)[name] = value
         if kept:
-            model.peft_config["default"].rank_pattern = kept  # type: ignore[union-attr]
+            _config(model).rank_pattern = kept
 
     def _check(self, steps: int) -> None:
         if not 0 < self.target_rank < self.init_rank:
@@ -194,3 +195,7 @@ def gradient_directions(model: PreTrainedModel, loss: Loss, rank: int) -> dict[s
 
 def _allocator(model: PeftModel) -> Any:
     return model.base_model.rankallocator
+
+
+def _config(model: PeftModel) -> Any:
+    return model.peft_config["default"]

@@ -37,9 +37,9 @@ class LoRA(Method):
             raise BadInput(f"rank_each is {self.rank_each}: LoRA needs a rank of at least 1.")
         config = LoraConfig(
             r=self.rank_each,
-            lora_alpha=self.alpha,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]  # PEFT computes with any number
             lora_dropout=self.dropout,
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        return get_peft_model(model, config)  # type: ignore[return-value]
+        return get_peft_model(model, config)

@@ -1,0 +1,129 @@
+"""CMA-ES on an objective whose best weights are known."""
+
+import numpy as np
+import pytest
+import torch
+from mdkif import BadInput, Candidate, Progress, best
+from mdkif.core.router import Space
+from mdkif_router_cmaes import CMAES, mdkif_routers, quiet_strategy
+
+TARGET = torch.tensor([0.15, 0.6, 0.25])
+
+
+class Bowl:
+    """The squared distance of the weights to `target`; remembers every population."""
+
+    examples = ()
+
+    def __init__(self, target=TARGET, scale="one"):
+        self.target = target
+        self.space = Space(torch.tensor([0.8, 1.0, 1.2]), scale=scale)
+        self.populations = []
+        corners = {"base": torch.zeros(3), **{name: torch.eye(3)[i] for i, name in enumerate("abc")}}
+        corners["uniform"] = torch.full((3,), 1 / 3)
+        self.references = [Candidate(w, self.at(w), name) for name, w in corners.items()]
+
+    def at(self, weights):
+        return float((weights - self.target).square().sum())
+
+    def values(self, parameters):
+        self.populations.append(parameters)
+        return [self.at(weights) for weights in self.space.weights(parameters)]
+
+    def candidate(self, parameters, value):
+        return Candidate(self.space.weights(parameters), value)
+
+
+class Flat(Bowl):
+    """Nothing is ever better than the references."""
+
+    def at(self, weights):
+        return 1.0
+
+
+def search(objective, seed=0, **settings):
+    return CMAES(**settings).search(objective, seed, Progress())
+
+
+def test_it_declares_the_router_cma_es():
+    [declared] = mdkif_routers()
+    assert declared.name == "cma-es"
+    assert declared.load() is CMAES
+
+
+@pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 2 * TARGET)])
+def test_it_finds_the_best_weights(scale, target):
+    objective = Bowl(target, scale)
+    found = search(objective, evaluations=400, patience=100)
+    torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
+    assert found.value == pytest.approx(objective.at(found.weights), abs=1e-6)
+    assert found.value < 0.1 * best(objective.references).value
+
+
+def test_its_candidate_is_the_best_of_all_it_evaluated():
+    objective = Bowl()
+    found = search(objective, evaluations=60)
+    evaluated = [objective.at(w) for population in objective.populations for w in objective.space.weights(population)]
+    assert found.value == pytest.approx(min(evaluated))
+
+
+@pytest.mark.parametrize("evaluations", [9, 17, 18, 50])
+def test_the_budget_is_kept_in_whole_populations(evaluations):
+    objective = Bowl()
+    search(objective, evaluations=evaluations, patience=1000)
+    assert [len(population) for population in objective.populations] == [9] * (evaluations // 9)
+
+
+def test_the_first_population_has_a_step_towards_every_reference():
+    """pycma shortens what is injected to a likely length, so it is the direction that counts."""
+    objective = Bowl()
+    search(objective, evaluations=9)
+    [population] = objective.populations
+    start = objective.space.parameters(best(objective.references).weights)
+    others = [r for r in objective.references if not torch.equal(r.weights, best(objective.references).weights)]
+    assert len(others) >= 3
+    for reference in others:
+        way = objective.space.parameters(reference.weights) - start
+        if way.norm() > 0:
+            alike = torch.cosine_similarity(population - start, way[None])
+            assert alike.max() > 0.999, f"no step towards {reference.name}"
+
+
+def test_a_reference_that_nothing_beats_is_the_result():
+    objective = Flat()
+    found = search(objective, evaluations=200, patience=3)
+    assert found is objective.references[0]
+    assert len(objective.populations) == 3, "patience ends the search"
+
+
+def test_a_seed_repeats_the_search_whatever_numpys_state():
+    runs = []
+    for seed, state in ((0, 1), (0, 2), (1, 1)):
+        np.random.seed(state)
+        objective = Bowl()
+        runs.append((search(objective, seed, evaluations=27), torch.stack(objective.populations)))
+    assert torch.equal(runs[0][1], runs[1][1])
+    assert torch.equal(runs[0][0].weights, runs[1][0].weights)
+    assert not torch.equal(runs[0][1], runs[2][1])
+
+
+def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cma_signals.in").write_text("stop_now\n")
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    objective = Bowl()
+    search(objective, evaluations=45, patience=100)
+    assert len(objective.populations) == 5
+    with pytest.raises(ZeroDivisionError), quiet_strategy([0.0, 0.0], 0.5, 0) as strategy:
+        raise ZeroDivisionError(strategy.ask())
+    assert np.random.rand() == expected
+    assert [path.name for path in tmp_path.iterdir()] == ["cma_signals.in"]
+
+
+def test_a_budget_below_one_population_is_refused():
+    objective = Bowl()
+    with pytest.raises(BadInput, match="evaluations is 8: CMA-ES needs at least one population of 9"):
+        search(objective, evaluations=8)
+    assert objective.populations == []

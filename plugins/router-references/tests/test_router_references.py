@@ -1,0 +1,44 @@
+"""The reference routers choose; they do not search."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mdkif import Candidate, Progress
+from mdkif_router_references import Single, Uniform, mdkif_routers
+
+
+def objective(base, singles, uniform):
+    count = len(singles)
+    references = [Candidate(torch.zeros(count), base, "base")]
+    references += [Candidate(torch.eye(count)[i], value, f"s{i}") for i, value in enumerate(singles)]
+    references.append(Candidate(torch.full((count,), 1 / count), uniform, "uniform"))
+    return SimpleNamespace(references=references)
+
+
+def test_it_declares_uniform_and_single():
+    found = {declared.name: declared.load() for declared in mdkif_routers()}
+    assert found == {"uniform": Uniform, "single": Single}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_uniform_is_one_kth_however_bad(seed):
+    found = Uniform().search(objective(1.0, [2.0, 0.5, 3.0, 4.0], 9.0), seed, Progress())
+    assert found.weights.tolist() == [0.25] * 4
+    assert found.value == 9.0
+
+
+@pytest.mark.parametrize(("base", "uniform"), [(5.0, 5.0), (0.1, 5.0), (5.0, 0.1), (0.1, 0.2)])
+def test_single_is_the_best_skill_alone_even_where_base_or_uniform_is_better(base, uniform):
+    found = Single().search(objective(base, [2.0, 0.5, 3.0], uniform), 0, Progress())
+    assert found.name == "s1"
+    assert found.weights.tolist() == [0.0, 1.0, 0.0]
+    assert found.value == 0.5
+
+
+def test_of_equal_skills_the_first_is_taken():
+    assert Single().search(objective(1.0, [3.0, 2.0, 2.0], 1.0), 0, Progress()).name == "s1"
+
+
+def test_higher_is_better_metrics_come_negated_so_the_lowest_wins():
+    assert Single().search(objective(0.0, [-0.5, -0.9, -0.7], -1.0), 0, Progress()).name == "s1"

@@ -1,0 +1,86 @@
+"""Plain LoRA as a trainer."""
+
+import pytest
+import torch
+from mdkif import BadInput
+from mdkif_trainer_lora import LoRA, mdkif_trainers
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=50, intermediate_size=48, tie_word_embeddings=False, **SIZES)
+    return LlamaForCausalLM(config).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def ids():
+    return torch.randint(0, 50, (4, 9), generator=torch.Generator().manual_seed(1))
+
+
+def never():
+    raise AssertionError("LoRA needs no gradient to start")
+
+
+def test_it_declares_the_trainer_lora():
+    [declared] = mdkif_trainers()
+    assert declared.name == "lora"
+    assert declared.load() is LoRA
+
+
+def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
+    with torch.no_grad():
+        bare = model(input_ids=ids).logits
+    adapted = LoRA(rank_each=3).attach(model, 10, never).eval()
+    with torch.no_grad():
+        assert torch.equal(adapted(input_ids=ids).logits, bare)
+    trainable = {n: p for n, p in adapted.named_parameters() if p.requires_grad}
+    assert len(trainable) == 2 * 14
+    assert not [n for n in trainable if "lm_head" in n]
+    assert {p.shape[0] if "lora_A" in n else p.shape[1] for n, p in trainable.items()} == {3}
+    assert set(adapted.peft_config) == {"default"}
+
+
+def test_the_update_is_b_a_alpha_over_rank(model):
+    adapted = LoRA(rank_each=3, alpha=7.5).attach(model, 10, never)
+    found = 0
+    for module in adapted.modules():
+        if hasattr(module, "get_delta_weight"):
+            up, down = module.lora_B["default"].weight, module.lora_A["default"].weight
+            torch.nn.init.normal_(up)
+            torch.testing.assert_close(module.get_delta_weight("default"), up @ down * 2.5)
+            found += 1
+    assert found == 14
+
+
+def test_it_learns_and_the_base_does_not_move(model, ids):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    method = LoRA(dropout=0.0)
+    adapted = method.attach(model, 10, never)
+    optimizer = torch.optim.AdamW([{"lr": 2e-2, **group} for group in method.groups(adapted)])
+    losses = []
+    for step in range(1, 11):
+        logits = adapted(input_ids=ids).logits
+        loss = functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+        assert method.penalty(adapted) is None
+        loss.backward()
+        optimizer.step()
+        method.stepped(adapted, step)
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.1
+    assert method.rank(adapted) is None
+    assert method.state(adapted) == {}
+    after = adapted.unload().state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("rank", [0, -2])
+def test_a_rank_below_one_is_refused(model, rank):
+    with pytest.raises(BadInput, match=f"rank_each is {rank}: LoRA needs a rank of at least 1"):
+        LoRA(rank_each=rank).attach(model, 10, never)
+    assert not any("lora" in name for name, _ in model.named_modules())

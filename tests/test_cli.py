@@ -1,0 +1,356 @@
+"""The command line as a person meets it: from pulling a base model to an exported blend, and what scripts read."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from mdkif.cli import main
+from mdkif.core.shell import run
+
+ROUTERS = ("cma-es", "gradient", "uniform", "single")
+
+
+@pytest.fixture
+def mdkif(capsys):
+    """A function that runs one command line; it returns exit code, stdout and stderr."""
+
+    def call(*arguments):
+        code = run(main, [str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def document(mdkif):
+    """A function that runs one command line with --json and returns the document that stdout is."""
+
+    def call(*arguments):
+        code, out, err = mdkif(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, mednli, pubmedqa):
+    """A store with the base tiny and two trained skills on it."""
+    store = tmp_path_factory.mktemp("cli") / "store"
+    train = ["train", "nli", "qa", "--source", f"mednli={mednli}", "--source", f"pubmedqa={pubmedqa}"]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run(main, ["--store", str(store), *train, "--base", "tiny", *QUICK]) == 0
+    assert re.search(r"^nli +adalora +6 +12", out.getvalue(), re.MULTILINE)
+    return store
+
+
+QUICK = ["--set", "steps=6", "--set", "batch-size=2"]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, store, tmp_path):
+    monkeypatch.setenv("MDKIF_STORE", str(store))
+    monkeypatch.setenv("MDKIF_BASE", "tiny")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def blend(store):
+    """The name of a composition in the store."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        weights = ["--skill", "nli=0.6", "--skill", "qa=0.4", "--base", "tiny"]
+        assert run(main, ["--store", str(store), "compose", "by-hand", *weights]) == 0
+    return "by-hand"
+
+
+# What is there
+
+
+def test_without_arguments_it_shows_its_help(mdkif):
+    code, out, err = mdkif()
+    assert (code, err) == (0, "")
+    assert out == mdkif("--help")[1]
+    assert "Turn a frozen general LLM into a medical one" in out
+    for name in ("adapt", "convert", "demo", "evaluate", "synth", "train"):
+        assert f"\n  {name} " in out
+    code, out, err = mdkif("models")
+    assert (code, err) == (0, "")
+    assert "pull" in out
+
+
+def test_every_command_and_option_says_what_it_is():
+    context = click.Context(main)
+    silent = []
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command.get_short_help_str(70).strip("."), name
+        assert not command.get_short_help_str(70).endswith("..."), name
+        silent += [f"{name} {p.opts[0]}" for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert silent == []
+
+
+def test_help_fits_eighty_columns(mdkif):
+    for arguments in ([], ["adapt"], ["train"], ["evaluate"], ["predict"], ["export"], ["convert"]):
+        code, out, _ = mdkif(*arguments, "--help")
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 80
+
+
+def test_list_says_name_kind_title_distribution_and_version(document):
+    rows = document("list")
+    assert all({"name", "kind", "title", "dist", "version"} <= set(row) for row in rows)
+    known = {(row["kind"], row["name"]): row for row in rows}
+    assert known["skill", "nli"]["dist"] == "mdkif-skill-nli"
+    assert known["dataset", "mednli"]["access"] == "PhysioNet credentialed account"
+    kinds = ("skill", "task", "dataset", "trainer", "router", "evaluator", "model")
+    for kind in kinds:
+        assert {row["kind"] for row in document("list", f"{kind}s")} == {kind}
+    assert {row["kind"] for row in rows} == set(kinds)
+
+
+def test_list_available_is_known_and_not_installed(document):
+    installed = {(row["kind"], row["name"]) for row in document("list")}
+    available = document("list", "--available")
+    assert not installed & {(row["kind"], row["name"]) for row in available}
+    assert all(row["dist"].startswith("mdkif-") for row in available)
+
+
+def test_plugins_say_what_each_provides(document):
+    rows = document("plugins")
+    assert all(set(row) >= {"dist", "version", "provides", "error"} for row in rows)
+    nli = next(row for row in rows if row["dist"] == "mdkif-skill-nli")
+    assert (nli["provides"], nli["error"]) == (["skill nli"], None)
+
+
+def test_no_plugins_is_no_error(mdkif, monkeypatch):
+    monkeypatch.setenv("MDKIF_PLUGINS", "")
+    assert mdkif("list", "--json") == (0, "[]\n", "")
+    assert json.loads(mdkif("plugins", "--json")[1]) == []
+    code, _, err = mdkif("train", "nli", "--source", "x")
+    assert (code, err) == (2, "Error: The skill 'nli' is not installed: pip install mdkif-skill-nli.\n")
+
+
+def test_show_is_a_card(document, mdkif):
+    card = document("show", "nli")
+    assert card["papers"] == ["SA-MDKIF table 1", "STAF-LLM table 1"]
+    assert card["data"][0]["access"] == "PhysioNet credentialed account"
+    assert "text-classification.jinja" in card["template_text"]
+    assert card["trained"][0]["base"] == "tiny"
+    assert document("show", "adalora")["settings"]["target_rank"] == 4
+    code, out, _ = mdkif("show", "nli")
+    assert code == 0
+    assert "access: PhysioNet credentialed account" in out
+
+
+def test_tables_and_cards_fit_the_terminal(mdkif, blend):
+    for arguments in (["list"], ["list", "--available"], ["list", "tasks"], ["plugins"], ["show", "nli"]):
+        code, out, _ = mdkif(*arguments)
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 80, arguments
+        assert "\x1b" not in out
+
+
+# From files to records
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_convert_reports_what_it_did(document, mednli, tmp_path, suffix):
+    from mdkif import read_records
+
+    out = tmp_path / f"nli.{suffix}"
+    report = document("convert", "mednli", mednli, "-o", out)
+    assert {key: report[key] for key in ("dataset", "records", "left_out", "splits")} == {
+        "dataset": "mednli", "records": 36, "left_out": {}, "splits": {"train": 24, "dev": 6, "test": 6},
+    }  # fmt: skip
+    assert isinstance(report["seconds"], float)
+    assert len(list(read_records(out))) == 36
+
+
+def test_preview_shows_what_the_model_will_see(document, mdkif, pubmedqa):
+    rows = document("preview", "pubmedqa", pubmedqa, "-n", 2)
+    assert [set(row) for row in rows] == [{"id", "query", "context", "answer"}] * 2
+    assert rows[0]["query"].endswith("Choose from: yes; no; maybe.")
+    code, out, _ = mdkif("preview", "pubmedqa", f"pubmedqa={pubmedqa}", "-n", 1)
+    assert code == 0
+    assert out.startswith("id: pubmedqa/1000\nquery: Does ")
+
+
+# Stages I and II
+
+
+def test_train_reports_each_skill(document, mednli, tmp_path):
+    arguments = ("--trainer", "lora", "--source", mednli, "--set", "steps=2", "--set", "batch-size=2", "--seed", 3)
+    [card] = document("--store", tmp_path / "other", "train", "nli", *arguments)
+    assert (card["skill"], card["trainer"], card["base"], card["steps"]) == ("nli", "lora", "tiny", 2)
+    assert card["settings"]["seed"] == 3
+    assert card["data"]["datasets"] == ["mednli"]
+    assert set(card["metrics"]) == {"train_loss", "dev_loss_before", "dev_loss"}
+    folder = Path(card["path"])
+    assert json.loads((folder / "skill.json").read_text())["adapter"] == card["adapter"]
+    assert (folder / "adapter_model.safetensors").exists()
+    assert not list((tmp_path / "other").glob("runs/*"))
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_adapt_reports_the_weights_and_the_objective(document, pubmedqa, router):
+    extra = ("--set", "evaluations=8") if router == "cma-es" else ()
+    report = document("adapt", "pubmedqa", "--source", pubmedqa, "--shots", 4, "--router", router, *extra)
+    assert {"task", "composition", "weights", "objective", "evaluations", "seconds"} <= set(report)
+    assert (report["task"], report["composition"]) == ("pubmedqa", f"pubmedqa-{router}")
+    assert set(report["weights"]) == {"nli", "qa"}
+    assert sum(report["weights"].values()) == pytest.approx(1, abs=1e-5)
+    assert {"start", "end", "uniform"} <= set(report["objective"])
+    if router == "uniform":
+        assert report["objective"]["end"] == report["objective"]["uniform"]
+    else:
+        assert report["objective"]["end"] <= report["objective"]["start"] <= report["objective"]["uniform"]
+
+
+def test_adapt_shows_bars(mdkif, pubmedqa):
+    arguments = ("--shots", 2, "--router", "single", "--name", "mine", "--skills", "nli,qa")
+    code, out, err = mdkif("adapt", "pubmedqa", "--source", pubmedqa, *arguments)
+    assert code == 0, err
+    assert out.startswith("mine on tiny\n")
+    assert re.search(r"^  (nli|qa) +1\.000  █{28}$", out, re.MULTILINE)
+    assert "objective" in out
+    assert "references" in err
+
+
+def test_compose_takes_weights_by_hand(document, store):
+    made = document("compose", "half", "--skill", "nli=0.5", "--skill", "qa=-0.25")
+    assert made["weights"] == {"nli": 0.5, "qa": -0.25}
+    assert json.loads((store / "compositions" / "tiny" / "half.json").read_text()) == made
+
+
+def test_evaluate_reports_metrics_of_one_or_several(document, pubmedqa, blend):
+    one = document("evaluate", "pubmedqa", "--source", pubmedqa, "--with", "base", "--limit", 6)
+    assert {"task", "with", "n", "metrics"} <= set(one)
+    assert (one["task"], one["with"], one["n"]) == ("pubmedqa", "base", 6)
+    assert 0 <= one["metrics"]["accuracy"] <= 1
+    several = document(
+        "evaluate", "pubmedqa", "--source", pubmedqa, "--limit", 6,
+        "--with", "base", "--with", "skill:nli", "--with", blend,
+    )  # fmt: skip
+    assert [row["with"] for row in several] == ["base", "skill:nli", blend]
+    assert several[0] == one
+
+
+def test_evaluate_shows_a_table_without_noise(mdkif, pubmedqa, blend):
+    targets = ("--with", "base", "--with", blend)
+    code, out, err = mdkif("evaluate", "pubmedqa", "--source", pubmedqa, *targets)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0] == "pubmedqa, 20 records"
+    assert "accuracy" in lines[1]
+    assert "undefined" not in out
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"^by-hand +0\.\d{4} ", out, re.MULTILINE)
+
+
+def test_predict_answers_records(document, mdkif, pubmedqa, tmp_path, blend):
+    records = tmp_path / "records.jsonl"
+    document("convert", "pubmedqa", pubmedqa, "-o", tmp_path / "all.jsonl")
+    records.write_text("".join((tmp_path / "all.jsonl").read_text().splitlines(True)[:3]))
+    rows = document("predict", records, "--with", blend)
+    assert [row["id"] for row in rows] == ["pubmedqa/1000", "pubmedqa/1001", "pubmedqa/1002"]
+    assert all(row["answer"] == max(row["scores"], key=row["scores"].get) for row in rows)
+    code, out, _ = mdkif("predict", records, "--with", blend)
+    assert code == 0
+    assert out.splitlines() == [row["answer"] for row in rows]
+
+
+def test_predict_answers_plain_text_line_by_line(document, mdkif, tmp_path, monkeypatch):
+    text = "What is asthma?\n\nIs aspirin safe?\n"
+    questions = tmp_path / "questions.txt"
+    questions.write_text(text)
+    from_file = document("predict", questions, "--with", "base", "--max-new-tokens", 40)
+    assert [row["id"] for row in from_file] == ["1", "2"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    code, out, _ = mdkif("predict", "--with", "base", "--max-new-tokens", 40)
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    for line, row in zip(out.splitlines(), from_file, strict=True):
+        assert line[:20] == row["answer"][:20]
+
+
+def test_export_writes_a_lora_and_a_merged_model(document, tmp_path, blend):
+    lora = document("export", blend, tmp_path / "lora", "--to", "lora")
+    assert json.loads((tmp_path / "lora" / "adapter_config.json").read_text())["r"] == lora["rank"]
+    merged = document("export", blend, tmp_path / "merged", "--to", "merged")
+    assert merged["cast_error"] < 1e-6
+    assert (tmp_path / "merged" / "config.json").exists()
+
+
+# How it behaves
+
+
+def test_one_run_of_both_stages_is_quiet(mednli, pubmedqa, tmp_path):
+    """Real processes: nothing but progress on stderr, and only the document on stdout."""
+    source = f"""
+import sys
+from mdkif.cli import main
+from mdkif.core.shell import run
+store = ["--store", {str(tmp_path / "store")!r}]
+train = ["train", "nli", "--source", {str(mednli)!r}, {", ".join(map(repr, QUICK))}]
+adapt = ["adapt", "pubmedqa", "--source", {str(pubmedqa)!r}, "--shots", "2", "--set", "evaluations=8", "--json"]
+print("{{}}") if run(main, store + train + ["--json"]) == 0 else sys.exit(1)
+sys.exit(run(main, store + adapt))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    card, adapted = re.split(r"^\{\}$", done.stdout, flags=re.MULTILINE)
+    assert json.loads(card)[0]["skill"] == "nli"
+    assert json.loads(adapted)["weights"] == {"nli": 1.0}
+    shown = [line.split()[0] for line in done.stderr.splitlines() if line.strip()]
+    assert set(shown) <= {"training", "references", "router:"}, done.stderr
+
+
+def test_the_console_script_leaves_with_the_exit_code():
+    script = Path(sys.executable).with_name("mdkif")
+    good = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
+    assert (good.returncode, good.stderr) == (0, "")
+    bad = subprocess.run([script, "shwo"], capture_output=True, text=True, check=False)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "Error: There is no command named 'shwo': did you mean 'show'?\n"
+
+
+def test_a_console_without_the_characters_still_gets_a_table(blend, store):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    script = Path(sys.executable).with_name("mdkif")
+    done = subprocess.run([script, "list"], capture_output=True, env=environment, check=False)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_stdout_is_one_sentence():
+    script = Path(sys.executable).with_name("mdkif")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([script, "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The output cannot be used (No space left on device)")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_reader_that_goes_early_is_no_error():
+    script = Path(sys.executable).with_name("mdkif")
+    done = subprocess.run(f"{script} list --json | head -c 5", shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout == "[\n  {"
+    assert done.stderr == ""
+
+
+def test_colour_is_for_terminals(monkeypatch, mdkif, blend):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    weights = ("compose", blend, "--skill", "nli=0.6", "--skill", "qa=0.4")
+    assert "\x1b[36m" in mdkif(*weights)[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[36m" not in mdkif(*weights)[1]

@@ -1,0 +1,346 @@
+"""The documentation is true: what it names exists, what it shows runs, and its tables are those of the code.
+
+`python tests/test_docs.py --write` refreshes the generated tables. A field's meaning is written by hand, in
+the table's last column, and kept.
+"""
+
+import ast
+import inspect
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+import pytest
+from mdkif import Prediction, Record
+from mdkif.cli import main
+from mdkif.core import hookspecs
+from mdkif.core.declarations import KINDS, Command, Router, Skill, Source, Task, Trainer
+from mdkif.core.plugins import Plugins
+from mdkif.core.registry import Entry, catalogue
+from mdkif.core.shell import state_of
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
+OWN = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
+REFRESH = "run `python tests/test_docs.py --write`"
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROW = re.compile(r"^\| `([^`]+)` \|.*\| *((?:[^|\\]|\\.)*?) \|$")
+
+
+# What is generated
+
+
+def commands_section(_: str) -> str:
+    """Every command of the core and of the repository's plugins, with its arguments and options."""
+    return "\n\n".join(_command(name, command) for name, command in sorted(all_commands().items()))
+
+
+def skills_section(_: str) -> str:
+    return _catalogue_table(("skill", "task"), "data set", lambda entry: f"{entry.dataset} ({entry.access})")
+
+
+def catalogue_section(_: str) -> str:
+    kinds = dict.fromkeys(entry.kind for entry in catalogue())
+    return "\n\n".join(
+        f"## {kind.capitalize()}s\n\n"
+        + _catalogue_table((kind,), "data set or access", lambda e: ": ".join(filter(None, (e.dataset, e.access))))
+        for kind in kinds
+    )
+
+
+def settings_section(before: str) -> str:
+    """A table of the fields of everything that takes `--set name=value`."""
+    from mdkif.core.adaptation import AdaptationSettings
+    from mdkif.core.training import Settings
+
+    groups: dict[str, type] = {"The loop of stage I": Settings}
+    groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
+    groups |= {"Adaptation, stage II": AdaptationSettings}
+    groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
+    meanings = _meanings(before)
+    return "\n\n".join(f"## {title}\n\n{_fields(title, cls, meanings)}" for title, cls in groups.items())
+
+
+def declarations_section(before: str) -> str:
+    """A table of the fields of everything a hook returns, of records and of predictions."""
+    meanings = _meanings(before)
+    classes = [*KINDS.values(), Source, Record, Prediction]
+    parts = [f"### {cls.__name__}\n\n{_fields(cls.__name__, cls, meanings, cls is Task)}" for cls in classes]
+    return "\n\n".join(parts)
+
+
+SECTIONS = {
+    "skills": (ROOT / "README.md", skills_section),
+    "commands": (ROOT / "docs/commands.md", commands_section),
+    "settings": (ROOT / "docs/settings.md", settings_section),
+    "catalogue": (ROOT / "docs/catalogue.md", catalogue_section),
+    "declarations": (ROOT / "docs/plugins.md", declarations_section),
+}
+
+
+def section(name: str) -> tuple[str, str, str]:
+    """The text before, in and after the generated section of that name."""
+    text = SECTIONS[name][0].read_text(encoding="utf-8")
+    begin, end = f"<!-- generated:{name}:begin -->\n", f"<!-- generated:{name}:end -->"
+    head, _, rest = text.partition(begin)
+    body, found, tail = rest.partition(end)
+    assert found, f"{SECTIONS[name][0]} has no section {name}"
+    return head + begin, body, end + tail
+
+
+def write() -> None:
+    """Refresh every generated section."""
+    for name, (page, generate) in SECTIONS.items():
+        head, body, tail = section(name)
+        page.write_text(f"{head}\n{generate(body)}\n\n{tail}", encoding="utf-8")
+
+
+def ours(cls: Any) -> list[Any]:
+    """The declarations of one kind that this repository's plugins make."""
+    return [d for d, plugin in Plugins().all(cls) if (ROOT / "plugins" / plugin.dist.removeprefix("mdkif-")).is_dir()]
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Every command by its full name, without the name of the program."""
+    found: dict[str, click.Command] = {declared.name: declared.load() for declared in ours(Command)}
+    for name, command in main.commands.items():
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def context(name: str, command: click.Command) -> click.Context:
+    return click.Context(command, info_name=f"mdkif {name}")
+
+
+def _command(name: str, command: click.Command) -> str:
+    ctx = context(name, command)
+    usage = " ".join(["mdkif", name, *command.collect_usage_pieces(ctx)])
+    records = [option.get_help_record(ctx) for option in command.params]
+    rows = [record for record in records if record is not None and record[1]]
+    table = "\n".join(f"| `{_cell(left)}` | {_cell(' '.join(right.split()))} |" for left, right in rows)
+    return f"## {name}\n\n`{usage}`\n\n{inspect.cleandoc(command.help or '')}\n\n| option | |\n|---|---|\n{table}"
+
+
+def _catalogue_table(kinds: tuple[str, ...], third: str, facts: Any) -> str:
+    rows = [
+        f"| `{entry.name}` | {entry.kind} | {entry.title} | {facts(entry)} | {_distribution(entry)} |"
+        for entry in catalogue()
+        if entry.kind in kinds
+    ]
+    return "\n".join([f"| name | kind | what it is | {third} | distribution |", "|---|---|---|---|---|", *rows])
+
+
+def _distribution(entry: Entry) -> str:
+    return "planned" if entry.planned else f"`{entry.dist}`"
+
+
+def _meanings(before: str) -> dict[tuple[str, str], str]:
+    title, found = "", {}
+    for line in before.splitlines():
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+        elif row := ROW.match(line):
+            found[title, row[1]] = row[2]
+    return found
+
+
+def _fields(title: str, cls: type, meanings: dict[tuple[str, str], str], beside_skill: bool = False) -> str:
+    hints = get_type_hints(cls, include_extras=True)
+    rows = []
+    common = {field.name for field in fields(Skill)} if beside_skill else set()
+    for field in fields(cls):
+        if field.name in common:
+            continue
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        shown = "" if default is MISSING else f"`{default!r}`"
+        kind = f"`{_cell(_type(hints[field.name]))}`"
+        rows.append(f"| `{field.name}` | {kind} | {shown} | {meanings.get((title, field.name), '')} |")
+    if not rows:
+        return "It has no settings."
+    start = ["All fields of a `Skill`, and:", ""] if common else []
+    return "\n".join([*start, "| name | type | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " | ".join(get_args(hint))
+    if get_origin(hint) is Annotated:
+        return f"{get_args(hint)[0].__name__} > 0"
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else re.sub(r"\b\w+\.", "", str(hint))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+# What is checked
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_generated_section_is_that_of_the_code(name):
+    _, body, _ = section(name)
+    assert body.strip() == SECTIONS[name][1](body).strip(), REFRESH
+
+
+@pytest.mark.parametrize("name", ["settings", "declarations"])
+def test_every_field_has_a_meaning(name):
+    empty = [key for key, meaning in _meanings(section(name)[1]).items() if not meaning]
+    assert not empty
+
+
+def test_a_new_field_would_be_noticed():
+    body = section("settings")[1]
+    lines = body.splitlines()
+    cut = next(line for line in lines if line.startswith("| `steps`"))
+    shorter = "\n".join(line for line in lines if line != cut)
+    again = settings_section(shorter)
+    assert ("The loop of stage I", "steps") in _meanings(again)
+    assert _meanings(again)["The loop of stage I", "steps"] == ""
+
+
+def test_every_hook_has_a_heading_with_its_signature():
+    text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_")}
+    assert len(hooks) == len(KINDS)
+    for name, hook in hooks.items():
+        returned = inspect.signature(hook).return_annotation
+        shown = f"{returned.__name__}[{get_args(returned)[0].__name__}]"
+        assert f"\n### `{name}() -> {shown}`\n" in text
+
+
+def test_every_catalogue_entry_is_named():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in OWN)
+    assert not [entry for entry in catalogue() if f"`{entry.name}`" not in text]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors a Markdown page's headings get."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
+def test_every_named_file_and_function_exists(page):
+    """References are written `core/router.py::Space.weights` or, for a file alone, `core/router.py`."""
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:core|plugins|tests|templates)/[\w./-]+)(?:::([\w.]+))?`", text)
+    missing = [f"{path}::{name}" for path, name in named if not _defined(ROOT / path, name)]
+    assert not missing
+
+
+def test_the_equations_are_all_read():
+    text = (ROOT / "docs/equations.md").read_text(encoding="utf-8")
+    numbers = [f"SA {number}" for number in range(1, 15)]
+    numbers += [f"STAF {number}" for number in (*range(1, 11), *(f"A.{i}" for i in range(1, 7)))]
+    headings = " ".join(re.findall(r"^## (.+)$", text, re.MULTILINE)) + " "
+    assert not [number for number in numbers if not re.search(rf"\b{re.escape(number)}[ ,:]", headings)]
+    for part in re.split(r"^## (?=.*(?:SA|STAF) )", text, flags=re.MULTILINE)[1:]:
+        assert "::" in part, f"no code is named under {part.splitlines()[0]}"
+
+
+def _defined(path: Path, name: str) -> bool:
+    if not path.exists():
+        return False
+    if not name:
+        return True
+    body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
+    for part in name.split("."):
+        found = next((node for node in body if part in _bound(node)), None)
+        if found is None:
+            return False
+        body = found.body if isinstance(found, ast.ClassDef) else []
+    return True
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def command_lines() -> Iterator[tuple[str, list[str]]]:
+    """Every command line shown as code, with the page it is on."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        fenced = "\n".join(body for _, body in FENCE.findall(text)).replace("\\\n", " ")
+        indented = "\n".join(re.findall(r"^ {4}(\S.*)$", FENCE.sub("", text).replace("\\\n", " "), re.MULTILINE))
+        for line in re.findall(r"^(?:\$ )?mdkif +(.*)$", f"{fenced}\n{indented}", re.MULTILINE):
+            yield str(page.relative_to(ROOT)), shlex.split(line, comments=True)
+
+
+def test_every_command_line_shown_is_one_the_program_takes():
+    commands, wrong, seen = all_commands(), [], 0
+    for page, words in command_lines():
+        seen += 1
+        while words and words[0].startswith("--store"):
+            words = words[2:]
+        if words in (["--help"], ["--version"]):
+            continue
+        name = next((n for n in (" ".join(words[:2]), words[0]) if n in commands), None)
+        if name is None:
+            wrong.append(f"{page}: no command {words[0]}")
+            continue
+        command = commands[name]
+        ctx = context(name, command)
+        try:
+            given, rest, _ = command.make_parser(ctx).parse_args(words[len(name.split()) :])
+        except click.UsageError as error:
+            wrong.append(f"{page}: mdkif {' '.join(words)}: {error.message}")
+            continue
+        absent = [p.name for p in command.params if p.required and not p.envvar and not given.get(str(p.name))]
+        if "--help" not in words and (rest or absent):
+            wrong.append(f"{page}: mdkif {' '.join(words)}: too much {rest}, missing {absent}")
+    assert seen > 20
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_names_in_the_command_line_help_are_reserved():
+    """What the page lists as core commands are those that a plugin cannot take."""
+    state = state_of(click.Context(main))
+    assert {name.split()[0] for name in all_commands()} >= set(state.reserved)
+
+
+RUNNABLE = [page for page in OWN if any(info == "python run" for info, _ in FENCE.findall(page.read_text("utf-8")))]
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_the_python_shown_runs(page, tmp_path, monkeypatch):
+    """Blocks marked "python run" are run in order; one that begins with `# name.py` is written to that file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MDKIF_STORE", str(tmp_path / "mdkif-store"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names: dict[str, Any] = {"__name__": "shown"}
+    for info, code in FENCE.findall(page.read_text(encoding="utf-8")):
+        if info != "python run":
+            continue
+        if file := re.match(r"# (\w+)\.py\n", code):
+            (tmp_path / f"{file[1]}.py").write_text(code, encoding="utf-8")
+            monkeypatch.delitem(sys.modules, file[1], raising=False)
+        else:
+            exec(compile(code, str(page), "exec"), names)
+
+
+if __name__ == "__main__" and "--write" in sys.argv:
+    write()

@@ -1,0 +1,43 @@
+"""What only lists and shows starts at once: it imports none of the libraries that models need."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safetensors", "tokenizers", "cma")
+
+WATCH = f"""
+import sys
+def report():
+    print("HEAVY", sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
+import atexit
+atexit.register(report)
+"""
+
+
+def loaded(code, *arguments):
+    """The exit code, and the heavy libraries in sys.modules when the process ends."""
+    done = subprocess.run([sys.executable, "-c", WATCH + code, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--help", "list", "list --available --json", "plugins", "show nli", "show pubmedqa", "show adalora", "show cma-es",
+     "train --help", "convert pubmedqa nowhere -o x.jsonl"],
+)  # fmt: skip
+def test_looking_around_is_light(line, tmp_path, monkeypatch):
+    monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
+    code, heavy = loaded("from mdkif.cli import entry\nentry()", *line.split())
+    assert code == (2 if "nowhere" in line else 0)
+    assert heavy == "HEAVY []"
+
+
+def test_the_public_api_is_light():
+    code, heavy = loaded("import mdkif\nfor name in mdkif.__all__:\n    getattr(mdkif, name)")
+    assert (code, heavy) == (0, "HEAVY []")
+
+
+def test_the_watch_notices():
+    assert loaded("import numpy") == (0, "HEAVY ['numpy']")

@@ -1,0 +1,64 @@
+"""The frame of the repository: pinned versions, and plugins that look alike and like anyone's."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names(requirements):
+    return {normal(re.split(r"[^\w.-]", requirement, maxsplit=1)[0]) for requirement in requirements}
+
+
+def pinned():
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)  # no build of one machine, such as +cpu
+    found = [normal(pin.partition("==")[0]) for pin in pins]
+    assert found == sorted(set(found))
+    return found
+
+
+def project(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+
+
+def test_every_direct_requirement_is_pinned():
+    own = {project(folder)["project"]["name"] for folder in FOLDERS} | {"mdkif"}
+    root = project(ROOT)
+    wanted = names([*root["project"]["dependencies"], *root["dependency-groups"]["dev"]])
+    for folder in FOLDERS:
+        wanted |= names(project(folder)["project"]["dependencies"])
+    assert wanted - own <= set(pinned())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_plugin_is_a_distribution_of_its_folders_name(folder):
+    facts = project(folder)
+    package = f"mdkif_{folder.name.replace('-', '_')}"
+    assert facts["project"]["name"] == f"mdkif-{folder.name}"
+    assert facts["project"]["license"] == "Apache-2.0"
+    assert "mdkif" in names(facts["project"]["dependencies"])
+    assert {value.partition(":")[0] for value in facts["project"]["entry-points"]["mdkif"].values()} == {package}
+    assert facts["build-system"]["build-backend"] == "hatchling.build"
+    assert (folder / package / "py.typed").exists()
+    assert (folder / "README.md").read_text("utf-8").startswith(f"# mdkif-{folder.name}\n")
+
+
+def test_test_modules_have_names_of_their_own():
+    """Or type checkers would take two of them for one module."""
+    modules = [path.stem for folder in (ROOT, *FOLDERS) for path in folder.glob("tests/test_*.py")]
+    assert len(set(modules)) == len(modules)
+
+
+def test_nothing_in_the_package_imports_itself_by_its_own_name():
+    for path in (ROOT / "core").glob("*.py"):
+        assert not re.search(r"^\s*(from|import) mdkif\b", path.read_text("utf-8"), re.M), path.name
