@@ -139,14 +139,10 @@ def _generated(workspace: Workspace, chunk: Sequence[Encoded], max_new_tokens: i
 
 
 def _report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
-    rows = [
-        {
-            "id": p.id,
-            "gold": [p.options.index(g) for g in p.gold if p.options],
-            "scores": [round(s, 5) for s in p.scores],
-        }
-        for p in predictions
-    ]
+    rows = []
+    for p in predictions:
+        gold = [p.options.index(label) for label in p.gold if p.options]
+        rows.append({"id": p.id, "gold": gold, "scores": [round(score, 5) for score in p.scores]})
     name = f"{done.task}-{done.target.replace(':', '-')}"
     body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
     body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "records": rows}

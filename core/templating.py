@@ -77,6 +77,8 @@ class Template:
             raise BadInput(
                 f"The template {self._place(error)} uses a variable that is not there: {missing}; known are {known}."
             ) from None
+        except jinja2.TemplateNotFound as error:
+            raise BadInput(f"The template {self._place(error)} uses '{error.name}', which was not found.") from None
         except Exception as error:  # whatever a user's template does, the place is what helps
             raise BadInput(
                 f"The template {self._place(error)} failed with {type(error).__name__}: mend that line."

@@ -218,7 +218,10 @@ def test_a_damaged_card_is_named(store, refused):
         ("{% extends 'text-classification.jinja' %}\n{% block query %}\n{{ qeury }}{% endblock %}", [":3", "'qeury'"]),
         ("{% extends 'text-classification.jinja' %}\n{% block query %}", [":2"]),
         ("{% extends 'text-clasification.jinja' %}", [":1", "'text-clasification.jinja'", "was not found"]),
-        ("{% extends 'text-classification.jinja' %}\n{% block query %}{{ query + 1 }}{% endblock %}", [":2", "TypeError"]),
+        (
+            "{% extends 'text-classification.jinja' %}\n{% block query %}{{ query + 1 }}{% endblock %}",
+            [":2", "TypeError"],
+        ),
     ],
 )
 def test_a_broken_template_of_the_user_is_placed(store, refused, text, expected):

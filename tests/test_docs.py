@@ -11,18 +11,19 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 import pytest
-from mdkif import Prediction, Record
+from mdkif import Prediction, Record, Toolkit
 from mdkif.cli import main
 from mdkif.core import hookspecs
 from mdkif.core.declarations import KINDS, Command, Router, Skill, Source, Task, Trainer
 from mdkif.core.plugins import Plugins
 from mdkif.core.registry import Entry, catalogue
-from mdkif.core.shell import state_of
+from mdkif_synthetic import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
@@ -316,30 +317,52 @@ def test_every_command_line_shown_is_one_the_program_takes():
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_names_in_the_command_line_help_are_reserved():
-    """What the page lists as core commands are those that a plugin cannot take."""
-    state = state_of(click.Context(main))
-    assert {name.split()[0] for name in all_commands()} >= set(state.reserved)
-
-
-RUNNABLE = [page for page in OWN if any(info == "python run" for info, _ in FENCE.findall(page.read_text("utf-8")))]
-
-
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in OWN if "```python run\n" in page.read_text(encoding="utf-8")], ids=lambda page: page.name
+)
 def test_the_python_shown_runs(page, tmp_path, monkeypatch):
     """Blocks marked "python run" are run in order; one that begins with `# name.py` is written to that file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path / "mdkif-store"))
-    monkeypatch.syspath_prepend(str(tmp_path))
     names: dict[str, Any] = {"__name__": "shown"}
-    for info, code in FENCE.findall(page.read_text(encoding="utf-8")):
-        if info != "python run":
-            continue
-        if file := re.match(r"# (\w+)\.py\n", code):
-            (tmp_path / f"{file[1]}.py").write_text(code, encoding="utf-8")
-            monkeypatch.delitem(sys.modules, file[1], raising=False)
-        else:
+    written = write_modules(page, tmp_path, monkeypatch)
+    for code in runnable(page):
+        if code not in written.values():
             exec(compile(code, str(page), "exec"), names)
+
+
+def test_the_plugins_shown_work(tmp_path, monkeypatch):
+    """The skill, trainer and router of docs/plugins.md, loaded beside the installed plugins, do their work."""
+    modules = write_modules(ROOT / "docs/plugins.md", tmp_path, monkeypatch)
+    shown = [EntryPoint(name=module, value=module, group="mdkif") for module in modules]
+    plugins = Plugins([*entry_points(group="mdkif"), *shown])
+    assert not [plugin for plugin in plugins.plugins if plugin.dist in modules and plugin.error]
+    kit = Toolkit(tmp_path / "store", "tiny", plugins=plugins)
+    notes = tmp_path / "notes.tsv"
+    notes.write_text("".join(f"Note {i}.\t{('now', 'today', 'later')[i % 3]}\n" for i in range(24)), encoding="utf-8")
+    settings = {"steps": "2", "batch_size": "2", "max_length": "128"}
+    trained = kit.train("triage", {"triage": notes}, trainer="lora-plus", settings=settings)
+    assert trained.card["trainer"] == "lora-plus"
+    assert trained.card["settings"]["ratio"] == 16.0
+    generate(tmp_path / "hospital", seed=0, patients=60)
+    questions = {"pubmedqa": tmp_path / "hospital/PubMedQA"}
+    adapted = kit.adapt("pubmedqa", questions, router="random", settings={"shots": "3", "evaluations": "4"})
+    assert adapted.composition.origin["router"] == "random"
+    assert adapted.end <= adapted.start
+
+
+def runnable(page: Path) -> list[str]:
+    return [code for info, code in FENCE.findall(page.read_text(encoding="utf-8")) if info == "python run"]
+
+
+def write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Write the page's blocks that are files into a folder they can be imported from; module name to code."""
+    monkeypatch.syspath_prepend(str(folder))
+    named = {found[1]: code for code in runnable(page) if (found := re.match(r"# (\w+)\.py\n", code))}
+    for name, code in named.items():
+        (folder / f"{name}.py").write_text(code, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return named
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

@@ -53,7 +53,7 @@ def test_yes_and_no_are_read_in_any_usual_way(text, value):
     ("name", "text", "sentence"),
     [
         ("batch_sise", "3", "There is no setting named 'batch_sise': did you mean 'batch_size'?"),
-        ("made", "3", "There is no setting named 'made': did you mean 'name'?"),
+        ("made", "3", "There is no setting named 'made': did you mean 'rate'?"),
         ("steps", "3.5", "The setting steps cannot be '3.5': give a whole number."),
         ("rate", "fast", "The setting rate cannot be 'fast': give a number."),
         ("rate", "inf", "The setting rate cannot be 'inf': give a number from 0."),

@@ -76,25 +76,25 @@ def demonstrate(kit: Toolkit, plan: Plan, seed: int) -> Demonstration:
     say = kit.workspace.progress.note
     hospital = kit.workspace.store.root / "demo" / "hospital"
     with _timed(seconds, "data"):
-        say(f"[bold]1[/] a hospital of {plan.patients} invented patients, in official layouts: {hospital}")
+        say(f"1  a hospital of {plan.patients} invented patients, in official layouts: {hospital}")
         generate(hospital, seed=seed, patients=plan.patients)
     with _timed(seconds, "model"):
-        say(f"[bold]2[/] the frozen base model {plan.base}, read from the store")
+        say(f"2  the frozen base model {plan.base}, read from the store")
         kit.workspace.base  # noqa: B018  loading is what takes the time
     with _timed(seconds, "skills"):
         for skill, (dataset, folder) in SKILLS.items():
-            say(f"[bold]3[/] stage I: the skill {skill} learns from {folder}")
+            say(f"3  stage I: the skill {skill} learns from {folder}")
             settings = {**plan.settings, "steps": str(plan.steps[skill])}
             kit.train(skill, {dataset: hospital / folder}, trainer=plan.trainer, settings=settings, seed=seed)
     source, data = {"mimic-iii": hospital / "MIMIC-III"}, {"top": str(plan.labels), "sections": SECTIONS}
     weights = {}
     with _timed(seconds, "routers"):
         for router, settings in _routers(plan).items():
-            say(f"[bold]4[/] stage II: router {router} on {plan.shots} coded notes, a task no skill has seen")
+            say(f"4  stage II: router {router} on {plan.shots} coded notes, a task no skill has seen")
             made = kit.adapt(TASK, source, skills=list(SKILLS), router=router, settings=settings, data=data)
             weights[router] = made.composition.summary()
     with _timed(seconds, "evaluation"):
-        say(f"[bold]5[/] {plan.test} other patients' notes, for every blend")
+        say(f"5  {plan.test} other patients' notes, for every blend")
         targets = ["base", *(f"{TASK}-{router}" for router in weights)]
         done = kit.evaluate(TASK, source, targets, limit=plan.test, seed=seed, data=data, max_length=320)
     rows = [{"with": e.target.removeprefix(f"{TASK}-"), "metric": METRIC, "value": e.metrics[METRIC]} for e in done]

@@ -1,0 +1,125 @@
+"""The verbs in Python: what the command line prints, as values."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from mdkif import BadInput, Conversion, Record, Skill, Task, Toolkit
+from mdkif.core.plugins import Plugins
+from mdkif.core.registry import catalogue
+
+
+@pytest.fixture
+def kit(tmp_path, plugins):
+    return Toolkit(tmp_path / "store", "tiny", plugins=plugins, dtype="float32", device="cpu")
+
+
+def test_the_store_is_made_only_when_something_is_written(kit, pubmedqa):
+    kit.list()
+    kit.show("nli")
+    kit.preview("pubmedqa", {"pubmedqa": pubmedqa}, 1)
+    assert not kit.workspace.store.root.exists()
+
+
+def test_lists_are_sorted_by_kind_and_name_and_take_both_numbers(kit):
+    assert kit.list("skills") == kit.list("skill")
+    rows = kit.list()
+    assert [row["name"] for row in kit.list("skills")] == sorted(row["name"] for row in kit.list("skills"))
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    assert kinds == ["skill", "task", "dataset", "trainer", "router", "evaluator", "model"]
+    assert [row["name"] for row in kit.list("commands")]
+
+
+def test_the_facts_of_a_row_are_those_of_its_kind(kit):
+    task = next(row for row in kit.list("tasks") if row["name"] == "pubmedqa")
+    assert (task["track"], task["metric"], task["category"]) == ("unseen data", "accuracy", "question-answering")
+    assert next(row for row in kit.list("models") if row["name"] == "tiny")["parameters"] == "0.2M"
+
+
+def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path):
+    bare = Toolkit(tmp_path, plugins=Plugins([]))
+    assert bare.list() == []
+    assert {(row["kind"], row["name"]) for row in bare.list(available=True)} == {(e.kind, e.name) for e in catalogue()}
+    assert [row["name"] for row in bare.list("trainers", available=True)] == ["adalora", "lora"]
+    with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed: pip install mdkif-skill-nli\.$"):
+        bare.show("nli")
+    with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed"):
+        bare.instructed("nli")
+    with pytest.raises(BadInput, match=r"^The dataset 'mednli' is not installed: pip install mdkif-dataset-mednli\.$"):
+        bare.convert("mednli", tmp_path, Conversion())
+
+
+def test_one_kind_is_not_taken_for_another(kit):
+    assert isinstance(kit.instructed("nli", Skill), Skill)
+    assert isinstance(kit.instructed("pubmedqa", Task), Task)
+    with pytest.raises(BadInput, match="There is no task named 'nli'"):
+        kit.instructed("nli", Task)
+    with pytest.raises(BadInput, match="There is no skill or task named 'lora'"):
+        kit.instructed("lora")
+
+
+def test_every_card_can_be_shown(kit):
+    for row in kit.list():
+        cards = kit.show(row["name"])
+        assert row["kind"] in {card["kind"] for card in cards}
+        assert all(card["title"] for card in cards)
+
+
+def test_a_name_of_two_kinds_has_two_cards(kit):
+    assert {card["kind"] for card in kit.show("pubmedqa")} == {"task", "dataset"}
+
+
+def test_settings_of_trainers_and_routers_are_on_their_cards(kit):
+    [card] = kit.show("cma-es")
+    assert card["settings"]["evaluations"] == 120
+    assert kit.show("uniform")[0]["settings"] == {}
+
+
+def test_preview_takes_the_users_own_template(kit, pubmedqa):
+    kit.workspace.store.templates.mkdir(parents=True)
+    own = "{% extends 'question-answering.jinja' %}{% block query %}Decide! {{ query }}{% endblock %}"
+    (kit.workspace.store.templates / "pubmedqa.jinja").write_text(own)
+    [row] = kit.preview("pubmedqa", {"pubmedqa": pubmedqa}, 1)
+    assert row["query"].startswith("Decide! Does ")
+
+
+def test_predict_takes_records_as_they_are_and_refuses_those_that_do_not_fit(kit):
+    records = [Record(id="a", query="Is it? Choose from: yes; no.", answer="", options=("yes", "no"))]
+    [answer] = kit.predict("base", records)
+    assert answer.text in ("yes", "no")
+    assert len(answer.scores) == 2
+    with pytest.raises(BadInput, match="1 record.s. do not fit into 5 tokens"):
+        kit.predict("base", records, max_length=5)
+
+
+def test_a_base_must_be_named(tmp_path, plugins):
+    with pytest.raises(BadInput, match="No base model was named: add --base"):
+        Toolkit(tmp_path, plugins=plugins).compose("x", {"nli": 1.0})
+
+
+def test_both_stages_in_python(kit, mednli, pubmedqa):
+    fast = {"steps": "2", "batch_size": "2"}
+    skill = kit.train("nli", {"mednli": mednli}, trainer="lora", settings=fast)
+    assert skill.path == kit.workspace.store.skill("tiny", "nli")
+    adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single", settings={"shots": "2"})
+    assert adapted.composition.summary() == {"nli": 1.0}
+    base, blend = kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "pubmedqa-single"], limit=4)
+    assert (base.n, blend.n) == (4, 4)
+    [row] = kit.show("nli")[0]["trained"]
+    assert row["steps"] == 2
+    assert not [p for p in kit.workspace.base.model.parameters() if p.requires_grad]
+
+
+def test_a_wrong_target_is_found_before_any_is_measured(kit, pubmedqa):
+    with pytest.raises(BadInput, match="There is no composition named 'nothing'"):
+        kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "nothing"], limit=2)
+    assert not list(kit.workspace.store.root.glob("reports/*"))
+
+
+def test_every_verb_of_the_toolkit_says_what_it_does():
+    for name, verb in inspect.getmembers(Toolkit, inspect.isfunction):
+        assert name == "__init__" or inspect.getdoc(verb), name
+
+
+def test_the_store_may_be_text(plugins):
+    assert Toolkit("somewhere", plugins=plugins).workspace.store.root == Path("somewhere")
