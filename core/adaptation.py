@@ -78,8 +78,8 @@ def adapt(
 ) -> Adapted:
     """Learn the weights of the skills for one task and save them as a composition.
 
-    Base, every single skill and uniform are evaluated first and seed the search, so the result is
-    never worse than any of them on the adaptation set. Raises BadInput for wrong names or settings,
+    Base, every single skill and uniform are evaluated first and seed the search, so what a search
+    finds is never worse than any of them on the adaptation set. Raises BadInput for wrong names or settings,
     and for a split that is kept for testing.
     """
     started = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,13 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
             f"The adapter weights at {directory / WEIGHTS} cannot be read: train the skill again."
         ) from error
     _refuse_others(config, tensors, directory)
-    updates: dict[str, LowRank] = {}
+    try:
+        return dict(_updates(config, tensors))
+    except KeyError as error:
+        raise BadInput(f"The adapter at {directory} lacks {error}: train the skill again.") from None
+
+
+def _updates(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, LowRank]]:
     for key, down in tensors.items():
         module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
         if not kind.startswith("A"):
@@ -78,8 +84,7 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
         up = tensors[f"{PREFIX}{module}.lora_B{suffix}"].float()
         values = tensors.get(f"{PREFIX}{module}.lora_E")
         scaled = down.float() if values is None else down.float() * values.float()
-        updates[module] = LowRank(scaled * _scale(config, module, down.shape[0]), up)
-    return updates
+        yield module, LowRank(scaled * _scale(config, module, down.shape[0]), up)
 
 
 def write_lora(directory: Path, updates: Mapping[str, LowRank], base: str) -> None:

@@ -87,7 +87,7 @@ class SkillBank:
     @contextmanager
     def merged(self, weights: torch.Tensor) -> Iterator[None]:
         """Within the block the blend is in the base weights themselves, so it costs nothing; then they are restored."""
-        kept = {path: self._modules[path].weight.detach().clone() for path in self._stacks}
+        kept = {path: self._modules[path].weight.detach() for path in self._stacks}
         try:
             for path, weight in kept.items():
                 target: Any = self._modules[path].weight

@@ -41,7 +41,7 @@ def collate(rows: Sequence[Encoded], pad: int, device: torch.device) -> Batch:
         mask[i, length - len(row) :] = 1
         targets[i, length - len(row.answer) :] = torch.tensor(row.answer)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    keep = max(len(row.answer) for row in rows)
+    keep = max(1, *(len(row.answer) for row in rows))
     return Batch(ids.to(device), mask.to(device), positions.to(device), targets.to(device), keep)
 
 

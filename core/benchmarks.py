@@ -35,9 +35,8 @@ def benchmark(base: Base, skills: int = 12, rank: int = 4, repeats: int = 7) -> 
     weights = torch.rand(skills, generator=generator) / skills
     ids = torch.randint(5, int(base.model.config.vocab_size), (8, 64), generator=generator).to(base.model.device)
 
-    @torch.no_grad()
     def plain() -> torch.Tensor:
-        return base.model(input_ids=ids, logits_to_keep=8, use_cache=False).logits.float()
+        return _forward(base.model, ids)
 
     def blended() -> torch.Tensor:
         with bank.blend(weights):
@@ -45,14 +44,19 @@ def benchmark(base: Base, skills: int = 12, rank: int = 4, repeats: int = 7) -> 
 
     peft = _peft_copy(base, adapters, weights)
 
-    @torch.no_grad()
     def active() -> torch.Tensor:
-        return peft(input_ids=ids, logits_to_keep=8, use_cache=False).logits.float()
+        return _forward(peft, ids)
 
     yield _row(f"overhead of a blend of {skills} skills over the base", blended, plain, repeats, at_most=1.08)
     _agree("PEFT's active adapters", blended(), active())
     yield _row(f"PEFT's {skills} active adapters", blended, active, repeats, at_least=2.5)
     yield _labels(base, repeats, generator)
+
+
+@torch.no_grad()
+def _forward(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = model(input_ids=ids, logits_to_keep=8, use_cache=False).logits
+    return logits.float()
 
 
 def _labels(base: Base, repeats: int, generator: torch.Generator) -> dict[str, Any]:

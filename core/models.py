@@ -85,8 +85,9 @@ def load(plugins: Plugins, store: Store, name: str, dtype: str = "auto", device:
             f"The base model '{name}' cannot be loaded from {path} ({reason}): check the folder, or set "
             "MDKIF_ONLINE=1 to let a hub id be fetched."
         ) from error
-    model.to(chosen).eval().requires_grad_(False)
-    return Base(Path(path).name, path, fingerprint(Path(path), model), model, tokenizer)
+    frozen: Any = model
+    frozen.to(chosen).eval().requires_grad_(False)
+    return Base(Path(path).name, path, fingerprint(Path(path), model), frozen, tokenizer)
 
 
 def choose_device(name: str) -> torch.device:

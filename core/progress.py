@@ -52,7 +52,7 @@ class RichProgress(Progress):
 
     def note(self, text: str) -> None:
         """Print one line to stderr."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class _RichBar(Bar):

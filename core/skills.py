@@ -48,7 +48,7 @@ class TrainedSkill:
 def trained_skills(workspace: Workspace, base: str) -> dict[str, TrainedSkill]:
     """Every trained skill of a base model (its name in the store), by name."""
     folder = workspace.store.skills(base)
-    cards = sorted(folder.glob(f"*/{CARD}")) if folder.is_dir() else []
+    cards = sorted(folder.glob(f"[!.]*/{CARD}")) if folder.is_dir() else []
     return {c.parent.name: TrainedSkill(c.parent.name, c.parent, read_json(c, "skill card")) for c in cards}
 
 

@@ -290,7 +290,8 @@ def test_a_store_that_cannot_be_written_is_named(store, refused):
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monkeypatch):
-    arguments = [*TRAIN.split(), *"--trainer lora --set steps=6 --set batch-size=2 --set checkpoint-every=2".split()]
+    settings = "--set steps=6 --set batch-size=2 --set checkpoint-every=2"
+    arguments = f"{TRAIN} --trainer lora {settings}".split()
     assert run(main, ["--store", "straight", *arguments]) == 0
     straight = Path("straight/skills/tiny/nli/adapter_model.safetensors").read_bytes()
     write = training._checkpoint

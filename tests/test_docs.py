@@ -96,9 +96,9 @@ def section(name: str) -> tuple[str, str, str]:
 
 def write() -> None:
     """Refresh every generated section."""
-    for name, (page, generate) in SECTIONS.items():
+    for name, (page, of_code) in SECTIONS.items():
         head, body, tail = section(name)
-        page.write_text(f"{head}\n{generate(body)}\n\n{tail}", encoding="utf-8")
+        page.write_text(f"{head}\n{of_code(body)}\n\n{tail}", encoding="utf-8")
 
 
 def ours(cls: Any) -> list[Any]:
@@ -183,6 +183,10 @@ def _cell(text: str) -> str:
 
 
 # What is checked
+
+
+def runnable(page: Path) -> list[str]:
+    return [code for info, code in FENCE.findall(page.read_text(encoding="utf-8")) if info == "python run"]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -349,10 +353,6 @@ def test_the_plugins_shown_work(tmp_path, monkeypatch):
     adapted = kit.adapt("pubmedqa", questions, router="random", settings={"shots": "3", "evaluations": "4"})
     assert adapted.composition.origin["router"] == "random"
     assert adapted.end <= adapted.start
-
-
-def runnable(page: Path) -> list[str]:
-    return [code for info, code in FENCE.findall(page.read_text(encoding="utf-8")) if info == "python run"]
 
 
 def write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:

@@ -82,8 +82,7 @@ def test_numbers_survive_as_text(steps, rate):
 def test_any_text_is_a_number_in_range_or_refused(text):
     try:
         [loop] = settings_from({"batch_size": text, "rate": text}, Loop)
-    except BadInput as error:
-        assert "cannot be" in str(error)
-    else:
-        assert loop.batch_size >= 1
-        assert 0 <= loop.rate < float("inf")
+    except BadInput:
+        return
+    assert loop.batch_size >= 1
+    assert 0 <= loop.rate < float("inf")

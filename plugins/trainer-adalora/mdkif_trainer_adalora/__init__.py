@@ -173,6 +173,10 @@ def gradient_directions(model: PreTrainedModel, loss: Loss, rank: int) -> dict[s
     head = model.get_output_embeddings()
     layers = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
 
+    for name, layer in layers.items():
+        if rank > min(layer.weight.shape):
+            raise BadInput(f"init_rank is {rank}, above the width of {name}: lower it, or use start=lora.")
+
     def factor(name: str, weight: torch.nn.Parameter) -> None:
         assert weight.grad is not None
         left, _, right = torch.svd_lowrank(weight.grad.float(), q=min(rank + 4, *weight.shape), niter=2)
