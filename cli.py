@@ -92,7 +92,7 @@ def list_(state: State, kind: str | None, available: bool, as_json: bool) -> Non
     else:
         columns = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
         print_rows(rows, columns)
-        _warn_of_failures(kit)
+    _warn_of_failures(kit)
 
 
 @main.command()

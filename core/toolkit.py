@@ -197,7 +197,8 @@ class Toolkit:
         have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
         for entry in catalogue():
             if entry.name == name and entry.kind in kinds and (entry.kind, name) not in have:
-                raise BadInput(_how_to_get(entry))
+                failed = next((p.error for p in self.plugins.plugins if p.dist == entry.dist and p.error), None)
+                raise BadInput(_how_to_get(entry, failed))
 
     def _card(self, declared: Declaration) -> dict[str, Any]:
         card = {"kind": declared.kind, **asdict(declared)}
@@ -231,7 +232,9 @@ def _facts(declared: Declaration) -> dict[str, Any]:
     return {name: getattr(declared, name) for name in names if hasattr(declared, name)}
 
 
-def _how_to_get(entry: Entry) -> str:
+def _how_to_get(entry: Entry, failed: str | None) -> str:
+    if failed:
+        return f"The {entry.kind} '{entry.name}' cannot be used: {entry.dist} failed ({failed}); mend or reinstall it."
     if entry.planned:
         return f"The {entry.kind} '{entry.name}' is known but not published yet; it will be in {entry.dist}."
     return f"The {entry.kind} '{entry.name}' is not installed: pip install {entry.dist}."

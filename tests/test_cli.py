@@ -138,6 +138,35 @@ def test_no_plugins_is_no_error(mdkif, monkeypatch):
     assert (code, err) == (2, "Error: The skill 'nli' is not installed: pip install mdkif-skill-nli.\n")
 
 
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """An installed distribution whose module cannot be imported."""
+    info = tmp_path / "site" / "mdkif_task_emrqa-9.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mdkif-task-emrqa\nVersion: 9.9\n")
+    (info / "entry_points.txt").write_text("[mdkif]\nemrqa = mdkif_task_emrqa_broken\n")
+    (tmp_path / "site" / "mdkif_task_emrqa_broken.py").write_text(
+        "print('noise')\nraise RuntimeError('out of order')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+def test_a_broken_plugin_is_named_and_breaks_nothing_else(mdkif, broken):
+    for form in ([], ["--json"]):
+        code, out, err = mdkif("list", *form)
+        assert code == 0
+        assert "nli" in out
+        assert err.splitlines()[-1] == ("1 plugin(s) could not be used: mdkif-task-emrqa; 'mdkif plugins' says why.")
+    code, out, _ = mdkif("plugins", "--json")
+    assert code == 0
+    row = next(row for row in json.loads(out) if row["dist"] == "mdkif-task-emrqa")
+    assert (row["version"], row["provides"], row["error"]) == ("9.9", [], "RuntimeError: out of order")
+    assert "FAILED: RuntimeError: out of order" in " ".join(mdkif("plugins")[1].split())
+    code, _, err = mdkif("adapt", "emrqa", "--source", "x")
+    assert code == 2
+    assert "mdkif-task-emrqa failed (RuntimeError: out of order); mend or reinstall it." in err
+
+
 def test_show_is_a_card(document, mdkif):
     card = document("show", "nli")
     assert card["papers"] == ["SA-MDKIF table 1", "STAF-LLM table 1"]
