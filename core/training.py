@@ -32,13 +32,15 @@ CHECKPOINT = "checkpoint.safetensors"
 class Settings:
     """Settings of the loop, the same for every trainer.
 
-    `steps` counts optimizer steps; 0 means `epochs` passes over the records. The learning rate
+    `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go
+    through the model in parts of at most `tokens` tokens, which bounds memory. The learning rate
     rises linearly over the first `warmup` share of the steps and falls as a cosine to a tenth.
     """
 
     steps: int = 0
     epochs: float = 3.0
     batch_size: Positive = 16
+    tokens: Positive = 2048
     warmup: float = 0.06
     max_grad_norm: float = 1.0
     max_length: int = 512
@@ -111,13 +113,10 @@ def _loop(
     trainable = [p for p in model.parameters() if p.requires_grad]
     base.model.train()
     with progress.task("training", steps, start) as bar:
-        for step, batch in islice(enumerate(_batches(base, examples, settings), 1), start, steps):
+        for step, parts in islice(enumerate(_batches(base, examples, settings), 1), start, steps):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * _rate(step - 1, steps, settings.warmup)
-            loss = answer_loss(base.model, batch)
-            penalty = method.penalty(model)
-            (loss if penalty is None else loss + penalty).backward()
-            losses.append(loss.item())
+            losses.append(_backward(base, model, method, parts))
             if not math.isfinite(losses[-1]):
                 rate = method.learning_rate
                 raise MdkifError(
@@ -134,6 +133,20 @@ def _loop(
     base.model.eval()
     model.requires_grad_(False)
     return Trained(model, steps, losses, before, mean_loss(base, dev))
+
+
+def _backward(base: Base, model: PeftModel, method: Method, parts: Sequence[Batch]) -> float:
+    """Gradients of the mean loss per answer token over all parts, and of the penalty; returns the loss alone."""
+    answers = sum(int((part.targets != -100).sum()) for part in parts)
+    total = 0.0
+    for part in parts:
+        loss = answer_loss(base.model, part, "rows").sum() / answers
+        loss.backward()
+        total += loss.item()
+    penalty = method.penalty(model)
+    if penalty is not None:
+        penalty.backward()
+    return total
 
 
 def answer_loss(model: Any, batch: Batch, reduction: str = "mean") -> torch.Tensor:
@@ -169,9 +182,12 @@ def mean_loss(base: Base, examples: Sequence[Encoded], tokens: int = 4096) -> fl
     return total / sum(len(example.answer) for example in examples)
 
 
-def _batches(base: Base, examples: Sequence[Encoded], settings: Settings) -> Iterator[Batch]:
+def _batches(base: Base, examples: Sequence[Encoded], settings: Settings) -> Iterator[list[Batch]]:
+    """Each step's examples, in parts of at most `settings.tokens` tokens."""
     for indices in shuffled([len(e) for e in examples], settings.batch_size, settings.seed):
-        yield collate([examples[i] for i in indices], base.pad, base.model.device)
+        step = [examples[i] for i in indices]
+        parts = budgeted([len(e) for e in step], settings.tokens)
+        yield [collate([step[i] for i in part], base.pad, base.model.device) for part in parts]
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:

@@ -348,3 +348,13 @@ def test_the_card_has_the_settings_and_no_record_text(learn, pubmedqa, trainer):
     articles = json.loads((pubmedqa / "data" / "ori_pqal.json").read_text()).values()
     written = "".join(path.read_text() for path in trained.path.iterdir() if path.suffix in (".json", ".md"))
     assert not [article for article in articles if article["QUESTION"] in written or article["CONTEXTS"][0] in written]
+
+
+def test_a_step_in_parts_is_the_same_step(learn):
+    """Accumulated parts must weigh answers' tokens as one batch does; parts also pad less."""
+    whole = learn("lora", store="whole", dropout="0", tokens="100000")
+    parts = learn("lora", store="parts", dropout="0", tokens="1")
+    ours, theirs = read_adapter(whole.path), read_adapter(parts.path)
+    for path, update in ours.items():
+        torch.testing.assert_close(update.up @ update.down, theirs[path].up @ theirs[path].down, atol=2e-4, rtol=2e-3)
+    assert whole.card["metrics"]["train_loss"] == pytest.approx(parts.card["metrics"]["train_loss"], rel=1e-4)
