@@ -10,9 +10,10 @@ BIN := .venv/bin
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 LINKS := __init__.py cli.py core py.typed
 
-# uv reads its own variable, not pip's; idle OpenMP threads must sleep, or two processes on one machine crawl
+# uv reads its own variable, not pip's; idle OpenMP threads must soon sleep, or two processes on one machine crawl
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 2000
 export HF_HUB_OFFLINE := 1
 # compiled modules are kept: PyTorch and transformers take ten seconds to compile, and one to load
 unexport PYTHONDONTWRITEBYTECODE
