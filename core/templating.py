@@ -78,7 +78,9 @@ class Template:
                 f"The template {self._place(error)} uses a variable that is not there: {missing}; known are {known}."
             ) from None
         except jinja2.TemplateNotFound as error:
-            raise BadInput(f"The template {self._place(error)} uses '{error.name}', which was not found.") from None
+            # a name the template computes may be the record's text
+            what = f"'{error.name}'" if str(error.name) in self.source() else "a template"
+            raise BadInput(f"The template {self._place(error)} uses {what} that was not found.") from None
         except Exception as error:  # whatever a user's template does, the place is what helps
             raise BadInput(
                 f"The template {self._place(error)} failed with {type(error).__name__}: mend that line."
