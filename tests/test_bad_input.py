@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -298,7 +297,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monk
 
     def interrupt(*given):
         write(*given)
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "_checkpoint", interrupt)
     before = contents(store / "skills")
