@@ -270,7 +270,8 @@ def test_every_writer_reports_a_refused_write(store):
         "export half out --to lora",
         "export half out --to merged",
     ]
-    done = subprocess.run([sys.executable, "-c", LIMITED, *lines], capture_output=True, text=True, check=False)
+    # -B, or the limit would leave truncated compiled modules behind
+    done = subprocess.run([sys.executable, "-B", "-c", LIMITED, *lines], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert len(errors) == len(lines)
