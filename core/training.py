@@ -105,7 +105,7 @@ def _loop(
     progress: Progress,
 ) -> Trained:
     groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
     start, losses = _resume(run / CHECKPOINT, model, optimizer, method)
     if start:
         progress.note(f"resuming at step {start} of {steps} from {run / CHECKPOINT}")
