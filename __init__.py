@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .core.conversion import Conversion, convert, hashed_split
+from .core.answers import annotate, annotations, choose, chosen
+from .core.conversion import Conversion, convert
 from .core.declarations import (
     BaseModel,
     Command,
@@ -26,7 +27,8 @@ from .core.method import Loss, Method
 from .core.optimizer import Candidate, Objective, Optimizer, best
 from .core.predictions import Prediction
 from .core.progress import Progress
-from .core.records import Record, choose, read_records, write_records
+from .core.records import Record, read_records, write_records
+from .core.splits import hashed_split
 from .core.store import whole_directory, whole_file
 
 if TYPE_CHECKING:
@@ -59,8 +61,11 @@ __all__ = [
     "Task",
     "Toolkit",
     "Trainer",
+    "annotate",
+    "annotations",
     "best",
     "choose",
+    "chosen",
     "convert",
     "hashed_split",
     "hookimpl",

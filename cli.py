@@ -72,6 +72,8 @@ settable = click.option(
 )
 converted = click.option("--data", multiple=True, metavar="NAME=VALUE", help="An option of the data set's converter.")
 seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="Seed of everything random.")
+policed = click.option("--split-policy", default="official", show_default=True, metavar="NAME",
+                       help="Who learns from what: official, 8:2 or paper.")  # fmt: skip
 skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
 
 
@@ -177,6 +179,7 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 @click.argument("skills", nargs=-1, required=True, metavar="SKILL...")
 @sourced
 @converted
+@policed
 @click.option("--trainer", default="adalora", show_default=True, help="adalora, lora, …")
 @settable
 @seeded
@@ -186,11 +189,12 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 @click.pass_obj
 def train(
     state: State, /, skills: Sequence[str], sources: Sequence[str], data: Sequence[str], trainer: str,
-    settings: Sequence[str], seed: int, skip_bad: bool, as_json: bool, **model: Any,
+    settings: Sequence[str], split_policy: str, seed: int, skip_bad: bool, as_json: bool, **model: Any,
 ) -> None:  # fmt: skip
     """Stage I: train skills, each alone, into the store."""
     kit = state.kit(progress=_progress(), **model)
-    options = {"trainer": trainer, "settings": pairs("--set", settings), "data": pairs("--data", data)}
+    chosen = {"split_policy": split_policy} | pairs("--set", settings)
+    options = {"trainer": trainer, "settings": chosen, "data": pairs("--data", data)}
     cards = []
     for skill, given in zip(skills, sources_of(kit, Skill, skills, sources), strict=True):
         if len(skills) > 1:
@@ -222,9 +226,8 @@ def train(
               help="Whether the weights sum to one or are free.")  # fmt: skip
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
-@click.option(
-    "--split", type=SPLIT, default="train", show_default=True, help="Where the records come from; never test."
-)
+@policed
+@click.option("--split", type=SPLIT, default="", help="Where the records come from; never test [default: train].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
 @settable
 @seeded
@@ -275,7 +278,10 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 @converted
 @click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.")
 @click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
+@policed
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The records to measure on.")
+@click.option("--answer", type=click.Choice(["score", "span"]), default="score", show_default=True,
+              help="Score every listed label, or extract labels as the papers do.")  # fmt: skip
 @click.option("--max-length", type=POSITIVE, default=512, show_default=True, help="Tokens of prompt and answer.")
 @seeded
 @skipping
@@ -284,13 +290,14 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 @click.pass_obj
 def evaluate(
     state: State, /, task: str, sources: Sequence[str], data: Sequence[str], targets: Sequence[str], limit: int,
-    split: str, max_length: int, seed: int, skip_bad: bool, as_json: bool, **model: Any,
+    split_policy: str, split: str, answer: str, max_length: int, seed: int, skip_bad: bool, as_json: bool,
+    **model: Any,
 ) -> None:  # fmt: skip
     """Measure the base, skills and compositions on a task."""
     kit = state.kit(progress=_progress(), **model)
     [given] = sources_of(kit, Task, [task], sources)
     done = kit.evaluate(task, given, targets, limit=limit, seed=seed, split=split, max_length=max_length,
-                        skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
+                        split_policy=split_policy, answer=answer, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
     rows = [
         {"task": e.task, "with": e.target, "n": e.n, "metrics": dict(e.metrics), "counts": dict(e.counts)} for e in done
     ]

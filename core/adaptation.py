@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 class AdaptationSettings:
     """Settings of stage II, the same for every router optimizer.
 
-    `setting` few-shot draws `shots` training records, normal `limit` of them (0: as many as there are
-    test records, as STAF-LLM does). `objective` is "cross-entropy" (eq. 5, in nats per answer token)
+    `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
+    test records, as STAF-LLM does). `split_policy` names one, and `split`, where it is empty, its
+    "train" or, for "paper", its "dev". `objective` is "cross-entropy" (eq. 5, in nats per answer token)
     or a metric of the task's evaluator. `tokens` bounds one forward pass, and half of it one backward.
     """
 
     setting: Literal["few-shot", "normal"] = "few-shot"
     shots: Positive = 32
     limit: int = 0
-    split: str = "train"
+    split_policy: str = "official"
+    split: str = ""
     objective: str = "cross-entropy"
     scale: Literal["one", "free"] = "one"
     granularity: Literal["skill", "layer", "module"] = "skill"
@@ -91,7 +93,7 @@ def adapt(
     examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad, data)))
     if not examples:
         raise BadInput(
-            f"There are no '{chosen.split}' records of '{name}' to adapt on: check the source and its splits."
+            f"There are no '{_split(chosen)}' records of '{name}' to adapt on: check the source and its splits."
         )
     bank = bank_of(workspace, skills, chosen.granularity)
     objective = AdaptationObjective(workspace, task, encoder, bank, examples, chosen)
@@ -239,13 +241,18 @@ def _adaptation_set(
     skip_bad: bool,
     data: Mapping[str, Any] | None,
 ) -> list[Record]:
-    if chosen.split == "test":
+    split = _split(chosen)
+    if split == "test":
         raise BadInput(
             f"The router of '{task.name}' cannot be adapted on the test split: its records measure the result."
         )
     size = chosen.shots if chosen.setting == "few-shot" else chosen.limit
     if chosen.setting == "normal" and not size:
-        records = workspace.records(task, sources, Conversion(skip_bad), data)
+        records = workspace.records(task, sources, Conversion(skip_bad), data, chosen.split_policy)
         size = sum(record.split == "test" for record in records)
-    records = workspace.records(task, sources, Conversion(skip_bad), data)
-    return sample(records, {chosen.split: size}, chosen.seed)[chosen.split]
+    records = workspace.records(task, sources, Conversion(skip_bad), data, chosen.split_policy)
+    return sample(records, {split: size}, chosen.seed)[split]
+
+
+def _split(chosen: AdaptationSettings) -> str:
+    return chosen.split or ("dev" if chosen.split_policy.startswith("paper") else "train")

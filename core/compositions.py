@@ -128,6 +128,27 @@ def blend(workspace: Workspace, target: str) -> tuple[SkillBank, torch.Tensor] |
     return bank, made.tensor(bank)
 
 
+def origins(workspace: Workspace, target: str, task: str, datasets: set[str]) -> dict[str, str]:
+    """The split policy under which every part of a target learnt from these data sets or for this task.
+
+    Raises BadInput for a target that does not exist, or does not fit the base.
+    """
+    blended = blend(workspace, target)
+    if blended is None:
+        return {}
+    known = trained_skills(workspace, workspace.base.name)
+    cards = {f"the skill '{name}'": known[name].card for name in blended[0].names}
+    found = {
+        what: card.get("settings", {}).get("split_policy", "official")
+        for what, card in cards.items()
+        if datasets & set(card.get("data", {}).get("datasets", ()))
+    }
+    origin = {} if target.startswith("skill:") else load_composition(workspace, target).origin
+    if origin.get("task") == task:
+        found["its router"] = origin.get("settings", {}).get("split_policy", "official")
+    return found
+
+
 @contextmanager
 def running(workspace: Workspace, target: str) -> Iterator[None]:
     """Within the block the base model computes "base", "skill:NAME" or a composition, merged into its weights."""

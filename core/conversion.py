@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from .declarations import Dataset
 from .errors import BadInput
 from .records import Record
-
-SHARES = (("train", 0.8), ("dev", 0.1), ("test", 0.1))
+from .splits import Policy, policy
 
 
 @dataclass
@@ -49,11 +47,12 @@ def convert(
     source: Path,
     conversion: Conversion,
     options: Mapping[str, Any] | None = None,
+    splits: Policy | None = None,
 ) -> Iterator[Record]:
     """The records of an official distribution, one at a time, each with a split.
 
-    Records without an official split get one by a hash of their group, 80/10/10, so that a group
-    never straddles splits and the assignment never depends on order. Raises BadInput for a missing
+    `splits` is a policy, by default "official". A group never straddles the splits that a policy makes,
+    and which one it gets never depends on order. Raises BadInput for a missing
     source, an option the converter does not have, and (file and line) for a malformed row.
     """
     if not source.exists():
@@ -68,17 +67,30 @@ def convert(
     ):
         known = ", ".join(dataset.options) or "none"
         raise BadInput(f"The data set '{dataset.name}' has no option '{wrong[0]}': its options are {known}.")
-    return _finished(dataset, source, converter(source, conversion, **options), conversion)
+
+    def read(told: Conversion) -> Iterator[Record]:
+        yield from converter(source, told, **options)
+
+    return _finished(dataset, source, read, conversion, splits or policy("official"))
 
 
-def _finished(dataset: Dataset, source: Path, records: Iterator[Record], conversion: Conversion) -> Iterator[Record]:
+def _finished(
+    dataset: Dataset,
+    source: Path,
+    read: Callable[[Conversion], Iterator[Record]],
+    conversion: Conversion,
+    splits: Policy,
+) -> Iterator[Record]:
     try:
-        for record in records:
-            if not record.split:
-                record = replace(record, split=hashed_split(record.group))
+        assign = splits(lambda: read(Conversion(conversion.skip_bad)))
+        for record in read(conversion):
+            split = assign(record)
+            if not split:
+                conversion.leave_out("beyond the split policy's sizes")
+                continue
             conversion.records += 1
-            conversion.splits[record.split] += 1
-            yield record
+            conversion.splits[split] += 1
+            yield record if record.split == split else replace(record, split=split)
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         where = getattr(error, "filename", None) or source
@@ -86,13 +98,3 @@ def _finished(dataset: Dataset, source: Path, records: Iterator[Record], convers
             f"The source of '{dataset.name}' at {where} cannot be read ({what}): "
             "check that it is complete and as its owner distributes it."
         ) from error
-
-
-def hashed_split(group: str) -> str:
-    """The split of a group without an official one: a function of its name alone."""
-    position = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
-    for name, share in SHARES:
-        if position < share:
-            return name
-        position -= share
-    return SHARES[-1][0]

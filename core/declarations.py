@@ -67,10 +67,15 @@ class Dataset(Coded):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Which data set feeds a skill or task, and the converter options that select its part of it."""
+    """Which data set feeds a skill or task, and the converter options that select its part of it.
+
+    `sizes` are STAF-LLM's numbers of training, adaptation and test records (its table 2), for the
+    split policy "paper".
+    """
 
     dataset: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ SYSTEM = "You are a doctor."
 class Encoded:
     """A record as token ids: `prompt` and `answer` are disjoint, and concatenated are what is trained on.
 
-    `options` holds the ids of each listed label as it would follow the prompt, without an end mark.
+    `options` holds the ids of each listed label as it would follow the prompt, without what ends an answer.
     """
 
     record: Record
@@ -66,9 +66,19 @@ class Encoder:
         eos = self.base.tokenizer.eos_token_id
         return (eos,) if isinstance(eos, int) else ()
 
+    def start(self) -> str:
+        """What stands between a prompt and its answer: after "Answer:" a space, after a chat prompt nothing."""
+        return "" if self._chat() else " "
+
+    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """The ids of each text by itself."""
+        ids: Any = self.base.tokenizer(list(texts), add_special_tokens=False)
+        return [tuple(each) for each in ids["input_ids"]]
+
     def _encode(self, record: Record) -> Encoded | None:
         instruction = self.template.render(record)
-        texts = (instruction.answer, *record.options)
+        before = self.template.frame(record)[0] if record.options else ""
+        texts = (instruction.answer, *(before + option for option in record.options))
         prompt, (answer, *options) = self._pair(self.text(instruction), texts)
         answer += self.end()
         room = self.max_length - max(map(len, (answer, *options)))
@@ -102,12 +112,10 @@ class Encoder:
         A chat prompt ends in a control token and a newline, so the two never merge; after "Answer:"
         the answer carries the space, which byte-level and sentence-piece vocabularies attach to it.
         """
-        start = "" if self._chat() else " "
-        ids = self._ids(prompt)
-        whole = [self._ids(prompt + start + answer) for answer in answers]
+        ids, following = self._ids(prompt), [self.start() + answer for answer in answers]
+        whole = [self._ids(prompt + answer) for answer in following]
         if any(w[: len(ids)] != ids for w in whole):
-            alone: Any = self.base.tokenizer([start + answer for answer in answers], add_special_tokens=False)
-            return ids, [tuple(answer) for answer in alone["input_ids"]]
+            return ids, self.pieces(following)
         return ids, [w[len(ids) :] for w in whole]
 
     def _ids(self, text: str) -> tuple[int, ...]:

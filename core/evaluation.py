@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from .compositions import blend, running
+from .answers import joined
+from .compositions import origins, running
 from .conversion import Conversion
 from .declarations import Evaluator, Task
 from .encoding import Encoded, Encoder
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .declarations import Instructed
 
 CHUNK = 64
+Answer = Literal["score", "span"]
+Unconditional = dict[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]], list[float]]
 
 
 @dataclass(frozen=True)
@@ -45,31 +48,45 @@ def evaluate(
     max_length: int = 512,
     skip_bad: bool = False,
     data: Mapping[str, Any] | None = None,
+    split_policy: str = "official",
+    answer: Answer = "score",
 ) -> list[Evaluation]:
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
-    `limit` draws that many of the split's records by seed, 0 takes all. Every result is also written
+    `answer` "score" gives every listed label its log-likelihood, "span" extracts labels from the query as the
+    papers do (see `extraction.extract`); without listed labels text is generated. `split_policy` must be the one a target was made under. `limit` draws that many of the split's records by seed, 0 takes all. Every result is also written
     to the store's reports, with ids, scores and the numbers of the gold options, but no text: where the
     options are answers they are a record's.
     """
     task = workspace.plugins.get(Task, name)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
-    records = workspace.records(task, sources, Conversion(skip_bad), data)
+    for target in targets:  # a wrong one is found before any takes its time
+        _check_splits(workspace, task, sources, target, split_policy)
+    records = workspace.records(task, sources, Conversion(skip_bad), data, split_policy)
     drawn = sample(records, {split: limit}, seed)[split]
     encoder = workspace.encoder(task, max_length)
     examples = list(encoder.encode(drawn))
     if not examples:
         raise BadInput(f"There are no '{split}' records of '{name}' to evaluate on: check the source and its splits.")
-    for target in targets:
-        blend(workspace, target)  # a wrong name is found before any target takes its time
     done = []
     for target in targets:
         with running(workspace, target):
-            predictions = predict(workspace, task, encoder, examples, f"evaluating {target}")
+            predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer=answer)
         metrics = evaluator.load()(predictions)
         done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts)))
         _report(workspace, done[-1], predictions)
     return done
+
+
+def _check_splits(workspace: Workspace, task: Task, sources: Sources, target: str, policy: str) -> None:
+    """Raises BadInput if the target learnt from records that this policy may call test, or is unknown."""
+    made = origins(workspace, target, task.name, set(sources))
+    for what, learnt in made.items():
+        if learnt != policy:
+            raise BadInput(
+                f"'{target}' cannot be measured with the split policy '{policy}': {what} was made with '{learnt}', "
+                f"whose training records it would be tested on; use --split-policy {learnt}."
+            )
 
 
 def predict(
@@ -79,18 +96,21 @@ def predict(
     examples: Sequence[Encoded],
     title: str = "",
     max_new_tokens: int = 64,
+    answer: Answer = "score",
 ) -> list[Prediction]:
-    """The base model's answers as it stands: label scores where options are listed, else generated text."""
+    """The base model's answers as it stands: labels where options are listed, else generated text."""
     predictions: list[Prediction] = []
-    unconditional: dict[tuple[int, ...], list[float]] = {}
+    unconditional: Unconditional = {}
     progress = workspace.progress if title else Progress()
     with progress.task(title, len(examples)) as bar:
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
-            if all(example.options for example in chunk):
-                predictions += _scored(workspace, declared, encoder, chunk, unconditional)
+            if not all(example.options for example in chunk):
+                predictions += _generated(workspace, encoder, chunk, max_new_tokens)
+            elif answer == "span":
+                predictions += _extracted(declared, encoder, chunk)
             else:
-                predictions += _generated(workspace, chunk, max_new_tokens)
+                predictions += _scored(workspace, declared, encoder, chunk, unconditional)
             bar.advance(len(chunk))
     return predictions
 
@@ -100,7 +120,7 @@ def _scored(
     declared: Instructed,
     encoder: Encoder,
     chunk: Sequence[Encoded],
-    unconditional: dict[tuple[int, ...], list[float]],
+    unconditional: Unconditional,
 ) -> list[Prediction]:
     from .scoring import normalised, option_scores
 
@@ -108,12 +128,12 @@ def _scored(
     if declared.normaliser == "pmi":
         uncounted = replace(encoder, counts=Counter())
         bare = list(uncounted.encode(replace(example.record, context="") for example in chunk))
-        new = list({b.prompt: b for b in bare if b.prompt not in unconditional}.values())
-        unconditional |= dict(zip((b.prompt for b in new), option_scores(workspace.base, new), strict=True))
+        new = {_bare_key(b): b for b in bare if _bare_key(b) not in unconditional}
+        unconditional |= dict(zip(new, option_scores(workspace.base, list(new.values())), strict=True))
     predictions = []
     for i, (example, raw) in enumerate(zip(chunk, option_scores(workspace.base, chunk), strict=True)):
         record, lengths = example.record, [len(option) for option in example.options]
-        scores = normalised(raw, lengths, unconditional[bare[i].prompt] if bare else None, declared.normaliser)
+        scores = normalised(raw, lengths, unconditional[_bare_key(bare[i])] if bare else None, declared.normaliser)
         predictions.append(
             Prediction(
                 id=record.id,
@@ -128,12 +148,37 @@ def _scored(
     return predictions
 
 
-def _generated(workspace: Workspace, chunk: Sequence[Encoded], max_new_tokens: int) -> list[Prediction]:
+def _bare_key(example: Encoded) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    return example.prompt, example.options
+
+
+def _extracted(declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded]) -> list[Prediction]:
+    from .extraction import extract
+
+    return [
+        Prediction(
+            id=example.record.id,
+            gold=example.record.labels,
+            answer=example.record.answer,
+            options=example.record.options,
+            labels=labels,
+            text=joined(labels),
+            multi_label=declared.multi_label,
+        )
+        for example, labels in zip(chunk, extract(encoder, chunk, declared.multi_label), strict=True)
+    ]
+
+
+def _generated(
+    workspace: Workspace, encoder: Encoder, chunk: Sequence[Encoded], max_new_tokens: int
+) -> list[Prediction]:
     from .scoring import generate
 
     texts = generate(workspace.base, chunk, max_new_tokens)
     return [
-        Prediction(id=e.record.id, gold=e.record.labels, answer=e.record.answer, text=text)
+        Prediction(
+            id=e.record.id, gold=e.record.labels, answer=e.record.answer, text=encoder.template.read(text, e.record)
+        )
         for e, text in zip(chunk, texts, strict=True)
     ]
 
@@ -142,7 +187,8 @@ def _report(workspace: Workspace, done: Evaluation, predictions: Sequence[Predic
     rows = []
     for p in predictions:
         gold = [p.options.index(label) for label in p.gold if p.options]
-        rows.append({"id": p.id, "gold": gold, "scores": [round(score, 5) for score in p.scores]})
+        found = [p.options.index(label) for label in p.labels]
+        rows.append({"id": p.id, "gold": gold, "scores": [round(score, 5) for score in p.scores], "labels": found})
     name = f"{done.task}-{done.target.replace(':', '-')}"
     body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
     body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "records": rows}

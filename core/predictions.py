@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Prediction:
     """One record's gold labels and answer, and what was predicted for it.
 
-    `scores` has one number per option: higher is likelier, and they are comparable across records.
-    `text` is the generated answer or, for closed labels, the best option. With `multi_label` any
-    number of the options may be right.
+    `scores` has one number per option: higher is likelier, and they are comparable across records;
+    it is empty where labels were extracted, and then `labels` are those. `text` is the generated answer
+    or, for closed labels, the best option. With `multi_label` any number of the options may be right.
 
     Raises ValueError if there are scores, but not one for each option.
     """
@@ -21,6 +21,7 @@ class Prediction:
     answer: str
     options: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
     text: str = ""
     multi_label: bool = False
 

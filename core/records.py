@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +21,8 @@ class Record:
     """One unit of medical work: a query about a context, with its answer.
 
     `query` is the instruction and, for closed labels, lists every valid label; `options` are those
-    labels and `labels` the gold ones (several for multi-label work). `spans` are (start, end)
+    labels and `labels` the gold ones (several for multi-label work); without options `labels` are the
+    entities of `annotate`, or every answer that counts as right. `spans` are (start, end)
     character offsets of the answer: in the query for text classification, in the context for
     sequence labelling. `group` is what must not straddle splits (a patient, a note, a premise);
     it defaults to `id`. `source` is the file and line the record can be traced to.
@@ -64,30 +65,6 @@ class Record:
             raise TypeError("a string and a list are taken for each other")
         spans = tuple((int(start), int(end)) for start, end in values.get("spans") or ())
         return cls(**{**values, **tuples, "spans": spans})
-
-
-def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[str, Any]:
-    """The record fields of a closed-label query: every valid label is listed, the gold ones are spans.
-
-    Returns `query`, `answer`, `options`, `labels` and `spans`, the papers' form of text classification.
-
-    >>> choose("Does the premise entail the hypothesis?", ["yes", "no"], ["no"])["query"]
-    'Does the premise entail the hypothesis? Choose from: yes; no.'
-    """
-    query, spans = f"{request} Choose from: ", {}
-    for position, option in enumerate(options):
-        spans[option] = (len(query), len(query) + len(option))
-        query += option + ("; " if position + 1 < len(options) else ".")
-    ordered = [option for option in options if option in set(gold)]
-    if missing := set(gold) - set(options):
-        raise ValueError(f"{len(missing)} gold label(s) are not among the {len(options)} options")
-    return {
-        "query": query,
-        "answer": "; ".join(ordered) if ordered else "none",
-        "options": tuple(options),
-        "labels": tuple(ordered),
-        "spans": tuple(spans[option] for option in ordered),
-    }
 
 
 def write_records(records: Iterable[Record], path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,23 +15,28 @@ from .models import Base
 Normaliser = Literal["sum", "token-mean", "pmi"]
 
 
-@torch.no_grad()
 def option_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> list[list[float]]:
-    """log p(option | prompt) of every option of every row, summed over the option's tokens.
+    """log p(option | prompt) of every option of every row, summed over the option's tokens."""
+    return [[math.fsum(option) for option in row] for row in token_scores(base, rows, tokens)]
+
+
+@torch.no_grad()
+def token_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> list[list[list[float]]]:
+    """log p of every token of every option of every row, given the prompt and the tokens before it.
 
     A prompt and all its options go through one forward: the options stand side by side after the
     prompt, each sees the prompt and itself (a tree mask), and positions continue from the prompt.
     An option's last token is never an input, so one-token labels cost nothing beyond the prompt.
     """
     lengths = [len(row.prompt) + sum(len(option) - 1 for option in row.options) for row in rows]
-    scores: list[list[float]] = [[] for _ in rows]
+    scores: list[list[list[float]]] = [[] for _ in rows]
     for indices in budgeted(lengths, tokens):
         for i, found in zip(indices, _score(base, [rows[i] for i in indices]), strict=True):
             scores[i] = found
     return scores
 
 
-def _score(base: Base, rows: Sequence[Encoded]) -> list[list[float]]:
+def _score(base: Base, rows: Sequence[Encoded]) -> list[list[list[float]]]:
     model, device = base.model, base.model.device
     blocks = [sum(len(option) - 1 for option in row.options) for row in rows]
     length = max(len(row.prompt) + block for row, block in zip(rows, blocks, strict=True))
@@ -65,12 +71,12 @@ def _score(base: Base, rows: Sequence[Encoded]) -> list[list[float]]:
     ]
 
 
-def _row_scores(logp: torch.Tensor, options: Sequence[tuple[int, ...]]) -> list[float]:
-    """Sum each option's log-probabilities; row 0 of `logp` predicts every option's first token."""
+def _row_scores(logp: torch.Tensor, options: Sequence[tuple[int, ...]]) -> list[list[float]]:
+    """Each option's tokens; row 0 of `logp` predicts every option's first token."""
     scores, at = [], 1
     for option in options:
         where = [0, *range(at, at + len(option) - 1)]
-        scores.append(float(logp[where, list(option)].sum()))
+        scores.append(logp[where, list(option)].tolist())
         at += len(option) - 1
     return scores
 

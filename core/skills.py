@@ -89,7 +89,9 @@ def train_skill(
     conversion = Conversion(skip_bad)
     wanted = loop.records or loop.steps * loop.batch_size
     drawn = sample(
-        workspace.records(skill, sources, conversion, data), {"train": wanted, "dev": loop.dev_records}, loop.seed
+        workspace.records(skill, sources, conversion, data, loop.split_policy),
+        {"train": wanted, "dev": loop.dev_records},
+        loop.seed,
     )
     encoder = workspace.encoder(skill, loop.max_length)
     examples, dev = list(encoder.encode(drawn["train"])), list(encoder.encode(drawn["dev"]))

@@ -16,6 +16,7 @@ from .records import Record
 
 SHARED = Path(__file__).resolve().parent.parent / "templates"
 BLOCKS = ("query", "context", "answer")
+ANSWER = "\ue000"  # stands for the answer where the wording around it is wanted; of private use, so no text has it
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,37 @@ class Template:
 
     def render(self, record: Record) -> Instruction:
         """Render one record. Raises BadInput with template, line and variable, never with the record's text."""
+        return Instruction(*(block.strip() for block in self._render(self._blocks, record, record.answer)))
+
+    def frame(self, record: Record) -> tuple[str, str]:
+        """What the template writes before and after a record's answer.
+
+        Raises BadInput if it does not write the answer itself, once: then none could be read back.
+        """
+        [text] = self._render(self._blocks[-1:], record, ANSWER)
+        before, found, after = text.strip().partition(ANSWER)
+        if not found or ANSWER in after:
+            raise BadInput(
+                f"The block 'answer' of the template '{self.name}' must write {{{{ answer }}}} once and unchanged: "
+                "otherwise no answer can be read back from what a model writes."
+            )
+        return before, after
+
+    def read(self, text: str, record: Record) -> str:
+        """The answer in a text that was written as the template writes answers: the inverse of `render`."""
+        before, after = (part.strip() for part in self.frame(record))
+        return text.strip().removeprefix(before).removesuffix(after).strip()
+
+    def _render(self, blocks: Sequence[jinja2.Template], record: Record, answer: str) -> list[str]:
         values = {
             "query": record.query,
             "context": record.context,
-            "answer": record.answer,
+            "answer": answer,
             "options": record.options,
             "labels": record.labels,
         }
         try:
-            return Instruction(*(block.render(values).strip() for block in self._blocks))
+            return [block.render(values) for block in blocks]
         except jinja2.UndefinedError as error:
             known = ", ".join(values)
             # only a variable's name is certain to come from the template; an index may be the record's text

@@ -35,6 +35,7 @@ class Settings:
     `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go
     through the model in parts of at most `tokens` tokens, which bounds memory. The learning rate
     rises linearly over the first `warmup` share of the steps and falls as a cosine to a tenth.
+    `split_policy` says which records may be learnt from.
     """
 
     steps: int = 0
@@ -47,6 +48,7 @@ class Settings:
     records: int = 0
     dev_records: int = 64
     checkpoint_every: Positive = 20
+    split_policy: str = "official"
     seed: int = 0
 
 

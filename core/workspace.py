@@ -15,6 +15,7 @@ from .errors import BadInput
 from .plugins import Plugins
 from .progress import Progress
 from .records import Record
+from .splits import policy
 from .store import Store
 from .templating import Template
 
@@ -61,18 +62,24 @@ class Workspace:
         return Encoder(self.base, self.template(declared), max_length, self.format)
 
     def records(
-        self, declared: Instructed, sources: Sources, conversion: Conversion, data: Mapping[str, Any] | None = None
+        self,
+        declared: Instructed,
+        sources: Sources,
+        conversion: Conversion,
+        data: Mapping[str, Any] | None = None,
+        split_policy: str = "official",
     ) -> Iterator[Record]:
         """The records of a skill or task from the data sets whose paths are given, merged in order.
 
-        `data` holds converter options that take the place of the skill's or task's own.
-        Raises BadInput if no path is given, or for a data set it does not read.
+        `data` holds converter options that take the place of the skill's or task's own, `split_policy` a
+        name of `splits.policy`. Raises BadInput if no path is given, or for a data set it does not read.
         """
         check_sources(declared, sources)
         for name, path in sources.items():
             source = declared.source(name)
             dataset = self.plugins.get(Dataset, name)
-            yield from convert(dataset, path, conversion, {**source.options, **(data or {})})
+            options = {**source.options, **(data or {})}
+            yield from convert(dataset, path, conversion, options, policy(split_policy, source.sizes))
 
 
 def check_sources(declared: Instructed, sources: Sources) -> None:

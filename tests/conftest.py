@@ -11,7 +11,8 @@ import torch
 from mdkif.core import models
 from mdkif.core.encoding import Encoder
 from mdkif.core.plugins import Plugins
-from mdkif.core.records import Record, choose
+from mdkif.core.answers import choose
+from mdkif.core.records import Record
 from mdkif.core.store import Store
 from mdkif.core.workspace import Workspace
 

@@ -8,8 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, Dataset, Record, convert, write_records
-from mdkif.core.conversion import hashed_split
+from mdkif import BadInput, Conversion, Dataset, Record, convert, hashed_split, write_records
 
 DATASET = Dataset(
     name="lines",

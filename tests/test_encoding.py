@@ -23,6 +23,9 @@ class AsIs:
     def render(self, record):
         return Instruction(record.query.strip(), record.context.strip(), record.answer.strip())
 
+    def frame(self, record):
+        return "", ""
+
 
 def special_tokens(around):
     """A tokenizer without pre-tokenization, so that "Answer:" and what follows merge, which adds special tokens."""

@@ -1,11 +1,11 @@
-"""The record, its two file formats, and closed-label queries."""
+"""The record and its two file formats."""
 
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Record, choose, read_records, write_records
+from mdkif import BadInput, Record, read_records, write_records
 
 TEXT = st.text(max_size=20)
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
@@ -189,33 +189,3 @@ def test_a_record_without_options_may_have_any_labels():
 def test_a_record_is_its_own_group_unless_told():
     assert Record(id="r1", query="q", answer="a").group == "r1"
     assert Record(id="r1", query="q", answer="a", group="patient 3").group == "patient 3"
-
-
-@given(
-    request=st.text(max_size=30),
-    options=NAMES,
-    data=st.data(),
-)
-def test_a_closed_query_lists_every_option_and_points_at_the_right_ones(request, options, data):
-    gold = data.draw(st.lists(st.sampled_from(options), unique=True))
-    made = choose(request, options, gold)
-    record = Record(id="r", **made)
-    assert record.query.startswith(request)
-    assert record.options == tuple(options)
-    assert set(record.labels) == set(gold)
-    assert list(record.labels) == [option for option in options if option in gold]
-    assert [record.query[start:end] for start, end in record.spans] == list(record.labels)
-    assert record.query == f"{request} Choose from: {'; '.join(options)}."
-    assert record.answer == ("; ".join(record.labels) or "none")
-
-
-def test_spans_point_into_the_list_and_not_at_the_same_words_before_it():
-    made = choose("Is it benign or not benign?", ["benign", "not benign"], ["not benign"])
-    ((start, end),) = made["spans"]
-    assert made["query"][start:end] == "not benign"
-    assert start > len("Is it benign or not benign?")
-
-
-def test_a_gold_label_that_is_not_listed_is_refused_without_naming_it():
-    with pytest.raises(ValueError, match=r"^1 gold label\(s\) are not among the 2 options$"):
-        choose("Which?", ["a", "b"], ["secret"])

@@ -1,4 +1,4 @@
-"""Metrics over scored labels: accuracy, F1, AUROC and log loss, for one right label or for several."""
+"""Metrics over scored or extracted labels: accuracy, F1, AUROC and log loss, for one right label or for several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float64]
     Marks = NDArray[np.bool_]
 
+TOPS = (5, 8, 15)
 METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "auroc": True, "micro_auroc": True, "log_loss": False}
+METRICS |= {f"precision_at_{k}": True for k in TOPS}
 
 
 @hookimpl
@@ -32,13 +34,18 @@ def mdkif_evaluators() -> list[Evaluator]:
 
 
 def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """The metrics of scored predictions, each only where it is defined, and `n`.
+    """The metrics of predictions, each only where it is defined, and `n`.
 
     Where every record has one right label: `accuracy` of the likeliest option, `log_loss` of the
     softmax over the options, and, if all records list the same options, `macro_f1`, `auroc` (one
     against the rest, by the log-odds) and `micro_auroc`. As soon as one record has several labels or
     none, they are multi-label: `auroc`, `micro_auroc`, and `macro_f1` and `micro_f1` at the
-    break-even point, where as many (record, label) pairs are marked as are right.
+    break-even point, where as many (record, label) pairs are marked as are right, and
+    `precision_at_k`, the share of right ones among a record's k likeliest labels (CAML's, for lists of
+    more than k).
+
+    Predictions without scores, whose labels were extracted, have `accuracy` and `macro_f1` or, where
+    they are multi-label, `macro_f1` and `micro_f1` of exactly those labels.
 
     Labels for which a macro-averaged metric is undefined (never right, or always) are left out of
     the average and counted in `auroc_undefined` and `f1_undefined`.
@@ -47,9 +54,11 @@ def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
     """
     if not predictions:
         return {"n": 0}
+    single = all(not p.multi_label and len(p.gold) == 1 for p in predictions)
+    if all(p.options and not p.scores for p in predictions):
+        return _of_labels(predictions, single)
     _check(predictions)
     metrics: dict[str, float] = {"n": len(predictions)}
-    single = all(not p.multi_label and len(p.gold) == 1 for p in predictions)
     if single:
         metrics["accuracy"] = sum(_likeliest(p) == p.gold[0] for p in predictions) / len(predictions)
         metrics["log_loss"] = fsum(map(_surprise, predictions)) / len(predictions)
@@ -61,7 +70,20 @@ def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
         marked = _marks([{_likeliest(p)} for p in predictions], classes)
         return metrics | _macro_f1(gold, marked) | _auroc(gold, _log_odds(scores))
     marked = _break_even(gold, scores)
-    return metrics | _macro_f1(gold, marked) | _micro_f1(gold, marked) | _auroc(gold, scores)
+    ranked = _precision_at(gold, scores)
+    return metrics | _macro_f1(gold, marked) | _micro_f1(gold, marked) | _auroc(gold, scores) | ranked
+
+
+def _of_labels(predictions: Sequence[Prediction], single: bool) -> dict[str, float]:
+    metrics: dict[str, float] = {"n": len(predictions)}
+    if single:
+        metrics["accuracy"] = sum(p.labels == p.gold for p in predictions) / len(predictions)
+    classes = sorted(set(predictions[0].options))
+    if any(sorted(p.options) != classes for p in predictions):
+        return metrics
+    gold = _marks([set(p.gold) for p in predictions], classes)
+    marked = _marks([set(p.labels) for p in predictions], classes)
+    return metrics | _macro_f1(gold, marked) | ({} if single else _micro_f1(gold, marked))
 
 
 def _check(predictions: Sequence[Prediction]) -> None:
@@ -144,6 +166,13 @@ def _macro_f1(gold: Marks, marked: Marks) -> dict[str, float]:
 def _micro_f1(gold: Marks, marked: Marks) -> dict[str, float]:
     pairs = int(gold.sum() + marked.sum())
     return {"micro_f1": 2 * float((gold & marked).sum()) / pairs} if pairs else {}
+
+
+def _precision_at(gold: Marks, scores: Scores) -> dict[str, float]:
+    import numpy as np
+
+    ranked = np.take_along_axis(gold, np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    return {f"precision_at_{k}": float(ranked[:, :k].mean()) for k in TOPS if k < gold.shape[1]}
 
 
 def _auroc(gold: Marks, scores: Scores) -> dict[str, float]:

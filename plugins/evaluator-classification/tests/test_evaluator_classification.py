@@ -258,7 +258,7 @@ def test_no_predictions_have_no_metrics() -> None:
 
 def test_free_text_is_refused_with_the_remedy() -> None:
     with pytest.raises(BadInput, match=r"prediction r7: it has no scores; evaluate free text with 'generation'"):
-        evaluate([Prediction(id="r7", gold=("yes",), answer="yes", options=YES_NO, text="yes")])
+        evaluate([Prediction(id="r7", gold=("yes",), answer="yes", text="yes")])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -270,3 +270,45 @@ def test_scores_that_are_no_numbers_are_an_error_and_not_a_metric(bad: float) ->
 def test_a_prediction_has_a_score_for_each_option() -> None:
     with pytest.raises(ValueError, match="prediction r: 1 scores for 2 options"):
         predicted(["yes"], [1.0])
+
+
+def extracted(
+    gold: Sequence[str], labels: Sequence[str], options: Sequence[str], multi_label: bool = False
+) -> Prediction:
+    return Prediction(
+        id="r", gold=tuple(gold), answer="", options=tuple(options), labels=tuple(labels), multi_label=multi_label
+    )
+
+
+@quick
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
+def test_extracted_single_labels_are_judged_as_they_are(pairs: list[tuple[str, str]]) -> None:
+    metrics = evaluate([extracted([gold], [label], "abc") for gold, label in pairs])
+    assert metrics["accuracy"] == pytest.approx(sum(gold == label for gold, label in pairs) / len(pairs))
+    each = [pair_f1([{g} for g, _ in pairs], [{f} for _, f in pairs], name) for name in "abc"]
+    defined = [value for value in each if value is not None]
+    assert metrics["macro_f1"] == pytest.approx(sum(defined) / len(defined))
+    assert metrics["f1_undefined"] == 3 - len(defined)
+    assert set(metrics) == {"n", "accuracy", "macro_f1", "f1_undefined"}
+
+
+@quick
+@given(st.lists(st.tuples(st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc"))), min_size=1, max_size=20))
+def test_extracted_lists_of_labels_are_judged_as_they_are(pairs: list[tuple[set[str], set[str]]]) -> None:
+    metrics = evaluate([extracted(sorted(gold), sorted(found), "abc", multi_label=True) for gold, found in pairs])
+    hits = sum(len(gold & found) for gold, found in pairs)
+    marked = sum(len(gold) + len(found) for gold, found in pairs)
+    assert metrics.get("micro_f1") == (pytest.approx(2 * hits / marked) if marked else None)
+    assert "accuracy" not in metrics
+    assert "auroc" not in metrics
+
+
+def test_precision_at_k_is_the_share_of_right_labels_among_the_k_likeliest() -> None:
+    names = [f"c{i:02}" for i in range(9)]
+    first = predicted(["c00", "c08"], [-i for i in range(9)], names, multi_label=True)
+    second = predicted(["c00", "c08"], list(range(9)), names, multi_label=True)
+    metrics = evaluate([first, second])
+    assert metrics["precision_at_5"] == pytest.approx((1 / 5 + 1 / 5) / 2)
+    assert metrics["precision_at_8"] == pytest.approx((1 / 8 + 1 / 8) / 2)
+    assert "precision_at_15" not in metrics
+    assert "precision_at_5" not in evaluate([predicted(["no"], [0.0, 1.0], multi_label=True)] * 2)

@@ -1,0 +1,152 @@
+"""Extraction of listed labels, against constrained generation by transformers; and what a template makes of it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mdkif import BadInput, Record, Task, choose, chosen
+from mdkif.core.evaluation import evaluate, predict
+from mdkif.core.extraction import extract, greedy
+from mdkif.core.scoring import option_scores, token_scores
+
+LABELS = ("asthma", "asthma of the old", "gout", "heart failure", "fever; chills")
+
+
+def written(base, prompt, allowed, longest=60):
+    """What transformers' own generate writes, each next token among those `allowed` returns for what was written."""
+    ids = torch.tensor([prompt])
+    out = base.model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=longest,
+        do_sample=False,
+        pad_token_id=base.pad,
+        prefix_allowed_tokens_fn=lambda _row, so_far: allowed(tuple(so_far[len(prompt) :].tolist())),
+    )
+    return tuple(out[0, len(prompt) :].tolist())
+
+
+def along(paths):
+    """The tokens that continue any of the paths."""
+
+    def allowed(so_far):
+        return sorted({path[len(so_far)] for path in paths if path[: len(so_far)] == so_far and len(path) > len(so_far)})
+
+    return allowed
+
+
+@pytest.mark.parametrize("format", ["chat", "plain"])
+def test_one_label_is_what_constrained_generation_writes(base, encoder_for, questions, format):
+    encoder = encoder_for(base, format=format)
+    rows = list(encoder.encode(questions(6, LABELS, seed=3)))
+    for row, found in zip(rows, extract(encoder, rows), strict=True):
+        paths = {option + encoder.end(): label for option, label in zip(row.options, LABELS, strict=True)}
+        assert found == (paths[written(base, row.prompt, along(list(paths)))],)
+
+
+def test_several_labels_are_what_constrained_generation_writes(base, encoder_for, questions):
+    """The paths of every list without repetition, up to three labels."""
+    labels = ("asthma", "gout", "sepsis")
+    encoder = encoder_for(base)
+    end, [separator] = encoder.end(), encoder.pieces([";"])
+    rows = list(encoder.encode(questions(8, labels, seed=5)))
+    for row, found in zip(rows, extract(encoder, rows, multi_label=True), strict=True):
+        first = dict(zip(labels, row.options, strict=True))
+        paths = {encoder.pieces([encoder.start() + "none"])[0] + end: ()}
+
+        def grow(ids, listed):
+            paths[ids + end] = listed
+            for label in labels:
+                if label not in listed:
+                    grow(ids + separator + encoder.pieces([f" {label}"])[0], (*listed, label))
+
+        for label in labels:
+            grow(first[label], (label,))
+        assert found == paths[written(base, row.prompt, along(list(paths)))]
+
+
+@given(
+    options=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=6, unique=True),
+    data=st.data(),
+)  # fmt: skip
+def test_greedy_takes_the_likeliest_token_at_every_node(options, data):
+    """Against a walk over prefixes; the trie's own probabilities, so equal prefixes have equal ones."""
+    known = {}
+    for option in options:
+        for depth in range(len(option)):
+            prefix = option[: depth + 1]
+            known.setdefault(prefix, data.draw(st.floats(-9, 0, allow_nan=False).filter(lambda x: x not in known.values())))
+    so_far = ()
+    while so_far not in options:
+        so_far = max((prefix for prefix in known if prefix[:-1] == so_far), key=known.get)
+    logp = [[known[option[: depth + 1]] for depth in range(len(option))] for option in options]
+    assert options[greedy(options, logp)] == so_far
+
+
+def test_scores_are_the_sums_of_the_tokens(base, encoder_for, questions):
+    rows = list(encoder_for(base).encode(questions(4, LABELS)))
+    each = token_scores(base, rows)
+    assert [[len(option) for option in row] for row in each] == [[len(o) for o in row.options] for row in rows]
+    for row, total in zip(each, option_scores(base, rows), strict=True):
+        assert [sum(option) for option in row] == pytest.approx(total)
+
+
+def test_without_options_nothing_is_extracted(base, encoder_for):
+    encoder = encoder_for(base)
+    rows = list(encoder.encode([Record(id="1", query="Why?", answer="So.")]))
+    assert extract(encoder, rows) == [()]
+
+
+def test_predictions_say_what_was_extracted(workspace, plugins, questions):
+    task = plugins.get(Task, "icd-coding")
+    encoder = workspace.encoder(task, 256)
+    rows = list(encoder.encode(questions(5, ("asthma", "gout"))))
+    for prediction in predict(workspace, task, encoder, rows, answer="span"):
+        assert prediction.scores == ()
+        assert set(prediction.labels) <= {"asthma", "gout"}
+        assert chosen(prediction.text, prediction.options) == tuple(sorted(prediction.labels))
+
+
+def test_an_evaluation_by_spans_has_no_scores_but_the_metrics_of_labels(workspace, pubmedqa):
+    [scored] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"])
+    [spans] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], answer="span")
+    assert "auroc" in scored.metrics
+    assert {"accuracy", "macro_f1"} <= set(spans.metrics)
+    assert not {"auroc", "log_loss"} & set(spans.metrics)
+    assert spans.metrics["accuracy"] == pytest.approx(scored.metrics["accuracy"], abs=0.5)
+
+
+def test_a_template_frames_every_label(workspace, plugins, questions):
+    """A user's own wording of the answer is part of what is scored and extracted."""
+    folder = workspace.store.templates
+    folder.mkdir(parents=True)
+    framed = '{% extends "instruction.jinja" %}{% block answer %}It is {{ answer }}, surely{% endblock %}'
+    (folder / "pubmedqa.jinja").write_text(framed)
+    encoder = workspace.encoder(plugins.get(Task, "pubmedqa"), 256)
+    [row] = encoder.encode(questions(1, ("yes", "no")))
+    texts = [workspace.base.tokenizer.decode(option) for option in row.options]
+    assert [text.strip() for text in texts] == ["It is yes", "It is no"]
+    assert extract(encoder, [row])[0] in (("yes",), ("no",))
+    record = row.record
+    assert encoder.template.read("It is no, surely", record) == "no"
+    assert encoder.template.read(" no ", record) == "no"
+
+
+@pytest.mark.parametrize("block", ["always the same", "{{ answer }} and {{ answer }}"])
+def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugins, questions, block):
+    folder = workspace.store.templates
+    folder.mkdir(parents=True)
+    text = f'{{% extends "instruction.jinja" %}}{{% block answer %}}{block}{{% endblock %}}'
+    (folder / "pubmedqa.jinja").write_text(text)
+    encoder = workspace.encoder(plugins.get(Task, "pubmedqa"), 256)
+    with pytest.raises(BadInput, match=r"block 'answer' of the template 'pubmedqa\.jinja' must write"):
+        list(encoder.encode(questions(1, ("yes", "no"))))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ue000")).map(str.strip))
+def test_reading_inverts_rendering(plugins, answer):
+    from mdkif.core.templating import Template
+
+    template = Template(plugins.get(Task, "pubmedqa"))
+    record = Record(id="1", query=choose("Is it?", ["yes", "no"], ["yes"])["query"], answer=answer)
+    assert template.read(template.render(record).answer, record) == answer
