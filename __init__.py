@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .core.answers import annotate, annotations, choose, chosen
+from .core.answers import annotate, annotated, choose, chosen
 from .core.conversion import Conversion, convert
 from .core.declarations import (
     BaseModel,
@@ -62,7 +62,7 @@ __all__ = [
     "Toolkit",
     "Trainer",
     "annotate",
-    "annotations",
+    "annotated",
     "best",
     "choose",
     "chosen",

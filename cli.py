@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .core.authoring import check
 from .core.conversion import Conversion
 from .core.declarations import Skill, Task
-from .core.progress import Progress, RichProgress
-from .core.records import SPLITS, write_records
+from .core.options import (
+    COUNT,
+    PATH,
+    POSITIVE,
+    SPLIT,
+    as_json,
+    converted,
+    listed,
+    modelled,
+    policed,
+    seeded,
+    settable,
+    skipping,
+    sourced,
+)
+from .core.progress import Bar, Progress, RichProgress
+from .core.records import write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
-from .core.shell import Commands, State, number, pairs, queries, run, sources_of, state_of
+from .core.shell import Commands, State, number, pairs, queries, run, sources_of, state_of, trainable
 from .core.store import write_json
-
-PATH = click.Path(path_type=Path)
-COUNT, POSITIVE, SPLIT = click.IntRange(min=0), click.IntRange(min=1), click.Choice(SPLITS)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,44 +51,6 @@ def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
     mdkif adapt icd-coding --source PATH --base smollm2
     """
     state_of(ctx).store = store
-
-
-def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every verb that runs a base model."""
-    for option in (
-        click.option(
-            "--format",
-            type=click.Choice(["auto", "chat", "plain"]),
-            default="auto",
-            show_default=True,
-            help="How prompts are written: the model's chat template, or plain text.",
-        ),
-        click.option("--device", default="auto", show_default=True, help="Where it runs: cpu, cuda, mps, …"),
-        click.option("--dtype", default="auto", show_default=True, help="Its numbers: float32, bfloat16 or float16."),
-        click.option(
-            "--base", envvar="MDKIF_BASE", required=True, help="The base model: smollm2, a folder, or a hub id."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-sourced = click.option(
-    "--source", "sources", multiple=True, metavar="[DATASET=]PATH", help="A data set as its owner distributes it."
-)
-settable = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A setting; 'mdkif show' of a trainer or router lists its own.",
-)
-converted = click.option("--data", multiple=True, metavar="NAME=VALUE", help="An option of the data set's converter.")
-seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="Seed of everything random.")
-policed = click.option("--split-policy", default="official", show_default=True, metavar="NAME",
-                       help="Who learns from what: official, 8:2 or paper.")  # fmt: skip
-skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
 
 
 @main.command("list")
@@ -176,8 +152,10 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 
 
 @main.command()
-@click.argument("skills", nargs=-1, required=True, metavar="SKILL...")
+@click.argument("skills", nargs=-1, metavar="[SKILL...]")
+@click.option("--all", "all_skills", is_flag=True, help="Every installed skill that reads one of the data sets given.")
 @sourced
+@listed
 @converted
 @policed
 @click.option("--trainer", default="adalora", show_default=True, help="adalora, lora, …")
@@ -188,19 +166,26 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 @as_json
 @click.pass_obj
 def train(
-    state: State, /, skills: Sequence[str], sources: Sequence[str], data: Sequence[str], trainer: str,
-    settings: Sequence[str], split_policy: str, seed: int, skip_bad: bool, as_json: bool, **model: Any,
+    state: State, /, skills: Sequence[str], all_skills: bool, sources: Sequence[str], file: Path | None,
+    data: Sequence[str], trainer: str, settings: Sequence[str], split_policy: str, seed: int, skip_bad: bool,
+    as_json: bool, **model: Any,
 ) -> None:  # fmt: skip
     """Stage I: train skills, each alone, into the store."""
+    if bool(skills) == all_skills:
+        raise click.UsageError("Name the skills to train, or give --all.")
     kit = state.kit(progress=_progress(), **model)
     chosen = {"split_policy": split_policy} | pairs("--set", settings)
     options = {"trainer": trainer, "settings": chosen, "data": pairs("--data", data)}
     cards = []
-    for skill, given in zip(skills, sources_of(kit, Skill, skills, sources), strict=True):
-        if len(skills) > 1:
-            kit.workspace.progress.note(f"training {skill} on {', '.join(given)}")
-        done = kit.train(skill, given, seed=seed, skip_bad=skip_bad, **options)
-        cards.append({**done.card, "path": str(done.path)})
+    if all_skills:
+        skills = trainable(kit, sources, file)
+    given = sources_of(kit, Skill, skills, sources, file)
+    with kit.workspace.progress.task("skills", len(skills)) if len(skills) > 1 else nullcontext(Bar()) as bar:
+        for skill, paths in zip(skills, given, strict=True):
+            bar.advance(0, now=f"{skill} on {', '.join(paths)}")
+            done = kit.train(skill, paths, seed=seed, skip_bad=skip_bad, **options)
+            cards.append({**done.card, "path": str(done.path)})
+            bar.advance()
     if as_json:
         print_json(cards)
     else:
@@ -212,6 +197,7 @@ def train(
 @main.command()
 @click.argument("task")
 @sourced
+@listed
 @converted
 @click.option("--skills", help="Comma-separated trained skills [default: all].")
 @click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True,
@@ -236,14 +222,14 @@ def train(
 @as_json
 @click.pass_obj
 def adapt(
-    state: State, /, task: str, sources: Sequence[str], data: Sequence[str], skills: str | None, router: str,
-    name: str | None, settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str,
-    base: str, **options: Any,
+    state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str], skills: str | None,
+    router: str, name: str | None, settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str,
+    format: str, base: str, **options: Any,
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
     kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
     chosen = {key: str(value) for key, value in options.items()} | pairs("--set", settings)
-    [given] = sources_of(kit, Task, [task], sources)
+    [given] = sources_of(kit, Task, [task], sources, file)
     done = kit.adapt(task, given, skills=skills.split(",") if skills else None, router=router, settings=chosen,
                      composition=name, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
     weights = done.composition.summary()
@@ -275,6 +261,7 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 @main.command()
 @click.argument("task")
 @sourced
+@listed
 @converted
 @click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.")
 @click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
@@ -289,15 +276,17 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 @as_json
 @click.pass_obj
 def evaluate(
-    state: State, /, task: str, sources: Sequence[str], data: Sequence[str], targets: Sequence[str], limit: int,
+    state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str],
+    targets: Sequence[str], limit: int,
     split_policy: str, split: str, answer: str, max_length: int, seed: int, skip_bad: bool, as_json: bool,
     **model: Any,
 ) -> None:  # fmt: skip
     """Measure the base, skills and compositions on a task."""
     kit = state.kit(progress=_progress(), **model)
-    [given] = sources_of(kit, Task, [task], sources)
+    [given] = sources_of(kit, Task, [task], sources, file)
     done = kit.evaluate(task, given, targets, limit=limit, seed=seed, split=split, max_length=max_length,
-                        split_policy=split_policy, answer=answer, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
+                        split_policy=split_policy, answer=answer, skip_bad=skip_bad,
+                        data=pairs("--data", data))  # fmt: skip
     rows = [
         {"task": e.task, "with": e.target, "n": e.n, "metrics": dict(e.metrics), "counts": dict(e.counts)} for e in done
     ]
@@ -361,6 +350,9 @@ def bench(state: State, /, skills: int, rank: int, repeats: int, out: Path | Non
     if out is not None:
         write_json(out, rows)
     print_json(rows) if as_json else print_rows(rows, ("name", "ours", "peer", "ratio", "goal", "met"))
+
+
+main.add_command(check)
 
 
 @main.group()

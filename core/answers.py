@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 NONE = "none"
@@ -17,10 +18,7 @@ def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[st
     >>> choose("Does the premise entail the hypothesis?", ["yes", "no"], ["no"])["query"]
     'Does the premise entail the hypothesis? Choose from: yes; no.'
     """
-    query, spans = f"{request} Choose from: ", {}
-    for position, option in enumerate(options):
-        spans[option] = (len(query), len(query) + len(option))
-        query += option + ("; " if position + 1 < len(options) else ".")
+    query, spans = _listed(request, tuple(options))
     if missing := set(gold) - set(options):
         raise ValueError(f"{len(missing)} gold label(s) are not among the {len(options)} options")
     labels = tuple(option for option in options if option in set(gold))
@@ -31,6 +29,16 @@ def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[st
         "labels": labels,
         "spans": tuple(spans[label] for label in labels),
     }
+
+
+@lru_cache(maxsize=64)
+def _listed(request: str, options: tuple[str, ...]) -> tuple[str, dict[str, tuple[int, int]]]:
+    """The query that lists the options, and where each stands; most records of a data set share it."""
+    query, spans = f"{request} Choose from: ", {}
+    for position, option in enumerate(options):
+        spans[option] = (len(query), len(query) + len(option))
+        query += option + ("; " if position + 1 < len(options) else ".")
+    return query, spans
 
 
 def joined(labels: Sequence[str]) -> str:
@@ -78,10 +86,10 @@ def annotate(context: str, entities: Iterable[tuple[str, int, int]]) -> dict[str
     }
 
 
-def annotations(text: str) -> tuple[str, ...]:
+def annotated(text: str) -> tuple[str, ...]:
     """The entities a generated answer names, as "type: entity": the inverse of `annotate`.
 
-    >>> annotations("problem: sepsis\\nand so on\\ntest:  culture ")
+    >>> annotated("problem: sepsis\\nand so on\\ntest:  culture ")
     ('problem: sepsis', 'test: culture')
     """
     pairs = (line.partition(":")[::2] for line in text.splitlines())

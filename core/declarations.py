@@ -83,7 +83,7 @@ class Instructed(Declaration):
     """What skills and tasks share: where records come from and the template that renders them.
 
     `sources` are merged; `alternatives` are stand-ins, used only when the user gives their path.
-    `normaliser` is how label scores are made comparable (see `scoring.normalised`), `multi_label`
+    `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable (see `scoring.normalised`), `multi_label`
     whether any number of the listed labels may be right. `template` is a file in the `templates` folder
     of `package` (the module that declares it).
     """
@@ -96,6 +96,7 @@ class Instructed(Declaration):
     papers: tuple[str, ...] = ()
     normaliser: Literal["sum", "token-mean", "pmi"] = "sum"
     multi_label: bool = False
+    max_new_tokens: int = 64
 
     @property
     def reads(self) -> tuple[str, ...]:

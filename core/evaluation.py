@@ -53,10 +53,12 @@ def evaluate(
 ) -> list[Evaluation]:
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
-    `answer` "score" gives every listed label its log-likelihood, "span" extracts labels from the query as the
-    papers do (see `extraction.extract`); without listed labels text is generated. `split_policy` must be the one a target was made under. `limit` draws that many of the split's records by seed, 0 takes all. Every result is also written
-    to the store's reports, with ids, scores and the numbers of the gold options, but no text: where the
-    options are answers they are a record's.
+    `answer` "score" gives every listed label its log-likelihood, "span" extracts labels from the
+    query as the papers do (see `extraction.extract`); without listed labels text is generated.
+    `split_policy` must be the one a target was made under. `limit` draws that many of the split's
+    records by seed, 0 takes all. Every result is also written to the store's reports, with ids, scores
+    and the numbers of the gold and extracted options, but no text: where the options are answers they
+    are a record's.
     """
     task = workspace.plugins.get(Task, name)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
@@ -71,7 +73,7 @@ def evaluate(
     done = []
     for target in targets:
         with running(workspace, target):
-            predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer=answer)
+            predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer)
         metrics = evaluator.load()(predictions)
         done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts)))
         _report(workspace, done[-1], predictions)
@@ -95,7 +97,6 @@ def predict(
     encoder: Encoder,
     examples: Sequence[Encoded],
     title: str = "",
-    max_new_tokens: int = 64,
     answer: Answer = "score",
 ) -> list[Prediction]:
     """The base model's answers as it stands: labels where options are listed, else generated text."""
@@ -106,7 +107,7 @@ def predict(
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             if not all(example.options for example in chunk):
-                predictions += _generated(workspace, encoder, chunk, max_new_tokens)
+                predictions += _generated(workspace, encoder, chunk, declared.max_new_tokens)
             elif answer == "span":
                 predictions += _extracted(declared, encoder, chunk)
             else:

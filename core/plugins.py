@@ -28,6 +28,7 @@ class Plugin:
 
     dist: str
     version: str
+    module: str = ""
     error: str | None = None
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Plugins:
 
     def _load(self, entry: EntryPoint) -> Plugin:
         dist, version = _dist(entry)
-        plugin = Plugin(dist, version)
+        plugin = Plugin(dist, version, entry.module)
         started = time.perf_counter()
         module: Any = None
         try:

@@ -33,13 +33,22 @@ class RichProgress(Progress):
         from rich.console import Console
 
         self._console = Console(stderr=True)
+        self._display: Any = None
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """Show a bar with figures and an estimate of the time left; at the end, the time it took."""
+        """Show a bar with figures and an estimate of the time left, below those of the work it is a part of."""
+        with self._one_display() as display:
+            yield _RichBar(display, display.add_task(title, total=total, completed=done, figures=""))
+
+    @contextmanager
+    def _one_display(self) -> Iterator[Any]:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Display
 
+        if self._display is not None:
+            yield self._display
+            return
         columns = (
             TextColumn("{task.description:<20}", markup=False),
             BarColumn(bar_width=12),
@@ -47,8 +56,11 @@ class RichProgress(Progress):
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[figures]}", markup=False),
         )
-        with Display(*columns, console=self._console) as display:
-            yield _RichBar(display, display.add_task(title, total=total, completed=done, figures=""))
+        try:
+            with Display(*columns, console=self._console) as self._display:
+                yield self._display
+        finally:
+            self._display = None
 
     def note(self, text: str) -> None:
         """Print one line to stderr."""

@@ -6,13 +6,14 @@ import io
 import math
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .declarations import Command
+from .declarations import Command, Skill
 from .errors import BadInput, MdkifError, unknown
 from .plugins import Plugins
 from .records import Record, read_records
@@ -86,17 +87,20 @@ class State:
         return made
 
 
-def sources_of(kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence[str]) -> list[dict[str, Path]]:
-    """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`.
+def sources_of(
+    kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence[str], file: Path | None = None
+) -> list[dict[str, Path]]:
+    """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
 
-    A bare path is the data set it reads first. Raises BadInput for an unknown name, one left without
-    data, and a data set that none of them reads.
+    A bare path is the data set it reads first. Of a file's data sets each takes those it reads. Raises
+    BadInput for an unknown name, one left without data, and a given data set that none of them reads.
     """
     declared = [kit.instructed(name, kinds) for name in names]
     read_by_some = {dataset for each in declared for dataset in each.reads}
+    listed = listed_sources(file) if file else {}
     found = []
     for each in declared:
-        sources: dict[str, Path] = {}
+        sources = {dataset: path for dataset, path in listed.items() if dataset in each.reads}
         for text in given:
             dataset, equals, path = text.partition("=")
             if not equals or Path(text).exists():
@@ -106,6 +110,34 @@ def sources_of(kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence
         check_sources(each, sources)
         found.append(sources)
     return found
+
+
+def listed_sources(file: Path) -> dict[str, Path]:
+    """The data sets of a TOML file of lines `dataset = "path"`; paths are relative to the file.
+
+    Raises BadInput for a file that is none.
+    """
+    try:
+        with file.open("rb") as text:
+            table = tomllib.load(text)
+    except OSError as error:
+        raise BadInput(f"The sources cannot be read from {file} ({error.strerror}): check the path.") from None
+    except ValueError as error:
+        raise BadInput(f'{file} is not TOML ({error}): write lines such as mednli = "path/to/mednli".') from None
+    if wrong := [name for name, path in table.items() if not isinstance(path, str)]:
+        raise BadInput(f"{file} gives '{wrong[0]}' something else than a path: write {wrong[0]} = \"path\".")
+    return {name: file.parent / Path(path).expanduser() for name, path in table.items()}
+
+
+def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[str]:
+    """Every installed skill that reads one of the given data sets. Raises BadInput if there is none."""
+    given = {text.partition("=")[0] for text in sources} | set(listed_sources(file) if file else {})
+    names = [skill.name for skill, _ in kit.plugins.all(Skill) if given & set(skill.reads)]
+    if not names:
+        raise BadInput(
+            "No installed skill reads any of the given data sets: add --source DATASET=PATH or --sources FILE."
+        )
+    return names
 
 
 def queries(file: Path) -> list[Record]:

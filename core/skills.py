@@ -79,7 +79,8 @@ def train_skill(
     """Stage I for one skill: convert, render, train alone on the frozen base, and save.
 
     `settings` are the trainer's and the loop's, as text. Work that was interrupted resumes from its
-    last checkpoint to the same adapter. Raises BadInput for wrong names, settings or sources.
+    last checkpoint to the same adapter, and work that was finished is not done again. Raises BadInput
+    for wrong names, settings or sources.
     """
     from .training import CHECKPOINT, Settings, train
 
@@ -95,7 +96,12 @@ def train_skill(
     )
     encoder = workspace.encoder(skill, loop.max_length)
     examples, dev = list(encoder.encode(drawn["train"])), list(encoder.encode(drawn["dev"]))
-    work = _digest([workspace.base.fingerprint, trainer, asdict(method), asdict(loop), _contents(examples)])
+    versions = {p: version(p) for p in ("mdkif", "torch", "transformers", "peft")}
+    work = _digest([workspace.base.fingerprint, trainer, asdict(method), asdict(loop), _contents(examples), versions])
+    finished = trained_skills(workspace, workspace.base.name).get(name)
+    if finished is not None and finished.card.get("work") == work:
+        workspace.progress.note(f"{name} is already trained with these settings on these records: {finished.path}")
+        return finished
     run = workspace.store.run(f"train-{name}-{work}")
     trained = train(workspace.base, examples, dev, method, loop, run, workspace.progress)
     card = {
@@ -116,7 +122,8 @@ def train_skill(
         },
         "template": _digest([encoder.template.source()]),
         "metrics": _losses(trained),
-        "versions": {p: version(p) for p in ("mdkif", "torch", "transformers", "peft")},
+        "versions": versions,
+        "work": work,
     }
     saved = _save(workspace, name, trained, card)
     (run / CHECKPOINT).unlink(missing_ok=True)

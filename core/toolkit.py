@@ -20,6 +20,7 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from .adaptation import Adapted
     from .compositions import Composition
+    from .conformance import Finding
     from .encoding import Format
     from .evaluation import Evaluation
     from .predictions import Prediction
@@ -158,6 +159,7 @@ class Toolkit:
             track="unseen task",
             evaluator="",
             metric="",
+            max_new_tokens=max_new_tokens,
         )
         encoder = self.workspace.encoder(plain, max_length)
         examples = list(encoder.encode(records))
@@ -166,7 +168,7 @@ class Toolkit:
                 f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length."
             )
         with running(self.workspace, target):
-            return predict(self.workspace, plain, encoder, examples, f"predicting with {target}", max_new_tokens)
+            return predict(self.workspace, plain, encoder, examples, f"predicting with {target}")
 
     def export(self, target: str, directory: Path, to: str) -> dict[str, Any]:
         """A composition for other tools: see `mdkif.core.exporting.export`."""
@@ -179,6 +181,12 @@ class Toolkit:
         from .benchmarks import benchmark
 
         return benchmark(self.workspace.base, skills, rank, repeats)
+
+    def check(self, target: str = "", sources: Mapping[str, Path] | None = None) -> Iterator[Finding]:
+        """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""
+        from .conformance import check
+
+        return check(self.workspace, target, sources)
 
     def instructed(self, name: str, kinds: Kinds = (Skill, Task)) -> Skill | Task:
         """The skill or task named `name`, a skill first.

@@ -71,14 +71,20 @@ class Workspace:
     ) -> Iterator[Record]:
         """The records of a skill or task from the data sets whose paths are given, merged in order.
 
-        `data` holds converter options that take the place of the skill's or task's own, `split_policy` a
-        name of `splits.policy`. Raises BadInput if no path is given, or for a data set it does not read.
+        `data` holds converter options that take the place of the skill's or task's own, each for the data
+        sets that have it, `split_policy` a name of `splits.policy`. Raises BadInput if no path is
+        given, or for a data set it does not read.
         """
         check_sources(declared, sources)
-        for name, path in sources.items():
-            source = declared.source(name)
-            dataset = self.plugins.get(Dataset, name)
-            options = {**source.options, **(data or {})}
+        datasets = [self.plugins.get(Dataset, name) for name in sources]
+        for option in data or {}:
+            if all(option not in dataset.options for dataset in datasets):
+                known = ", ".join(sorted({name for dataset in datasets for name in dataset.options})) or "none"
+                raise BadInput(f"{', '.join(sources)} has no option '{option}': its options are {known}.")
+        for dataset, path in zip(datasets, sources.values(), strict=True):
+            source = declared.source(dataset.name)
+            given = {name: value for name, value in (data or {}).items() if name in dataset.options}
+            options = {**source.options, **given}
             yield from convert(dataset, path, conversion, options, policy(split_policy, source.sizes))
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from mdkif.core import models
+from mdkif.core.answers import choose
 from mdkif.core.encoding import Encoder
 from mdkif.core.plugins import Plugins
-from mdkif.core.answers import choose
 from mdkif.core.records import Record
 from mdkif.core.store import Store
 from mdkif.core.workspace import Workspace

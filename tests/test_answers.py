@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import Record, annotate, annotations, choose, chosen
+from mdkif import Record, annotate, annotated, choose, chosen
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -89,7 +89,7 @@ def test_entities_are_read_back_as_they_were_written(pairs):
     visible = [e for e in entities if context[e[1] : e[2]].strip()]
     made = annotate(context, visible)
     record = Record(id="r", query="Which?", context=context, **made)
-    assert annotations(record.answer) == record.labels
+    assert annotated(record.answer) == record.labels
     assert len(record.labels) == len(record.spans) == len(visible)
     for label, (start, end) in zip(record.labels, record.spans, strict=True):
         assert label.partition(": ")[2] == " ".join(context[start:end].split())
@@ -107,8 +107,8 @@ def test_entities_stand_in_the_order_of_the_text_once_each():
 
 def test_a_context_without_entities_says_so():
     assert annotate("All is well.", []) == {"answer": "none", "labels": (), "spans": ()}
-    assert annotations("none") == ()
+    assert annotated("none") == ()
 
 
 def test_lines_that_are_no_entities_are_passed_over():
-    assert annotations("Here they are\nproblem:\n: fever\nproblem: chest  pain \n") == ("problem: chest pain",)
+    assert annotated("Here they are\nproblem:\n: fever\nproblem: chest  pain \n") == ("problem: chest pain",)

@@ -30,7 +30,9 @@ def along(paths):
     """The tokens that continue any of the paths."""
 
     def allowed(so_far):
-        return sorted({path[len(so_far)] for path in paths if path[: len(so_far)] == so_far and len(path) > len(so_far)})
+        return sorted(
+            {path[len(so_far)] for path in paths if path[: len(so_far)] == so_far and len(path) > len(so_far)}
+        )
 
     return allowed
 
@@ -75,7 +77,9 @@ def test_greedy_takes_the_likeliest_token_at_every_node(options, data):
     for option in options:
         for depth in range(len(option)):
             prefix = option[: depth + 1]
-            known.setdefault(prefix, data.draw(st.floats(-9, 0, allow_nan=False).filter(lambda x: x not in known.values())))
+            known.setdefault(
+                prefix, data.draw(st.floats(-9, 0, allow_nan=False).filter(lambda x: x not in known.values()))
+            )
     so_far = ()
     while so_far not in options:
         so_far = max((prefix for prefix in known if prefix[:-1] == so_far), key=known.get)

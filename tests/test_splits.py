@@ -54,9 +54,7 @@ def test_the_data_sets_own_split_stands(name, split):
 
 def test_without_an_own_split_official_divides_80_10_10_and_the_other_8_to_2():
     records = some([1] * 5000)
-    assert Counter(assigned("official", records).values()) == Counter(
-        hashed_split(record.group) for record in records
-    )
+    assert Counter(assigned("official", records).values()) == Counter(hashed_split(record.group) for record in records)
     eight_two = Counter(assigned("8:2", records).values())
     assert set(eight_two) == {"train", "test"}
     assert 0.18 < eight_two["test"] / 5000 < 0.22

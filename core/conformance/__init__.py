@@ -1,0 +1,6 @@
+"""Conformance: what a host relies on in every plugin, checked rule by rule; a broken rule says what to change."""
+
+from .check import check
+from .finding import Finding
+
+__all__ = ["Finding", "check"]
