@@ -84,6 +84,9 @@ def _finished(
     try:
         assign = splits(lambda: read(Conversion(conversion.skip_bad)))
         for record in read(conversion):
+            if not _is_text(record):
+                conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")
+                continue
             split = assign(record)
             if not split:
                 conversion.leave_out("beyond the split policy's sizes")
@@ -98,3 +101,12 @@ def _finished(
             f"The source of '{dataset.name}' at {where} cannot be read ({what}): "
             "check that it is complete and as its owner distributes it."
         ) from error
+
+
+def _is_text(record: Record) -> bool:
+    """Whether the record can be written and tokenized: JSON may escape what is no character."""
+    try:
+        f"{record.query}{record.context}{record.answer}{record.id}{record.group}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True

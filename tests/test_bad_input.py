@@ -113,7 +113,7 @@ WRONG = [
     ("convert pubmedqa pub -o x.jsonl --data subst=l", ["no option 'subst'", "subset"]),
     ("convert pubmedqa pub -o x.jsonl --data subset=all", ["'all'", "labeled, artificial"]),
     ("train nli", ["'nli' needs its data", "--source mednli=PATH"]),
-    ("train nli --source pubmedqa=pub", ["'nli' does not read 'pubmedqa'", "it reads mednli"]),
+    ("train nli --source medqa=pub", ["'nli' does not read 'medqa'", "it reads mednli"]),
     ("train nli qa --source mednli=nli", ["'qa' needs its data", "--source pubmedqa=PATH"]),
     ("train nli qa --source mednli=nli --source pubmd=pub", ["does not read 'pubmd'"]),
     ("train nli --source nli/mli_test_v1.jsonl", ["no training records"]),

@@ -191,3 +191,21 @@ def test_an_official_split_is_kept_whatever_the_hash_says(source):
     done = Conversion()
     list(convert(DATASET, source(*lines), done))
     assert done.splits == {"train": 10, "dev": 10, "test": 10}
+
+
+@pytest.mark.parametrize("place", ["group", "query", "answer"])
+def test_half_of_a_surrogate_pair_is_a_malformed_row(monkeypatch, source, tmp_path, place):
+    """JSON may escape one, and no file or tokenizer takes it."""
+    broken = {"id": "2", "query": "q", "answer": "a", "source": "rows.json:2", place: "so \ud83d"}
+
+    def read(source, conversion):
+        yield Record(id="1", query="q", answer="a")
+        yield Record(**broken)
+
+    monkeypatch.setattr("test_conversion_converters.read", read)
+    path = source("unused")
+    with pytest.raises(BadInput, match=r"lines\.txt:rows\.json:2 holds half of a surrogate pair"):
+        list(convert(DATASET, path, Conversion()))
+    done = Conversion(skip_bad=True)
+    assert write_records(convert(DATASET, path, done), tmp_path / "out.jsonl") == 1
+    assert done.left_out == {"malformed: holds half of a surrogate pair, which is no character": 1}

@@ -24,6 +24,7 @@ def mdkif_datasets() -> list[Dataset]:
             access="PhysioNet credentialed account",
             homepage="https://physionet.org/content/mednli/1.0.0/",
             citation="Romanov and Shivade 2018, Lessons from Natural Language Inference in the Clinical Domain, EMNLP",
+            stand_in="pubmedqa",
         )
     ]
 

@@ -66,6 +66,10 @@ def test_the_hypotheses_of_one_premise_are_one_group(mednli):
     assert len({record.group for record in run(mednli / "mli_dev_v1.jsonl")}) == 2
 
 
+def test_its_open_stand_in_is_named():
+    assert DATASET.stand_in == "pubmedqa"
+
+
 def test_parses_stay_out(mednli):
     assert "ROOT" not in json.dumps([record.to_dict() for record in run(mednli)])
 

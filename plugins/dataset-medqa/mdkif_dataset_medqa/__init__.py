@@ -37,6 +37,7 @@ def mdkif_datasets() -> list[Dataset]:
                 "options": "5 (the full files, the default) or 4 (the authors' files with one wrong option fewer)",
                 "region": "US (English, the default), Mainland (simplified Chinese) or Taiwan (traditional Chinese)",
             },
+            stand_in="medmcqa",
         )
     ]
 

@@ -90,6 +90,10 @@ def test_all_places_of_the_archive_are_the_same_source(data_clean, tmp_path_fact
     assert run(data_clean) == run(above) == run(data_clean / "questions")
 
 
+def test_its_stand_in_is_named():
+    assert DATASET.stand_in == "medmcqa"
+
+
 def test_a_single_file_knows_its_split_from_its_name(data_clean):
     path = data_clean / "questions/US/4_options/phrases_no_exclude_dev.jsonl"
     assert [(record.split, len(record.options)) for record in run(path, options="4")] == [("dev", 4)]

@@ -12,6 +12,10 @@ from typing import Any
 from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
 
 DECISIONS = ("yes", "no", "maybe")
+VIEWS = ("qa", "nli")
+RELATIONS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
+"""MedNLI's labels in its order, and the decisions that are read as them."""
+
 FILES = {"labeled": "ori_pqal.json", "artificial": "ori_pqaa.json"}
 TEST_IDS = "test_ground_truth.json"
 ARTIFICIAL_DEV = 11_269 / 211_269
@@ -34,19 +38,30 @@ def mdkif_datasets() -> list[Dataset]:
             access="open; PQA-A is a separate download linked from the repository",
             homepage="https://github.com/pubmedqa/pubmedqa",
             citation="Jin et al. 2019, PubMedQA: A Dataset for Biomedical Research Question Answering, EMNLP",
-            options={"subset": "labeled (PQA-L, the default) or artificial (PQA-A)"},
+            options={
+                "subset": "labeled (PQA-L, the default) or artificial (PQA-A)",
+                "view": "qa (the default) or nli (the questions read as inference, a stand-in for MedNLI)",
+            },
         )
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, subset: str = "labeled") -> Iterator[Record]:
+def convert(source: Path, conversion: Conversion, *, subset: str = "labeled", view: str = "qa") -> Iterator[Record]:
     """The articles of PQA-L or PQA-A; the long answer never becomes input, for it gives the decision away.
 
     `source` is the repository, its `data` folder or one `ori_pqa?.json`. The test split of PQA-L is the
     500 PMIDs of `test_ground_truth.json`; a tenth of the others is for development. PQA-A has no test split.
-    Articles without a decision (all of PQA-U) are left out. Raises BadInput for files that are absent,
-    cut short or do not belong together.
+    Articles without a decision (all of PQA-U) are left out.
+
+    The view `nli` is question answering read as inference, for want of an open MedNLI: the abstract is the
+    premise, the question as it stands the hypothesis, and yes, no and maybe are entailment, contradiction and
+    neutral. What learns from it has learnt PubMedQA, and must not be combined with a test on the task `pubmedqa`.
+
+    Raises BadInput for an unknown subset or view, and for files that are absent, cut short or do not belong
+    together.
     """
+    if view not in VIEWS:
+        raise BadInput(f"PubMedQA has no view '{view}': choose one of {', '.join(VIEWS)}.")
     if subset not in FILES:
         raise BadInput(f"The subset '{subset}' is not in PubMedQA: choose one of {', '.join(FILES)}.")
     path = _file(source, FILES[subset])
@@ -64,11 +79,27 @@ def convert(source: Path, conversion: Conversion, *, subset: str = "labeled") ->
             split = "test" if pmid in test else "dev" if pmid in dev else "train"
         yield Record(
             id=f"pubmedqa/{pmid}",
-            context="\n".join(article["CONTEXTS"]),
             split=split,
             source=f"{path.name}:{pmid}",
-            **choose(article["QUESTION"].strip(), DECISIONS, [article["final_decision"]]),
+            **(_inference if view == "nli" else _question)(article),
         )
+
+
+def _question(article: dict[str, Any]) -> dict[str, Any]:
+    """The question, about the abstract."""
+    return {
+        "context": "\n".join(article["CONTEXTS"]),
+        **choose(article["QUESTION"].strip(), DECISIONS, [article["final_decision"]]),
+    }
+
+
+def _inference(article: dict[str, Any]) -> dict[str, Any]:
+    """Whether the question, taken for a statement, follows from the abstract; worded as MedNLI's records are."""
+    [relation] = (name for name, decision in RELATIONS.items() if decision == article["final_decision"])
+    return {
+        "context": f"sentence1: {' '.join(article['CONTEXTS'])}\nsentence2: {article['QUESTION'].strip()}",
+        **choose("Determine the relationship between the two sentences.", tuple(RELATIONS), [relation]),
+    }
 
 
 def _file(source: Path, name: str) -> Path:

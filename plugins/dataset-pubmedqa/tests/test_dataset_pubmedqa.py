@@ -55,9 +55,31 @@ def test_an_article_becomes_a_listed_choice_about_its_abstract(tmp_path):
     assert record.source == "ori_pqal.json:21645374"
 
 
-def test_the_long_answer_and_the_annotators_guesses_stay_out(tmp_path):
+@pytest.mark.parametrize("view", ["qa", "nli"])
+def test_the_long_answer_and_the_annotators_guesses_stay_out(tmp_path, view):
     source = labeled(tmp_path, {"1": article(LONG_ANSWER="LEAK", reasoning_free_pred="LEAK")})
-    assert "LEAK" not in json.dumps([record.to_dict() for record in run(source)])
+    assert "LEAK" not in json.dumps([record.to_dict() for record in run(source, view=view)])
+
+
+@pytest.mark.parametrize(
+    ("decision", "relation"), [("yes", "entailment"), ("no", "contradiction"), ("maybe", "neutral")]
+)
+def test_a_question_can_be_read_as_inference_in_the_words_of_mednli(tmp_path, decision, relation):
+    source = labeled(tmp_path, {"1": article(final_decision=decision)})
+    [record] = run(source, view="nli")
+    assert record.query == (
+        "Determine the relationship between the two sentences. Choose from: entailment; neutral; contradiction."
+    )
+    assert record.context == "sentence1: Forty adults walked. Twenty rested.\nsentence2: Does exercise help?"
+    assert record.query[slice(*record.spans[0])] == record.answer == relation
+    assert (record.id, record.options) == ("pubmedqa/1", ("entailment", "neutral", "contradiction"))
+
+
+def test_both_views_share_the_official_split(tmp_path):
+    pmids = [str(number) for number in range(40)]
+    source = labeled(tmp_path, dict.fromkeys(pmids, article()), test=pmids[:10])
+    splits = [{record.id: record.split for record in run(source, view=view)} for view in ("qa", "nli")]
+    assert splits[0] == splits[1]
 
 
 @pytest.mark.parametrize("place", ["", "data", "data/ori_pqal.json"])
@@ -183,6 +205,8 @@ def test_missing_or_mismatched_files_are_named(tmp_path):
 def test_an_unknown_subset_names_the_choices(tmp_path):
     with pytest.raises(BadInput, match="choose one of labeled, artificial"):
         run(labeled(tmp_path, {"1": article()}), subset="unlabeled")
+    with pytest.raises(BadInput, match="no view 'NLI': choose one of qa, nli"):
+        run(tmp_path, view="NLI")
     with pytest.raises(BadInput, match="no option 'part'"):
         run(tmp_path, part="labeled")
 

@@ -1,4 +1,4 @@
-"""The multiple-choice question answering skill, trained on MedQuAD and MedQA."""
+"""The multiple-choice question answering skill, trained on MedQuAD and MedQA, or on MedMCQA."""
 
 from mdkif import Skill, Source, hookimpl
 
@@ -11,7 +11,11 @@ def mdkif_skills() -> list[Skill]:
             name="mcqa",
             title="Multiple-choice question answering",
             category="question-answering",
-            sources=(Source(dataset="medquad", options={"view": "mcqa"}), Source(dataset="medqa")),
+            sources=(
+                Source(dataset="medquad", options={"view": "mcqa"}, sizes=(44_911, 1273, 1273)),
+                Source(dataset="medqa"),
+            ),
+            alternatives=(Source(dataset="medmcqa"),),
             template="mcqa.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

@@ -3,6 +3,7 @@
 import json
 from importlib.resources import files
 
+import mdkif_dataset_medmcqa
 import mdkif_dataset_medqa
 import mdkif_dataset_medquad
 import mdkif_skill_mcqa as plugin
@@ -10,7 +11,9 @@ from mdkif import Conversion, convert
 
 [SKILL] = plugin.mdkif_skills()
 DATASETS = {
-    dataset.name: dataset for p in (mdkif_dataset_medqa, mdkif_dataset_medquad) for dataset in p.mdkif_datasets()
+    dataset.name: dataset
+    for plugin in (mdkif_dataset_medmcqa, mdkif_dataset_medqa, mdkif_dataset_medquad)
+    for dataset in plugin.mdkif_datasets()
 }
 
 
@@ -24,8 +27,18 @@ def test_its_template_fills_the_default_of_its_category():
     assert SKILL.category == "question-answering"
 
 
-def test_it_reads_exactly_its_two_data_sets():
-    assert {source.dataset for source in SKILL.sources} == set(DATASETS)
+def test_it_is_trained_on_its_two_data_sets_and_medmcqa_stands_in_for_one():
+    assert [source.dataset for source in SKILL.sources] == ["medquad", "medqa"]
+    assert [source.dataset for source in SKILL.alternatives] == [DATASETS["medqa"].stand_in] == ["medmcqa"]
+    assert set(SKILL.reads) == set(DATASETS)
+
+
+def test_medmcqa_asks_as_medqa_does(tmp_path):
+    texts = dict(zip(("opa", "opb", "opc", "opd"), "wxyz", strict=True))
+    (tmp_path / "train.json").write_text(json.dumps({"id": "1", "question": "Which?", "cop": 2, **texts}))
+    [record] = records("medmcqa", tmp_path)
+    assert record.query == "Which answer is right? Choose from: w; x; y; z."
+    assert (record.context, record.answer, record.split) == ("Which?", "x", "train")
 
 
 def test_medquad_gives_four_choices(tmp_path):

@@ -1,4 +1,4 @@
-"""The natural language inference skill, trained on MedNLI."""
+"""The natural language inference skill, trained on MedNLI or, as an open stand-in, on PubMedQA read as inference."""
 
 from mdkif import Skill, Source, hookimpl
 
@@ -11,7 +11,8 @@ def mdkif_skills() -> list[Skill]:
             name="nli",
             title="Natural language inference between clinical sentences",
             category="text-classification",
-            sources=(Source(dataset="mednli"),),
+            sources=(Source(dataset="mednli", sizes=(1138, 142, 142)),),
+            alternatives=(Source(dataset="pubmedqa", options={"view": "nli"}),),
             template="nli.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

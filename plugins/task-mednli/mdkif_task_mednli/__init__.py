@@ -1,0 +1,23 @@
+"""The downstream task on MedNLI: whether a hypothesis follows from a sentence of a clinical note."""
+
+from mdkif import Source, Task, hookimpl
+
+
+@hookimpl
+def mdkif_tasks() -> list[Task]:
+    """The task `mednli`."""
+    return [
+        Task(
+            name="mednli",
+            title="MedNLI: inference between sentences of clinical notes",
+            category="text-classification",
+            sources=(Source(dataset="mednli", sizes=(1138, 142, 142)),),
+            template="mednli.jinja",
+            package=__name__,
+            papers=("SA-MDKIF tables 2 and 3", "STAF-LLM table 2"),
+            track="unseen data",
+            evaluator="classification",
+            metric="accuracy",
+            normaliser="sum",
+        )
+    ]
