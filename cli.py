@@ -32,7 +32,7 @@ from .core.options import (
 from .core.progress import Bar, Progress, RichProgress
 from .core.records import write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
-from .core.shell import Commands, State, number, pairs, queries, run, sources_of, state_of, trainable
+from .core.shell import Commands, State, number, pairs, peak_mebibytes, queries, run, sources_of, state_of, trainable
 from .core.store import write_json
 
 
@@ -120,12 +120,15 @@ def convert(
 
     started, conversion = time.perf_counter(), Conversion(skip_bad)
     write_records(state.kit().convert(dataset, source, conversion, pairs("--data", data)), out)
+    seconds = time.perf_counter() - started
     report = {
         "dataset": dataset,
         "records": conversion.records,
         "left_out": dict(conversion.left_out),
         "splits": dict(conversion.splits),
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
+        "records_per_second": round(conversion.records / seconds),
+        "peak_mebibytes": peak_mebibytes(),
         "file": str(out),
     }
     print_json(report) if as_json else print_card(report)

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
 from .store import whole_file
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
 
 SPLITS = ("train", "dev", "test")
 PARQUET_ROWS = 2048
@@ -125,17 +129,35 @@ def _write_jsonl(records: Iterator[Record], path: Path) -> int:
     return count
 
 
-def _write_parquet(records: Iterator[Record], path: Path) -> int:
+def as_dataset(records: Iterable[Record]) -> datasets.Dataset:
+    """The records as a `datasets.Dataset` in memory: nothing is written to a cache."""
     import pyarrow as pa
+    from datasets import Dataset
+
+    return Dataset(pa.Table.from_batches(_batches(iter(records)), _schema()))
+
+
+def _write_parquet(records: Iterator[Record], path: Path) -> int:
     from pyarrow.parquet import ParquetWriter
 
-    text, texts = pa.string(), pa.list_(pa.string())
-    spans = pa.list_(pa.list_(pa.int64()))
-    wide = {"options": texts, "labels": texts, "spans": spans}
-    schema = pa.schema([(field.name, wide.get(field.name, text)) for field in fields(Record)])
     count = 0
-    with ParquetWriter(path, schema) as writer:
-        while rows := [record.to_dict() for record in islice(records, PARQUET_ROWS)]:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            count += len(rows)
+    with ParquetWriter(path, _schema()) as writer:
+        for batch in _batches(records):
+            writer.write_batch(batch)
+            count += len(batch)
     return count
+
+
+def _batches(records: Iterator[Record]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    while rows := [record.to_dict() for record in islice(records, PARQUET_ROWS)]:
+        yield pa.RecordBatch.from_pylist(rows, schema=_schema())
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    texts = pa.list_(pa.string())
+    wide = {"options": texts, "labels": texts, "spans": pa.list_(pa.list_(pa.int64()))}
+    return pa.schema([(field.name, wide.get(field.name, pa.string())) for field in fields(Record)])

@@ -183,6 +183,16 @@ def number(name: str, text: str) -> float:
     return weight
 
 
+def peak_mebibytes() -> int | None:
+    """The most memory this process has held, in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(held / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
 def run(main: click.Command, arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; errors are one sentence on stderr."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -12,12 +12,14 @@ from .declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trai
 from .errors import BadInput, unknown
 from .plugins import Plugins
 from .progress import Progress
-from .records import Record
+from .records import Record, as_dataset
 from .registry import Entry, catalogue, owners
 from .store import Store
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    import datasets
+
     from .adaptation import Adapted
     from .compositions import Composition
     from .conformance import Finding
@@ -98,6 +100,12 @@ class Toolkit:
         """The records of an official distribution; `conversion` counts what was left out."""
         self._check_installed(dataset, Dataset.kind)
         return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
+
+    def dataset(
+        self, dataset: str, source: Path, conversion: Conversion, options: Mapping[str, Any] | None = None
+    ) -> datasets.Dataset:
+        """The records of an official distribution as a `datasets.Dataset` in memory."""
+        return as_dataset(self.convert(dataset, source, conversion, options))
 
     def preview(
         self, name: str, sources: Mapping[str, Path], count: int = 3, data: Mapping[str, Any] | None = None

@@ -123,3 +123,23 @@ def test_every_verb_of_the_toolkit_says_what_it_does():
 
 def test_the_store_may_be_text(plugins):
     assert Toolkit("somewhere", plugins=plugins).workspace.store.root == Path("somewhere")
+
+
+def test_records_as_a_dataset_in_memory(kit, mednli, tmp_path, monkeypatch):
+    """The same records, typed, and nothing of them in a cache."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    records = list(kit.convert("mednli", mednli, Conversion()))
+    made = kit.dataset("mednli", mednli, Conversion())
+    assert [Record.from_dict(row) for row in made] == records
+    assert made.filter(lambda row: row["split"] == "test", keep_in_memory=True).num_rows == 6
+    assert made.cache_files == []
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.arrow"))
+
+
+def test_no_records_are_an_empty_dataset_with_the_same_columns(kit, mednli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("train", "dev", "test"):
+        (tmp_path / "empty" / f"mli_{name}_v1.jsonl").write_text("")
+    empty = kit.dataset("mednli", tmp_path / "empty", Conversion())
+    assert empty.num_rows == 0
+    assert empty.column_names == kit.dataset("mednli", mednli, Conversion()).column_names
