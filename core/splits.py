@@ -21,19 +21,18 @@ def policy(name: str, sizes: tuple[int, int, int] | None = None) -> Policy:
     "official" keeps the data set's own splits and divides the others 80/10/10 by a hash of the
     group; "8:2" divides them into train and test, as SA-MDKIF (4.2.1); "paper" ignores them and draws STAF-LLM's
     numbers of training, adaptation (here "dev") and test records, `sizes`, whole groups at a time, in an
-    order given by the seed after a colon. Of a smaller data set it draws the same shares.
+    order given by the seed after a colon. Of a smaller data set it draws the same shares; where the
+    papers give no sizes it is "8:2".
 
-    Raises BadInput for a name it does not know, or if the papers give no sizes.
+    Raises BadInput for a name it does not know.
     """
     if name == "official":
         return lambda _read: lambda record: record.split or hashed_split(record.group)
-    if name == "8:2":
-        return lambda _read: lambda record: record.split or hashed_split(record.group, EIGHT_TWO)
     kind, _, seed = name.partition(":")
-    if kind != "paper" or not (seed or "0").isdecimal():
+    if name != "8:2" and (kind != "paper" or not (seed or "0").isdecimal()):
         raise BadInput(f"The split policy cannot be '{name}': choose from {POLICIES}.")
-    if sizes is None:
-        raise BadInput("The papers give no sizes for this data: use the split policy official or 8:2.")
+    if name == "8:2" or sizes is None:
+        return lambda _read: lambda record: record.split or hashed_split(record.group, EIGHT_TWO)
     return lambda read: _drawn(((record.group for record in read())), sizes, seed or "0")
 
 

@@ -94,9 +94,9 @@ def test_an_unknown_policy_is_refused_with_those_there_are(name):
         policy(name, (1, 1, 1))
 
 
-def test_paper_needs_the_papers_sizes():
-    with pytest.raises(BadInput, match="The papers give no sizes for this data"):
-        policy("paper")
+def test_without_sizes_of_the_papers_their_8_to_2_stands():
+    records = [*some([1] * 50), Record(id="own", query="q", answer="a", split="dev")]
+    assert assigned("paper", records) == assigned("paper:3", records) == assigned("8:2", records)
 
 
 def test_what_is_beyond_the_sizes_is_counted(workspace, plugins, mednli):

@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
 
 from .choices import with_choices
+from .cloze import as_cloze
 from .pair import Pair
 
-VIEWS = ("qa", "mcqa")
+VIEWS = ("qa", "mcqa", "cloze")
 ROOTS = {"document", "doc", "diseasefile"}
 PAIRS = {"qapair", "pair"}
 
@@ -30,7 +31,10 @@ def mdkif_datasets() -> list[Dataset]:
             homepage="https://github.com/abachaa/MedQuAD",
             citation="Ben Abacha and Demner-Fushman 2019, A Question-Entailment Approach to Question Answering, "
             "BMC Bioinformatics",
-            options={"view": "qa (free-text answers, the default) or mcqa (four choices per question)"},
+            options={
+                "view": "qa (free-text answers, the default), mcqa (four choices per question) or cloze (the name "
+                "taken out of a sentence)"
+            },
         )
     ]
 
@@ -41,13 +45,17 @@ def convert(source: Path, conversion: Conversion, *, view: str = "qa") -> Iterat
     31,034 of the 47,457 pairs have no answer (most were removed for copyright) and are left out. Pairs are
     grouped by their normalised question, for the same question recurs across folders. The view `mcqa` turns
     each answer's first sentence into a choice among those of other diseases (see `with_choices`) and holds
-    all pairs in memory. Raises BadInput for an unknown view or a source without documents.
+    all pairs in memory; the view `cloze` asks which name was taken out of a sentence (see `as_cloze`).
+    Raises BadInput for an unknown view or a source without documents.
     """
     if view not in VIEWS:
         raise BadInput(f"MedQuAD has no view '{view}': choose one of {', '.join(VIEWS)}.")
     pairs = _pairs(source, conversion)
     if view == "mcqa":
         yield from with_choices(list(pairs), conversion)
+        return
+    if view == "cloze":
+        yield from as_cloze(pairs, conversion)
         return
     for pair in pairs:
         yield Record(id=pair.id, query=pair.question, answer=pair.answer, group=pair.group, source=pair.source)
@@ -58,10 +66,14 @@ def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
     if not paths:
         raise BadInput(f"There are no XML documents in {source}: give the folder of the MedQuAD repository.")
     for path in paths:
+        raw = path.read_bytes()
+        if b"<!DOCTYPE" in raw[:1000]:  # none of its documents does, and entities can be made to fill the memory
+            conversion.malformed(path, 1, "declares a document type")
+            continue
         try:
-            root = ElementTree.parse(path).getroot()
-        except ElementTree.ParseError as error:
-            conversion.malformed(path, error.position[0], "is not well-formed XML")
+            root = ElementTree.fromstring(raw)
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two for the encoding
+            conversion.malformed(path, getattr(error, "position", (1, 0))[0], "is not well-formed XML")
             continue
         if root.tag.lower() not in ROOTS:
             conversion.malformed(path, 1, "is not a MedQuAD document")
@@ -72,6 +84,8 @@ def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
 def _pairs_of(root: ElementTree.Element, path: Path, conversion: Conversion) -> Iterator[Pair]:
     """The pairs of one document; `pid` is the only key, since `qid` repeats even inside a folder."""
     focus = _text(root, "focus") or _text(root, "doctitle-focus")
+    synonyms = tuple(" ".join("".join(element.itertext()).split()) for element in root.iter("Synonym"))
+    seen: set[str] = set()
     for element in root.iter():
         if element.tag.lower() not in PAIRS:
             continue
@@ -81,11 +95,15 @@ def _pairs_of(root: ElementTree.Element, path: Path, conversion: Conversion) -> 
             conversion.malformed(path, f"pair {pid or '?'}", "has no question or no pid")
         elif not (answer := _text(element, "answer")):
             conversion.leave_out("empty answer")
+        elif pid in seen:
+            conversion.leave_out("duplicate id")
         else:
+            seen.add(pid)
             yield Pair(
                 id=f"medquad/{path.parent.name}/{path.stem}/{pid}",
                 source=f"{path.parent.name}/{path.name}",
                 focus=focus or path.stem,
+                synonyms=synonyms,
                 qtype=_child(element, "question").get("qtype", ""),
                 question=question,
                 answer=answer,

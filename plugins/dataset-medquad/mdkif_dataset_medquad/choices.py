@@ -25,7 +25,7 @@ def with_choices(pairs: Sequence[Pair], conversion: Conversion) -> Iterator[Reco
     ids alone, so the same files always give the same records. Pairs of a type with too few foci are left out.
     """
     pools: dict[str, list[tuple[Pair, str]]] = defaultdict(list)
-    for pair in sorted(pairs, key=lambda pair: _hash(pair.id)):
+    for pair in sorted(pairs, key=lambda pair: hashed(pair.id)):
         pools[pair.qtype].append((pair, first_sentence(pair.answer)))
     for pair in pairs:
         gold = first_sentence(pair.answer)
@@ -33,7 +33,7 @@ def with_choices(pairs: Sequence[Pair], conversion: Conversion) -> Iterator[Reco
         if len(choices) <= DISTRACTORS:
             conversion.leave_out("too few distractors")
             continue
-        choices.sort(key=lambda choice: _hash(f"{pair.id} {choice}"))
+        choices.sort(key=lambda choice: hashed(f"{pair.id} {choice}"))
         yield Record(id=pair.id, group=pair.group, source=pair.source, **choose(pair.question, choices, [gold]))
 
 
@@ -50,7 +50,7 @@ def first_sentence(answer: str) -> str:
 def _distractors(pair: Pair, gold: str, pool: Sequence[tuple[Pair, str]]) -> list[str]:
     """The next three usable sentences of the hash-ordered pool, from a place the pair's id decides."""
     chosen: list[str] = []
-    taken, foci, start = {gold.casefold()}, {pair.focus.casefold()}, _hash(pair.id) % len(pool)
+    taken, foci, start = {gold.casefold()}, {pair.focus.casefold()}, hashed(pair.id) % len(pool)
     for step in range(len(pool)):
         other, sentence = pool[(start + step) % len(pool)]
         if other.focus.casefold() in foci or other.group == pair.group or sentence.casefold() in taken:
@@ -63,5 +63,6 @@ def _distractors(pair: Pair, gold: str, pool: Sequence[tuple[Pair, str]]) -> lis
     return chosen
 
 
-def _hash(text: str) -> int:
+def hashed(text: str) -> int:
+    """A number that depends on the text alone, to choose by."""
     return int.from_bytes(sha256(text.encode()).digest()[:8])

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """A question of type `qtype` about a `focus` (a disease or drug), with its answer."""
+    """A question of type `qtype` about a `focus` (a disease or drug, with its other names), with its answer."""
 
     id: str
     source: str
     focus: str
+    synonyms: tuple[str, ...]
     qtype: str
     question: str
     answer: str

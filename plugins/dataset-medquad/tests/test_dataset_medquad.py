@@ -233,13 +233,130 @@ def test_a_malformed_document_is_named_or_skipped(tmp_path, text, place):
     assert [reason.split(":")[0] for reason in conversion.left_out] == ["malformed"]
 
 
+BOMB = '<!ENTITY a "SECRET">' + "".join(
+    f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\0" * 9,
+        document("Flu", ("1", "x", "Why ?", "caf\xe9")).encode("latin-1"),
+        document("Flu", ("1", "x", "Why ?", "a\0b")).encode(),
+        document("Flu", ("1", "x", "Why ?", "SECRET")).replace("UTF-8", "shift_jis").encode(),
+        document("Flu", ("1", "x", "Why ?", "SECRET")).replace("UTF-8", "none").encode(),
+        document("Flu", ("1", "x", "Why ?", "x" * 1_000_000)).encode()[:-99],
+        f"<!DOCTYPE Document [{BOMB}]>{document('&i;')}".encode(),
+    ],
+)
+@pytest.mark.parametrize("view", ["qa", "cloze"])
+def test_a_file_that_is_no_xml_of_text_is_refused_or_skipped(tmp_path, raw, view):
+    diseases(tmp_path, 1)
+    (tmp_path / "2_GARD_QA" / "bad.xml").write_bytes(raw)
+    with pytest.raises(BadInput, match=r"bad\.xml:\d+ (is not well-formed XML|declares a document type)") as caught:
+        run(tmp_path, view=view)
+    assert "SECRET" not in str(caught.value)
+    conversion = Conversion(skip_bad=True)
+    run(tmp_path, conversion, view=view)
+    assert sum(count for reason, count in conversion.left_out.items() if reason.startswith("malformed")) == 1
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
+    text = document("Flu", ("1", "x", "Why ?", "Two\nlines."))
+    expected = run(write(tmp_path, "1.xml", text))
+    for raw in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode()):
+        (tmp_path / "1.xml").write_bytes(raw)
+        assert run(tmp_path / "1.xml") == expected
+
+
+def test_a_pid_that_occurs_twice_in_a_document_is_left_out(tmp_path):
+    write(tmp_path, "1.xml", document("Flu", ("1", "x", "Why ?", "Virus."), ("1", "x", "How ?", "Air.")))
+    conversion = Conversion()
+    assert [record.answer for record in run(tmp_path, conversion)] == ["Virus."]
+    assert conversion.left_out == {"duplicate id": 1}
+
+
 def test_a_wrong_source_or_view_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no XML documents"):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")
-    with pytest.raises(BadInput, match="choose one of qa, mcqa"):
+    with pytest.raises(BadInput, match="choose one of qa, mcqa, cloze"):
         run(diseases(tmp_path, 1), view="choices")
+
+
+GOUT = (
+    "Gout is a common kind of arthritis of the toe. It hurts. Flares of GOUT, or podagra, last for about a week. Gout? "
+    "Goutweed is a plant that no doctor gives for it."
+)
+
+
+def cloze(folder, answer, focus="Gout", synonyms=("podagra", "Gouty arthritis"), pid="1"):
+    """The only record of a document with one pair, or what was left out."""
+    text = document(focus, (pid, "information", "What is it ?", answer))
+    listed = "".join(f"<Synonym>{escape(synonym)}</Synonym>" for synonym in synonyms)
+    write(folder, "3_GHR_QA/1.xml", text.replace("<Synonym>y</Synonym>", listed))
+    conversion = Conversion()
+    records = run(folder, conversion, view="cloze")
+    return records[0] if records else conversion.left_out
+
+
+def test_a_cloze_takes_the_focus_out_of_one_sentence_and_leaves_the_others(tmp_path):
+    record = cloze(tmp_path, GOUT)
+    sentence = record.query.removeprefix("Fill in @placeholder: ")
+    assert sentence in (
+        "@placeholder is a common kind of arthritis of the toe.",
+        "Flares of @placeholder, or podagra, last for about a week.",
+    )
+    assert record.id == "medquad/3_GHR_QA/1/1"
+    assert (record.answer, record.options) == ("Gout", ())
+    assert {record.context[slice(*span)] for span in record.spans} <= {"Gout", "GOUT"}
+    assert len(record.spans) == 2
+    assert "Goutweed" in record.context  # a part of a word is neither replaced nor found
+    assert record.context != GOUT
+
+
+def test_synonyms_are_labels_where_the_context_has_them(tmp_path):
+    found = {cloze(tmp_path, GOUT, pid=str(number)).labels for number in range(9)}
+    assert found == {("Gout",), ("Gout", "podagra")}  # with the sentence of "podagra" as query, and without
+
+
+def test_a_cloze_is_in_the_split_of_its_question(tmp_path):
+    made, asked = cloze(tmp_path, GOUT), run(tmp_path)[0]
+    assert (made.id, made.group, made.split, made.source) == (asked.id, asked.group, asked.split, asked.source)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Gout is a common kind of arthritis of the toe.",
+        "Gout is a common kind of arthritis of the toe. It hurts a lot.",
+        "Gout? Gout. Treatment of gout.",
+        "Goutweed is a plant of the kind. Goutweed is a plant of the kind.",
+        "gout " * 61 + "here. Gout.",
+    ],
+)
+def test_without_a_sentence_for_the_query_and_one_for_the_context_there_is_no_cloze(tmp_path, answer):
+    assert cloze(tmp_path, answer) == {"focus not in two sentences": 1}
+
+
+@pytest.mark.parametrize("focus", ["Factor V (Leiden)", "What?", "5-alpha", "a.b*c", "Ménière"])
+def test_a_focus_with_signs_is_taken_literally(tmp_path, focus):
+    record = cloze(tmp_path, f"Here {focus} is a very rare disease indeed. Few know {focus}, or none.", focus)
+    assert record.query.count("@placeholder") == 2
+    assert focus not in record.query
+    assert [record.context[slice(*span)] for span in record.spans] == [focus]
+
+
+@given(st.lists(st.sampled_from(["gout", "Gout", "is", "a", "toe.", "Podagra", "The", "weed"]), max_size=60))
+def test_a_cloze_never_shows_its_answer(tmp_path_factory, words):
+    found = cloze(tmp_path_factory.mktemp("cloze"), "It. " + " ".join(words))
+    if not isinstance(found, dict):
+        assert "gout" not in found.query.casefold().replace("@placeholder", "").split()
+        assert found.spans
+        assert all(found.context[start:end].casefold() == "gout" for start, end in found.spans)
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
@@ -261,3 +378,16 @@ def test_nearly_every_answered_pair_has_choices():
     assert {len(set(record.options)) for record in records} == {4}
     positions = Counter(record.options.index(record.answer) for record in records)
     assert all(0.23 < positions[place] / len(records) < 0.27 for place in range(4))
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
+def test_half_of_the_answered_pairs_make_a_cloze():
+    conversion = Conversion()
+    records = run(OPEN, conversion, view="cloze")
+    assert len(records) == 8_641
+    assert conversion.left_out == {"empty answer": 31_034, "focus not in two sentences": 7_782}
+    assert all(
+        record.context[slice(*span)].casefold() == record.answer.casefold()
+        for record in records
+        for span in record.spans
+    )

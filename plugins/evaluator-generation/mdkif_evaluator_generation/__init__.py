@@ -1,4 +1,4 @@
-"""Metrics over generated text: ROUGE, and exact match and token F1 as SQuAD counts them."""
+"""Metrics over generated text: ROUGE, exact match and token F1, with the best of several right answers as in SQuAD."""
 
 from __future__ import annotations
 
@@ -28,23 +28,33 @@ def mdkif_evaluators() -> list[Evaluator]:
 
 
 def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Each metric's mean over the records, between the generated `text` and the `answer`, and `n`.
+    """Each metric's mean over the records, between the generated `text` and the right answer nearest to it, and `n`.
 
-    ROUGE-1 and ROUGE-L are F-measures of stemmed words; without predictions only `n` is defined.
+    ROUGE-1 and ROUGE-L are F-measures of stemmed words; without predictions only `n` is defined. Each metric
+    takes its own nearest answer (see `right_answers`).
     """
     if not predictions:
         return {"n": 0}
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
-    rouge = [scorer.score(p.answer, p.text) for p in predictions]
+    rouge = [scorer.score_multi(right_answers(p), p.text) for p in predictions]
     return {
         "n": len(predictions),
         "rouge1": fmean(score["rouge1"].fmeasure for score in rouge),
         "rougeL": fmean(score["rougeL"].fmeasure for score in rouge),
-        "exact_match": fmean(words(p.answer) == words(p.text) for p in predictions),
-        "token_f1": fmean(token_f1(p.answer, p.text) for p in predictions),
+        "exact_match": fmean(any(words(a) == words(p.text) for a in right_answers(p)) for p in predictions),
+        "token_f1": fmean(max(token_f1(a, p.text) for a in right_answers(p)) for p in predictions),
     }
+
+
+def right_answers(prediction: Prediction) -> tuple[str, ...]:
+    """Every answer that counts as right: all gold ones, or the one answer that joins labels of a closed set.
+
+    >>> right_answers(Prediction(id="r", gold=("MI", "heart attack"), answer="MI"))
+    ('MI', 'heart attack')
+    """
+    return (prediction.answer,) if prediction.options or not prediction.gold else prediction.gold
 
 
 def words(text: str) -> list[str]:

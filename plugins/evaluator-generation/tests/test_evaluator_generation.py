@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import Prediction
-from mdkif_evaluator_generation import METRICS, evaluate, mdkif_evaluators, token_f1, words
+from mdkif_evaluator_generation import METRICS, evaluate, mdkif_evaluators, right_answers, token_f1, words
 
 
 def predicted(answer: str, text: str, name: str = "r") -> Prediction:
@@ -126,3 +126,36 @@ def test_token_f1_is_symmetric_and_one_only_for_the_same_words(a: str, b: str) -
 
 def test_no_predictions_have_no_metrics() -> None:
     assert evaluate([]) == {"n": 0}
+
+
+def several(text: str, *gold: str, options: tuple[str, ...] = ()) -> Prediction:
+    return Prediction(id="r", gold=gold, answer=gold[0], text=text, options=options)
+
+
+def test_the_nearest_of_several_right_answers_counts_for_each_metric() -> None:
+    assert evaluate([several("Heart attack.", "MI", "heart attack")]) == {"n": 1, **dict.fromkeys(METRICS, 1.0)}
+    # the first answer has both words, but in another order; the second shares one word
+    found = evaluate([several("renal pain", "pain renal liver", "pain")])
+    assert found["exact_match"] == 0
+    assert found["token_f1"] == found["rouge1"] == pytest.approx(0.8)
+    assert found["rougeL"] == pytest.approx(2 / 3)
+
+
+def test_labels_of_a_closed_set_are_one_answer_together() -> None:
+    closed = several("sepsis", "sepsis", "asthma", options=("sepsis", "asthma"))
+    assert right_answers(closed) == ("sepsis",)
+    joined = Prediction(id="r", gold=("a1", "b1"), answer="a1; b1", text="a1", options=("a1", "b1"))
+    assert evaluate([joined])["exact_match"] == 0
+
+
+def test_without_gold_answers_there_is_the_answer() -> None:
+    assert right_answers(Prediction(id="r", gold=(), answer="x")) == ("x",)
+    assert evaluate([Prediction(id="r", gold=(), answer="x", text="X!")])["exact_match"] == 1.0
+
+
+@quick
+@given(st.lists(texts.filter(bool), min_size=1, max_size=4), texts)
+def test_several_answers_score_as_the_best_of_them_alone(gold: list[list[str]], text: list[str]) -> None:
+    answers, written = [" ".join(answer) for answer in gold], " ".join(text)
+    alone = [evaluate([predicted(answer, written)]) for answer in answers]
+    assert evaluate([several(written, *answers)]) == {key: max(each[key] for each in alone) for key in alone[0]}

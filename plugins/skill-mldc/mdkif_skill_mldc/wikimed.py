@@ -25,13 +25,14 @@ def convert(source: Path, conversion: Conversion, *, mrsty: str = "") -> Iterato
     """The articles (393,618) of the official splits, each with the classes of the concepts it mentions.
 
     `source` is `wikimed.json` or its folder. The file links mentions to concepts (CUIs, several joined by
-    `|`) and has no types: these come from `mrsty`, the MRSTY.RRF of a UMLS release or the folder of it.
+    `|`) and has no types: these come from `mrsty`, the MRSTY.RRF of a UMLS release or the folder of it, or
+    from an MRSTY.RRF beside `wikimed.json`.
     Concepts without one of the 24 classes do not count; an article without any label is left out. One
     line is held in memory at a time, beside at most 40 MB for the classes of all concepts. Raises BadInput where
     one of the files is not found.
     """
     path = _wikimed(source)
-    classes = _classes_of_concepts(_mrsty(mrsty), conversion)
+    classes = _classes_of_concepts(_mrsty(mrsty, path.parent), conversion)
     for number, line in _lines(path, conversion):
         try:
             document = json.loads(line)
@@ -66,11 +67,13 @@ def _wikimed(source: Path) -> Path:
     raise BadInput(f"There is no wikimed.json in {source}: give the file of WikiMed, unpacked, or its folder.")
 
 
-def _mrsty(given: str) -> Path:
+def _mrsty(given: str, beside: Path) -> Path:
+    if not given and (beside / "MRSTY.RRF").is_file():
+        return beside / "MRSTY.RRF"
     if not given:
         raise BadInput(
             "The labels of 'wikimed' are the UMLS types of its concepts: "
-            "add --data mrsty=PATH, the MRSTY.RRF of a release."
+            f"add --data mrsty=PATH, the MRSTY.RRF of a release, or put it into {beside}."
         )
     path = Path(given)
     for file in (path, path / "MRSTY.RRF", path / "META" / "MRSTY.RRF"):

@@ -11,7 +11,7 @@ def mdkif_skills() -> list[Skill]:
             name="ner",
             title="Named entity recognition in clinical and biomedical text",
             category="sequence-labelling",
-            sources=(Source(dataset="i2b2"),),
+            sources=(Source(dataset="i2b2", sizes=(911, 208, 208)),),
             alternatives=(Source(dataset="ncbi-disease"),),
             template="ner.jinja",
             package=__name__,

@@ -12,7 +12,7 @@ def mdkif_skills() -> list[Skill]:
             title="Natural language inference between clinical sentences",
             category="text-classification",
             sources=(Source(dataset="mednli", sizes=(1138, 142, 142)),),
-            alternatives=(Source(dataset="pubmedqa", options={"view": "nli"}),),
+            alternatives=(Source(dataset="pubmedqa", options={"view": "nli"}, sizes=(21_545, 802, 802)),),
             template="nli.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

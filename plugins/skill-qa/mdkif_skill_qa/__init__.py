@@ -11,7 +11,7 @@ def mdkif_skills() -> list[Skill]:
             name="qa",
             title="Question answering from biomedical abstracts",
             category="question-answering",
-            sources=(Source(dataset="pubmedqa"),),
+            sources=(Source(dataset="pubmedqa", sizes=(21_545, 802, 802)),),
             template="qa.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

@@ -2,9 +2,9 @@
 
 from mdkif import Command, hookimpl
 
-from .generation import generate
+from .generation import Written, generate
 
-__all__ = ["generate", "mdkif_commands"]
+__all__ = ["Written", "generate", "mdkif_commands"]
 
 
 @hookimpl
@@ -13,7 +13,7 @@ def mdkif_commands() -> list[Command]:
     return [
         Command(
             name="synth",
-            title="Write a synthetic hospital: seven data sets in their official layouts",
+            title="Write a synthetic hospital: fourteen data sets in their official layouts",
             target="mdkif_synthetic.cli:synth",
         )
     ]

@@ -19,9 +19,11 @@ from typing import Any
 class Condition:
     """One condition.
 
-    `code` is ICD-9-CM without its dot, `short_title` and `long_title` its official titles; `name` is what
+    `code` is ICD-9-CM without its dot, `short_title` and `long_title` its official titles; `icd10` and
+    `icd10_title` are the same in ICD-10-CM, with nearly the same meaning; `name` is what
     a textbook calls it and `synonyms` are other true names: none of them contains a title.
-    `definition` completes "NAME is …"; `findings` are what a patient has and `test` what a work-up shows.
+    `definition` completes "NAME is …"; `findings` are what a patient has and `test` what a work-up shows;
+    `exam` is the examination that shows it.
     `also` are classes of drugs that help too, so that they are never offered as wrong.
     `library` is the number of the MedQuAD folder that explains it. A `chronic` condition stays with its
     patient; `weight` is how common it is; `sex` restricts it; `causes` are codes of what it leads to.
@@ -30,11 +32,14 @@ class Condition:
     code: str
     short_title: str
     long_title: str
+    icd10: str
+    icd10_title: str
     name: str
     synonyms: tuple[str, ...]
     definition: str
     findings: tuple[str, ...]
     test: str
+    exam: str
     drugs: tuple[str, ...]
     also: tuple[str, ...] = ()
     system: str

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from .files import write_jsonl
-from .knowledge import by_code, conditions
+from .knowledge import Condition, by_code, conditions
 from .notes import mark
 from .patients import Admission, Hospital, Patient
 from .wording import capital, listed, person, unlike
@@ -24,19 +26,10 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     """Write the three files into `folder`/MedNLI and count the pairs."""
     rng = hospital.random("mednli")
     count = max(10, len(hospital.patients) // 2)
-    premises: dict[str, list[dict[str, Any]]] = {}
-    stays = hospital.stays()
-    while len(premises) < count:
-        patient, stay = rng.choice(stays)
-        premise, present, absent = _premise(rng, patient, stay)
-        if premise not in premises:
-            premises[premise] = _pairs(rng, premise, present, absent, patient.sex, len(premises))
-    groups = list(premises.values())
-    start, counts = 0, {}
+    groups, counts = _groups(rng, hospital), {}
     for split, size in (("train", count - 3 * (count // 10)), ("dev", count // 10), ("test", 2 * (count // 10))):
-        rows = [pair for group in groups[start : start + size] for pair in group]
-        write_jsonl(folder / "MedNLI" / f"mli_{split}_v1.jsonl", rows)
-        start, counts[f"mednli_{split}"] = start + size, len(rows)
+        rows = (pair for group in islice(groups, size) for pair in group)
+        counts[f"mednli_{split}"] = write_jsonl(folder / "MedNLI" / f"mli_{split}_v1.jsonl", rows)
     return counts
 
 
@@ -70,6 +63,17 @@ def doubtful(mentioned: Codes, claimed: Codes) -> bool:
     ours = [by_code()[code] for code in mentioned]
     theirs = [by_code()[code] for code in claimed - {OTHER}]
     return any(one.system == two.system or one.site == two.site for one in ours for two in theirs)
+
+
+def _groups(rng: Random, hospital: Hospital) -> Iterator[list[dict[str, Any]]]:
+    """The pairs of one premise after another, no premise twice."""
+    stays, told = hospital.stays(), set[str]()
+    while True:
+        patient, stay = rng.choice(stays)
+        premise, present, absent = _premise(rng, patient, stay)
+        if premise not in told:
+            yield _pairs(rng, premise, present, absent, patient.sex, len(told))
+            told.add(premise)
 
 
 def _pairs(rng: Random, premise: str, present: Codes, absent: Codes, sex: str, number: int) -> list[dict[str, Any]]:
@@ -124,7 +128,7 @@ def _claim(rng: Random, asserted: bool, sex: str) -> tuple[str, Codes]:
 
     None is about what only the other sex can have: the premise alone would refute it.
     """
-    condition = rng.choice([condition for condition in conditions() if condition.sex in ("", sex)])
+    condition = rng.choice(_possible(sex))
     if rng.random() < SHARE_OF_KINDS:
         verb = "has" if asserted else "does not have"
         return f"The patient {verb} a form of {condition.parent}.", kind(condition.parent)
@@ -142,6 +146,11 @@ def _claim(rng: Random, asserted: bool, sex: str) -> tuple[str, Codes]:
         )
     )
     return rng.choice(told), frozenset({condition.code})
+
+
+@cache
+def _possible(sex: str) -> list[Condition]:
+    return [condition for condition in conditions() if condition.sex in ("", sex)]
 
 
 def _tokens(sentence: str) -> list[str]:

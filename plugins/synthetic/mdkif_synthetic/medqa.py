@@ -24,9 +24,9 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     count = max(10, len(hospital.patients) * 3 // 4)
     counts = {}
     for split, size in (("train", count - 3 * (count // 10)), ("dev", count // 10), ("test", 2 * (count // 10))):
-        rows = [_question(rng, rng.choice(hospital.patients)) for _ in range(size)]
-        write_jsonl(folder / "MedQA" / "data_clean" / "questions" / "US" / f"{split}.jsonl", rows)
-        counts[f"medqa_{split}"] = size
+        rows = (_question(rng, rng.choice(hospital.patients)) for _ in range(size))
+        path = folder / "MedQA" / "data_clean" / "questions" / "US" / f"{split}.jsonl"
+        counts[f"medqa_{split}"] = write_jsonl(path, rows)
     return counts
 
 

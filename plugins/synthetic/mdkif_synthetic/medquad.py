@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from .files import write_text
 from .knowledge import Condition, conditions, drugs
 from .patients import Hospital
-from .umls import SEMANTIC_TYPES, concepts
+from .umls import concepts, semantic_type
 from .wording import capital, listed
 
 FOLDERS = {
@@ -112,7 +112,8 @@ def _document(number: int, head: Head, focus: str, asked: Sequence[Pair], condit
     if number in WITH_CATEGORY:
         lines.append(f"\t<Category>{'Disease' if condition else 'Drug'}</Category>")
     if condition:
-        cui, (tui, _, _) = concepts()["condition", condition.name], SEMANTIC_TYPES["condition"]
+        key = ("condition", condition.name)
+        cui, (tui, _, _) = concepts()[key], semantic_type(key)
         lines += ["\t<UMLS>", f"\t\t<CUIs>\n\t\t\t<CUI>{cui}</CUI>\n\t\t</CUIs>"]
         lines += [f"\t\t<SemanticTypes>\n\t\t\t<SemanticType>{tui}</SemanticType>\n\t\t</SemanticTypes>"]
         lines += ["\t\t<SemanticGroup>Disorders</SemanticGroup>", "\t</UMLS>"]

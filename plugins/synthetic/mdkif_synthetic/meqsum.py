@@ -13,6 +13,9 @@ from .wording import capital
 FILE = "MeQSum_ACL2019_BenAbacha_Demner-Fushman.xlsx"
 SHARE_WITH_SUBJECT = 0.65
 STRAY_EVERY = 15
+MOST = 10_000
+"""The official workbook has a thousand questions; a workbook cannot be written row by row."""
+
 RELATIVES: dict[str, tuple[str, ...]] = {"F": ("mother", "wife", "sister"), "M": ("father", "husband", "brother")}
 RELATIVES[""] = (*RELATIVES["F"], *RELATIVES["M"], "neighbor")
 
@@ -20,7 +23,7 @@ RELATIVES[""] = (*RELATIVES["F"], *RELATIVES["M"], "neighbor")
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     """Write the workbook into `folder`/MeQSum; every fifteenth row has a stray fourth cell."""
     rng = hospital.random("meqsum")
-    count = max(20, len(hospital.patients) // 2)
+    count = min(MOST, max(20, len(hospital.patients) // 2))
     questions: dict[str, str] = {}
     while len(questions) < count:
         asked, summary = _question(rng)

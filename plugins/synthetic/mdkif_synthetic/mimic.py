@@ -26,6 +26,13 @@ COLUMNS = {
     "NOTEEVENTS": "SUBJECT_ID HADM_ID CHARTDATE CHARTTIME STORETIME CATEGORY DESCRIPTION CGID ISERROR TEXT",
 }
 
+ORIGINS = {
+    "ELECTIVE": "PHYS REFERRAL/NORMAL DELI",
+    "URGENT": "CLINIC REFERRAL/PREMATURE",
+    "EMERGENCY": "EMERGENCY ROOM ADMIT",
+}
+SHARE_PLANNED, SHARE_URGENT = 0.1, 0.08
+
 Row = Sequence[Cell]
 
 
@@ -58,18 +65,27 @@ def _patients(hospital: Hospital) -> Iterator[Row]:
         yield patient.id, patient.sex, _day(patient.born), _day(died), _day(died), None, int(last.died)
 
 
+def kinds(hospital: Hospital) -> Iterator[tuple[Patient, Admission, str]]:
+    """Every stay with its type of admission; some stays after the first are planned as well."""
+    rng = hospital.random("admission types")
+    for patient, stay in hospital.stays():
+        drawn = rng.random()
+        planned = stay.elective or (stay is not patient.first and drawn < SHARE_PLANNED)
+        yield patient, stay, "ELECTIVE" if planned else "URGENT" if drawn > 1 - SHARE_URGENT else "EMERGENCY"
+
+
 def _admissions(hospital: Hospital) -> Iterator[Row]:
     rng = hospital.random("admissions")
-    for patient, stay in hospital.stays():
-        emergency = None if stay.elective else stay.admitted - timedelta(hours=rng.randint(2, 9))
+    for patient, stay, kind in kinds(hospital):
+        emergency = stay.admitted - timedelta(hours=rng.randint(2, 9)) if kind == "EMERGENCY" else None
         yield (
             patient.id,
             stay.id,
             stay.admitted,
             stay.discharged,
             stay.discharged if stay.died else None,
-            "ELECTIVE" if stay.elective else "EMERGENCY",
-            "PHYS REFERRAL/NORMAL DELI" if stay.elective else "EMERGENCY ROOM ADMIT",
+            kind,
+            ORIGINS[kind],
             "DEAD/EXPIRED" if stay.died else rng.choice(("HOME", "HOME HEALTH CARE", "SNF")),
             rng.choice(("Medicare", "Private", "Medicaid")),
             rng.choice(("ENGL", "SPAN", None)),

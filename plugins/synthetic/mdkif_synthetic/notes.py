@@ -8,10 +8,11 @@ and treatments can code the note; conditions that are denied must not be coded.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 
-from .knowledge import Condition
+from .knowledge import Condition, drugs
 from .patients import Admission, Patient
 from .wording import capital, listed, person, pronoun, unlike, with_article
 
@@ -21,7 +22,7 @@ HINT = "Lives alone and often misses doses."
 
 
 def discharge_summary(rng: Random, patient: Patient, admission: Admission) -> str:
-    """The report of a stay: four sections under a de-identified head."""
+    """The report of a stay: six sections under a de-identified head, two of them lists of drugs."""
     acute = [pair for pair in zip(admission.diagnoses, admission.drugs, strict=True) if not pair[0].chronic]
     chronic = [pair for pair in zip(admission.diagnoses, admission.drugs, strict=True) if pair[0].chronic]
     (principal, treatment), later = acute[0], acute[1:]
@@ -37,9 +38,13 @@ def discharge_summary(rng: Random, patient: Patient, admission: Admission) -> st
         ("Chief Complaint", capital(complaint)),
         ("History of Present Illness", " ".join(history)),
         ("Past Medical History", " ".join(_background(rng, condition, drugs) for condition, drugs in chronic)),
+        ("Medications on Admission", [drug for _, drugs in chronic for drug in drugs]),
         ("Brief Hospital Course", " ".join(course)),
+        ("Discharge Medications", [] if admission.died else [drug for names in admission.drugs for drug in names]),
     )
-    body = "".join(f"{title}:\n{_wrapped(text)}\n\n" for title, text in sections)
+    body = "".join(
+        f"{title}:\n{_wrapped(told) if isinstance(told, str) else _medications(told)}\n\n" for title, told in sections
+    )
     return _head(patient, admission) + body + _foot(rng)
 
 
@@ -144,6 +149,16 @@ def _end(rng: Random, patient: Patient, admission: Admission) -> str:
     if admission.died:
         return f"Despite all efforts {pronoun(patient)} expired."
     return rng.choice(("Discharged in stable condition.", "Improved and went home.", "Discharged with follow-up."))
+
+
+def _medications(names: Sequence[str]) -> str:
+    """A numbered list of drugs, each once, without those that only a hospital gives."""
+    at_home = [drugs()[name] for name in dict.fromkeys(names) if drugs()[name].route != "IV"]
+    rows = [
+        f"{number}. {drug.name.title()} {drug.dose} {drug.unit} {drug.form} {drug.route}"
+        for number, drug in enumerate(at_home, 1)
+    ]
+    return "\n".join(rows) or "None."
 
 
 def _wrapped(text: str) -> str:

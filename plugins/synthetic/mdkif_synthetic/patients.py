@@ -18,7 +18,7 @@ SHARE_WITH_PROCEDURE = 0.25
 SHARE_DYING = 0.04
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Admission:
     """One stay. `diagnoses` are in order of importance; `drugs` belong to them, one or two for each.
 
@@ -36,7 +36,7 @@ class Admission:
     procedures: tuple[Procedure, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
     """One patient with one to three admissions."""
 

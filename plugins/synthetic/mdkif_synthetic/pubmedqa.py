@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,11 +34,18 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     few["yes"] += count - sum(few.values())
     decisions = [decision for decision, many in few.items() for _ in range(many)]
     order = rng.sample(range(count), count)
-    articles = {str(FIRST_PMID + place): (index, _article(rng, decisions[index])) for place, index in enumerate(order)}
-    truth = {pmid: article["final_decision"] for pmid, (index, article) in articles.items() if index % 2 == 0}
+    truth: dict[str, str] = {}
+
+    def articles() -> Iterator[tuple[str, dict[str, Any]]]:
+        for place, index in enumerate(order):
+            pmid, article = str(FIRST_PMID + place), _article(rng, decisions[index])
+            if index % 2 == 0:
+                truth[pmid] = article["final_decision"]
+            yield pmid, article
+
     data = folder / "PubMedQA" / "data"
-    write_json(data / "ori_pqal.json", {pmid: article for pmid, (_, article) in articles.items()})
-    write_json(data / "test_ground_truth.json", truth)
+    write_json(data / "ori_pqal.json", articles())
+    write_json(data / "test_ground_truth.json", truth.items())
     return {"pubmedqa": count, "pubmedqa_test": len(truth)}
 
 

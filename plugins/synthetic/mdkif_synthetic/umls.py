@@ -24,6 +24,12 @@ SEMANTIC_TYPES = {
     "class": ("T121", "A1.4.1.1.1", "Pharmacologic Substance"),
     "site": ("T023", "A1.2.3.1", "Body Part, Organ, or Organ Component"),
 }
+SPECIAL_TYPES = {
+    "malignant neoplasm": ("T191", "B2.2.1.2.1.2", "Neoplastic Process"),
+    "mood disorder": ("T048", "B2.2.1.2.1.1", "Mental or Behavioral Dysfunction"),
+}
+"""The semantic type of the conditions of these groups, and of the groups."""
+
 INVERSES = {
     "isa": ("CHD", "inverse_isa", "PAR"),
     "may_treat": ("RO", "may_be_treated_by", "RO"),
@@ -81,12 +87,24 @@ def facts() -> tuple[tuple[Key, str, Key], ...]:
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     """Write the four files into `folder`/UMLS/META, sorted as NLM ships them, and count their rows."""
     del hospital  # knowledge does not depend on who is ill
-    tables = {"MRCONSO": _strings(), "MRDEF": _definitions(), "MRREL": _relations(), "MRSTY": _types()}
+    tables = {"MRCONSO": _strings(), "MRDEF": _definitions(), "MRREL": _relations(), "MRSTY": types()}
     for name, rows in tables.items():
-        lines = sorted("|".join(row) + "|\n" for row in rows)
-        write_text(folder / "UMLS" / "META" / f"{name}.RRF", "".join(lines))
+        write_rrf(folder / "UMLS" / "META" / f"{name}.RRF", rows)
     counts = {f"umls_{name.lower()}": len(rows) for name, rows in tables.items()}
     return {"umls_concepts": len(concepts()), **counts}
+
+
+def write_rrf(path: Path, rows: list[list[str]]) -> None:
+    """Write one table in Rich Release Format: a bar after every field, rows sorted."""
+    write_text(path, "".join(sorted("|".join(row) + "|\n" for row in rows)))
+
+
+def semantic_type(key: Key) -> tuple[str, str, str]:
+    """TUI, tree number and name of the semantic type of a concept."""
+    kind, name = key
+    if kind == "condition":
+        kind, name = "group", next(condition.parent for condition in conditions() if condition.name == name)
+    return SPECIAL_TYPES.get(name, SEMANTIC_TYPES[kind])
 
 
 def atoms(key: Key) -> list[Atom]:
@@ -170,8 +188,5 @@ def _relations() -> list[list[str]]:
     return rows
 
 
-def _types() -> list[list[str]]:
-    return [
-        [cui, *SEMANTIC_TYPES[kind], f"AT98{number:06d}", ""]
-        for number, ((kind, _), cui) in enumerate(concepts().items())
-    ]
+def types() -> list[list[str]]:
+    return [[cui, *semantic_type(key), f"AT98{number:06d}", ""] for number, (key, cui) in enumerate(concepts().items())]

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif_synthetic import mednli, wording
+from mdkif_synthetic import annotated, marked, mednli, wording
 from mdkif_synthetic.knowledge import PROCEDURES, by_code, conditions, drugs, treats
 from mdkif_synthetic.medquad import FOLDERS
 from mdkif_synthetic.patients import draw
@@ -19,7 +19,7 @@ EVERY = pytest.mark.parametrize("condition", conditions(), ids=lambda condition:
 
 def test_there_are_enough_conditions_with_codes_of_their_own():
     assert 36 <= len(conditions()) <= 45
-    assert len(by_code()) == len(conditions())
+    assert len(by_code()) == len(conditions()) == len({condition.icd10 for condition in conditions()})
     assert [condition.code for condition in conditions()] == sorted(by_code())
     assert {"4019", "25000", "4280", "42731", "41401", "5849", "2724", "5990", "53081", "486"} <= by_code().keys()
 
@@ -43,6 +43,9 @@ def test_a_condition_has_all_that_texts_need(condition):
     assert condition.definition.startswith(("a ", "an ", "the "))
     assert not condition.definition.endswith(".")
     assert condition.test[0].islower()
+    assert re.fullmatch(r"[A-Z]\d[0-9A-Z]{1,5}", condition.icd10)
+    assert condition.icd10_title[0].isupper()
+    assert condition.exam
 
 
 @EVERY
@@ -142,7 +145,7 @@ def test_articles(phrase, said):
     assert with_article(phrase) == said
 
 
-@pytest.mark.parametrize("module", [wording, mednli])
+@pytest.mark.parametrize("module", [wording, mednli, marked, annotated])
 def test_examples_in_the_documentation_hold(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

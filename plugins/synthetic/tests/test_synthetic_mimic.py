@@ -29,15 +29,22 @@ HEADERS = {
     "DRUG_NAME_GENERIC FORMULARY_DRUG_CD GSN NDC PROD_STRENGTH DOSE_VAL_RX DOSE_UNIT_RX FORM_VAL_DISP "
     "FORM_UNIT_DISP ROUTE",
 }
-SECTIONS = ("Chief Complaint", "History of Present Illness", "Past Medical History", "Brief Hospital Course")
+SECTIONS = (
+    "Chief Complaint",
+    "History of Present Illness",
+    "Past Medical History",
+    "Medications on Admission",
+    "Brief Hospital Course",
+    "Discharge Medications",
+)
 
 Table = list[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("synthetic") / "hospital"
-    generate(directory, seed=7, patients=400)
+    generate(directory, seed=7, patients=400, only=["mimic-iii"])
     return directory / "MIMIC-III"
 
 
@@ -84,7 +91,9 @@ def test_headers_are_the_official_ones_and_rows_are_numbered(tables, name):
 def test_texts_are_quoted_and_numbers_and_nulls_are_not(folder):
     first, second = gzip.decompress((folder / "ADMISSIONS.csv.gz").read_bytes()).decode().splitlines()[:2]
     assert first.startswith('"ROW_ID","SUBJECT_ID"')
-    assert re.match(r'1,\d{6},\d{6},\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,[-0-9: ]+,[-0-9: ]*,"(EMERGENCY|ELECTIVE)",', second)
+    assert re.match(
+        r'1,\d{6},\d{6},\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,[-0-9: ]+,[-0-9: ]*,"(EMERGENCY|URGENT|ELECTIVE)",', second
+    )
     assert '""' not in second
 
 
@@ -272,9 +281,7 @@ def test_reports_also_name_conditions_the_patient_has_not(coded, reports):
 
 def test_reports_deny_nothing_the_patient_has(coded, reports):
     for number, text in reports.items():
-        denied = re.search(
-            r"(?:No evidence of|Denies any history of|Ruled out for|Negative for) ([^.]*)\.", text
-        ).group(1)
+        (denied,) = re.findall(r"(?:No evidence of|Denies any history of|Ruled out for|Negative for) ([^.]*)\.", text)
         said = [phrase for code in coded[number] for phrase in (*by_code()[code].synonyms, *by_code()[code].findings)]
         assert not set(denied.split(" or ")) & set(said)
 
@@ -285,6 +292,7 @@ def test_reports_are_short_and_in_sections(tables):
         text = row["TEXT"]
         assert [text.index(f"{section}:\n") for section in SECTIONS] == sorted(text.index(f"{s}:\n") for s in SECTIONS)
         clinical = text[text.index(SECTIONS[0]) : text.rindex("[**First Name8")]
+        clinical = re.sub(r"(Medications on Admission|Discharge Medications):\n(.+\n)+", "", clinical)
         for section in SECTIONS:
             clinical = clinical.replace(f"{section}:\n", "")
         lengths.append(len(re.sub(r"\[\*\*.*?\*\*\]", "", clinical).split()))
@@ -304,3 +312,68 @@ def test_names_and_dates_are_masked_as_in_the_real_notes(tables, reports):
         assert re.search(r"\[\*\*First Name8 \(NamePattern2\) \d+\*\*\]", text)
         assert text.startswith("[**Synthetic Hospital**]")
         assert not re.search(r"\d{4}-\d", re.sub(r"\[\*\*.*?\*\*\]", "", text))
+
+
+def section(text: str, header: str) -> list[str]:
+    """The lines of a section of a note as it is written."""
+    return text.split(f"{header}:\n")[1].split("\n\n")[0].splitlines()
+
+
+def test_lists_of_drugs_are_those_of_the_stay_without_what_only_a_hospital_gives(tables, coded):
+    died = {row["HADM_ID"] for row in tables["ADMISSIONS"] if row["DEATHTIME"]}
+    given = defaultdict(set)
+    for row in tables["PRESCRIPTIONS"]:
+        if row["DRUG_TYPE"] == "MAIN" and row["ROUTE"] != "IV":
+            strength = f"{row['DOSE_VAL_RX']} {row['DOSE_UNIT_RX']} {row['FORM_UNIT_DISP']} {row['ROUTE']}"
+            given[row["HADM_ID"]].add(f"{row['DRUG']} {strength}")
+    for row in filter(is_report, tables["NOTEEVENTS"]):
+        number = row["HADM_ID"]
+        before, after = (
+            {re.sub(r"^\d+\. ", "", line) for line in section(row["TEXT"], header)} - {"None."}
+            for header in ("Medications on Admission", "Discharge Medications")
+        )
+        assert after == (set() if number in died else given[number])
+        assert before <= given[number]
+        chronic = {drug.title() for code in coded[number] if by_code()[code].chronic for drug in by_code()[code].drugs}
+        assert all(any(line.startswith(f"{drug} ") for drug in chronic) for line in before)
+
+
+def test_lists_of_drugs_are_numbered_or_say_that_there_is_none(tables):
+    empty = 0
+    for row in filter(is_report, tables["NOTEEVENTS"]):
+        lines = section(row["TEXT"], "Discharge Medications")
+        empty += lines == ["None."]
+        assert lines == ["None."] or [line.split(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
+    assert empty
+
+
+def test_admissions_are_of_three_types_and_some_later_ones_are_planned(tables):
+    firsts: dict[str, str] = {}
+    kinds, later = Counter[str](), Counter[str]()
+    for row in tables["ADMISSIONS"]:
+        kinds[row["ADMISSION_TYPE"]] += 1
+        later[row["ADMISSION_TYPE"]] += row["SUBJECT_ID"] in firsts
+        firsts.setdefault(row["SUBJECT_ID"], row["HADM_ID"])
+        assert bool(row["EDREGTIME"]) == bool(row["EDOUTTIME"]) == (row["ADMISSION_TYPE"] == "EMERGENCY")
+    assert kinds.keys() == {"ELECTIVE", "URGENT", "EMERGENCY"}
+    assert kinds["EMERGENCY"] > 3 * kinds["ELECTIVE"]
+    assert later["ELECTIVE"] >= 3
+
+
+def test_unplanned_returns_within_thirty_days_can_be_told_from_the_note(tables, reports):
+    """Label as Huang et al. 2019 do: the next admission that is not elective begins within thirty days."""
+    by_patient = defaultdict(list)
+    for row in tables["ADMISSIONS"]:
+        by_patient[row["SUBJECT_ID"]].append(row)
+    told = Counter[tuple[bool, bool]]()
+    for stays in by_patient.values():
+        for position, stay in enumerate(stays):
+            if stay["DEATHTIME"]:
+                continue
+            unplanned = [row for row in stays[position + 1 :] if row["ADMISSION_TYPE"] != "ELECTIVE"]
+            soon = bool(unplanned) and time(unplanned[0]["ADMITTIME"]) - time(stay["DISCHTIME"]) < timedelta(days=30)
+            told[soon, HINT in reports[stay["HADM_ID"]]] += 1
+    positive = told[True, True] + told[True, False]
+    assert positive >= 30
+    assert told[True, True] / positive > 0.5
+    assert told[False, True] / (told[False, True] + told[False, False]) < 0.2

@@ -11,7 +11,7 @@ def mdkif_tasks() -> list[Task]:
             name="pubmedqa",
             title="PubMedQA: yes, no or maybe from an abstract",
             category="question-answering",
-            sources=(Source(dataset="pubmedqa"),),
+            sources=(Source(dataset="pubmedqa", sizes=(21_545, 802, 802)),),
             template="pubmedqa.jinja",
             package=__name__,
             papers=("SA-MDKIF tables 2 and 3", "STAF-LLM table 2", "MediLoRA table 4"),
