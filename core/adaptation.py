@@ -90,11 +90,8 @@ def adapt(
     optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptationSettings)
     made_name = usable(composition or f"{name}-{router}")
     encoder = workspace.encoder(task, chosen.max_length)
-    examples = list(encoder.encode(_adaptation_set(workspace, task, sources, chosen, skip_bad, data)))
-    if not examples:
-        raise BadInput(
-            f"There are no '{_split(chosen)}' records of '{name}' to adapt on: check the source and its splits."
-        )
+    drawn = _adaptation_set(workspace, task, sources, chosen, skip_bad, data)
+    examples = encoder.encode_all(drawn, f"'{_split(chosen)}' records of '{name}'")
     bank = bank_of(workspace, skills, chosen.granularity)
     objective = AdaptationObjective(workspace, task, encoder, bank, examples, chosen)
     found = optimizer.search(objective, chosen.seed, workspace.progress)

@@ -54,6 +54,17 @@ class Encoder:
             if encoded is not None:
                 yield encoded
 
+    def encode_all(self, records: Sequence[Record], what: str) -> list[Encoded]:
+        """All that fit, at least one. Raises BadInput, naming `what` they are, if there is none."""
+        found = list(self.encode(records))
+        if not found and records:
+            raise BadInput(
+                f"None of {len(records)} {what} fits into {self.max_length} tokens with its answer: raise max_length."
+            )
+        if not found:
+            raise BadInput(f"There are no {what}: check the source, its splits and what was left out.")
+        return found
+
     def text(self, instruction: Instruction) -> str:
         """The prompt as the base model reads it, up to where the answer begins."""
         if self._chat():

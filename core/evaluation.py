@@ -67,9 +67,7 @@ def evaluate(
     records = workspace.records(task, sources, Conversion(skip_bad), data, split_policy)
     drawn = sample(records, {split: limit}, seed)[split]
     encoder = workspace.encoder(task, max_length)
-    examples = list(encoder.encode(drawn))
-    if not examples:
-        raise BadInput(f"There are no '{split}' records of '{name}' to evaluate on: check the source and its splits.")
+    examples = encoder.encode_all(drawn, f"'{split}' records of '{name}'")
     done = []
     for target in targets:
         with running(workspace, target):

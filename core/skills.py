@@ -95,7 +95,8 @@ def train_skill(
         loop.seed,
     )
     encoder = workspace.encoder(skill, loop.max_length)
-    examples, dev = list(encoder.encode(drawn["train"])), list(encoder.encode(drawn["dev"]))
+    examples = encoder.encode_all(drawn["train"], f"training records of '{name}'")
+    dev = list(encoder.encode(drawn["dev"]))
     versions = {p: version(p) for p in ("mdkif", "torch", "transformers", "peft")}
     work = _digest([workspace.base.fingerprint, trainer, asdict(method), asdict(loop), _contents(examples), versions])
     finished = trained_skills(workspace, workspace.base.name).get(name)
@@ -103,7 +104,7 @@ def train_skill(
         workspace.progress.note(f"{name} is already trained with these settings on these records: {finished.path}")
         return finished
     run = workspace.store.run(f"train-{name}-{work}")
-    trained = train(workspace.base, examples, dev, method, loop, run, workspace.progress)
+    trained = train(workspace.base, examples, dev, method, loop, run, workspace.progress, f"training {name}")
     card = {
         "skill": name,
         "title": skill.title,

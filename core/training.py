@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from .batching import Batch, budgeted, collate, shuffled
 from .encoding import Encoded
-from .errors import BadInput, MdkifError
+from .errors import MdkifError
 from .method import Method
 from .models import Base
 from .progress import Progress
@@ -71,13 +71,12 @@ def train(
     settings: Settings,
     run: Path,
     progress: Progress,
+    title: str = "training",
 ) -> Trained:
     """Train one adapter alone on the frozen base; the same seed gives the same adapter, resumed or not.
 
-    Raises BadInput if there is nothing to train on, MdkifError if the loss is not finite.
+    Raises MdkifError if the loss is not finite.
     """
-    if not examples:
-        raise BadInput("There are no training records: check the source, its splits and what was left out.")
     steps = settings.steps or max(1, math.ceil(settings.epochs * len(examples) / settings.batch_size))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -87,7 +86,7 @@ def train(
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
             model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
         try:
-            return _loop(base, model, examples, dev, before, steps, method, settings, run, progress)
+            return _loop(base, model, examples, dev, before, steps, method, settings, run, progress, title)
         except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
             model.unload()
             base.model.eval()
@@ -105,6 +104,7 @@ def _loop(
     settings: Settings,
     run: Path,
     progress: Progress,
+    title: str,
 ) -> Trained:
     groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
@@ -114,7 +114,7 @@ def _loop(
     rates = [group["lr"] for group in groups]
     trainable = [p for p in model.parameters() if p.requires_grad]
     base.model.train()
-    with progress.task("training", steps, start) as bar:
+    with progress.task(title, steps, start) as bar:
         for step, parts in islice(enumerate(_batches(base, examples, settings), 1), start, steps):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * _rate(step - 1, steps, settings.warmup)

@@ -333,7 +333,7 @@ def test_wrong_names_and_settings_are_refused(learn, ready, pubmedqa, mednli):
         learn("uniform", shot=3)
     with pytest.raises(BadInput, match="setting scale cannot be 'two': use one of one, free"):
         learn("uniform", scale="two")
-    with pytest.raises(BadInput, match="no 'spam' records of 'pubmedqa' to adapt on"):
+    with pytest.raises(BadInput, match="There are no 'spam' records of 'pubmedqa': check the source"):
         learn("uniform", split="spam")
     with pytest.raises(BadInput, match="task 'pubmedqa' does not read 'mednli'"):
         adapt(ready, "pubmedqa", {"mednli": mednli}, None, "uniform")

@@ -156,3 +156,13 @@ def test_a_query_alone_too_long_is_left_out_for_it_is_never_cut(base, encoder_fo
     encoder = encoder_for(base, max_length=100)
     assert not list(encoder.encode([Record(id="q", query="fever " * 200, context="Short.", answer="yes")]))
     assert encoder.counts == {"left out: no room for the answer": 1}
+
+
+def test_no_records_and_none_that_fit_are_told_apart(base):
+    encoder = Encoder(base, AsIs(), max_length=6)
+    record = Record(id="r", query="Is it so?", answer="yes it is and has been for as long as anyone knows")
+    with pytest.raises(BadInput, match=r"^There are no training records of 'qa': check the source"):
+        encoder.encode_all([], "training records of 'qa'")
+    with pytest.raises(BadInput, match=r"^None of 2 training records of 'qa' fits into 6 tokens .* raise max_length\.$"):
+        encoder.encode_all([record, record], "training records of 'qa'")
+    assert len(Encoder(base, AsIs()).encode_all([record, record], "records")) == 2

@@ -32,7 +32,7 @@ class Interrupting(Progress):
 
     @contextmanager
     def task(self, title, total, done=0):
-        self.done += [done] if title == "training" else []
+        self.done += [done] if title.startswith("training") else []
         yield self._Bar(self.after - done)
 
     class _Bar(Bar):
@@ -292,11 +292,6 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(learn):
     with pytest.raises(MdkifError, match=r"loss became nan at step \d+: lower learning_rate, now 1e\+30") as raised:
         learn("lora", learning_rate=1e30)
     assert raised.value.exit_code == 1
-
-
-def test_without_records_there_is_nothing_to_train_on(workspace, plugins, tmp_path):
-    with pytest.raises(BadInput, match="no training records"):
-        train(workspace.base, [], [], method_of(plugins, "lora"), Settings(), tmp_path, Progress())
 
 
 def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, examples, tmp_path):

@@ -1,0 +1,284 @@
+"""Damaged sources: whatever happened to its files, a data set gives records or one sentence that quotes none of them."""
+
+import gzip
+import io
+import json
+import random
+import re
+import shutil
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from mdkif import BadInput, Conversion, Dataset, Skill, Task
+from mdkif.core.conformance.data import sample
+from mdkif.core.conversion import convert
+from mdkif.core.plugins import Plugins
+from mdkif_synthetic import generate
+
+PLUGINS = Plugins()
+DATASETS = {declared.name: plugin for declared, plugin in PLUGINS.all(Dataset)}
+FILES_A_SUFFIX = 2
+LONG = 2 << 20
+LONGEST_MESSAGE, LONGEST_COPY = 600, 30
+
+# The damages: each gives some damaged versions of a file's bytes.
+
+QUOTED_KEY = rb'"(\w+)"\s*:'
+ATTRIBUTE = rb'(?<=[\s|])(\w+)="'
+TAG = rb"(?m)^(\w+): "
+ELEMENT = rb"</?(\w+)"
+TEXT = rb'(:\s*)"(?:[^"\\]|\\.)*"'
+ENTITIES = b'<!ENTITY a0 "ha">' + b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 10))
+HALF_A_CHARACTER = rb"\ud800"
+
+
+def emptied(data):
+    yield b""
+    yield b"\n"
+
+
+def truncated(data):
+    yield data[: len(data) // 2]
+    yield data[:-3]
+
+
+def nul_bytes(data):
+    yield inserted(data, b"\0")
+
+
+def latin_1(data):
+    yield inserted(data, "é".encode("latin-1"))
+
+
+def byte_order_mark(data):
+    yield b"\xef\xbb\xbf" + data
+
+
+def crlf(data):
+    yield data.replace(b"\n", b"\r\n")
+    yield data.replace(b"\n", b"\r")
+
+
+def twice(data):
+    """Every line twice, and everything between the outermost brackets."""
+    yield b"".join(line.rstrip(b"\n") + b"\n" for line in data.splitlines(keepends=True) for _ in range(2))
+    inside = data.strip()
+    if inside[:1] in (b"{", b"["):
+        yield inside[:-1] + b"," + inside[1:]
+
+
+def columns_removed(data):
+    """The first, then the last column, of the header alone and of every row."""
+    lines = data.split(b"\n")
+    separator = max((b"\t", b",", b"|"), key=lines[0].count)
+    for begin, end in ((1, None), (0, -1)):
+        short = [separator.join(line.split(separator)[begin:end]) for line in lines]
+        yield b"\n".join([short[0], *lines[1:]])
+        yield b"\n".join(short)
+
+
+def keys_renamed(data):
+    """The first few keys of JSON, attributes and elements of XML and tags of OBO, one at a time."""
+    for pattern in (QUOTED_KEY, ATTRIBUTE, ELEMENT, TAG):
+        for key in list(dict.fromkeys(re.findall(pattern, data)))[:10]:
+            yield re.sub(rb"\b%s\b" % re.escape(key), b"renamed", data)
+
+
+def values_of_other_types(data):
+    """The texts of a JSON file's keys, one at a time: a number, nothing, a list, half of a character."""
+    for key in list(dict.fromkeys(re.findall(QUOTED_KEY, data)))[:10]:
+        for value in (b"7", b"null", b'["a"]', b'"%s"' % HALF_A_CHARACTER):
+            yield re.sub(rb'("%s"\s*)' % key + TEXT, lambda m, v=value: m[1] + m[2] + v, data)
+
+
+def long_line(data):
+    middle = len(data) // 2
+    yield data[:middle] + b"x" * LONG + data[middle:]
+
+
+def entity_bomb(data):
+    """A document type with nested entities, near the beginning, far behind it, and in UTF-16."""
+    if b"<?xml" not in data[:10]:
+        return
+    declaration, _, rest = data.partition(b"?>")
+    body, _, end = rest.rpartition(b"</")
+    for comment in (b"", b"<!--" + b" " * 2000 + b"-->"):
+        bomb = declaration + b"?>" + comment + b"<!DOCTYPE x [" + ENTITIES + b"]>" + body + b"&a9;</" + end
+        yield bomb
+    yield bomb.replace(b"UTF-8", b"UTF-16").decode().encode("utf-16")
+
+
+def random_bytes(data):
+    draw = random.Random(len(data))
+    yield draw.randbytes(len(data))
+    changed = bytearray(data)
+    for _ in range(len(data) and 20):
+        changed[draw.randrange(len(data))] = draw.randrange(256)
+    yield bytes(changed)
+
+
+DAMAGES = (
+    emptied,
+    truncated,
+    nul_bytes,
+    latin_1,
+    byte_order_mark,
+    crlf,
+    twice,
+    columns_removed,
+    keys_renamed,
+    values_of_other_types,
+    long_line,
+    entity_bomb,
+    random_bytes,
+)
+
+
+def inserted(data, what):
+    """The bytes with something put in at three places."""
+    quarter = len(data) // 4
+    return what.join(data[place : place + quarter] for place in range(0, 4 * quarter, quarter or 1))
+
+
+# The sources: a file of a folder, or what is packed in it.
+
+
+class Leaf:
+    """A file, with `member` what is packed in it: "" of a .gz, else the name in an archive."""
+
+    def __init__(self, path, member=None):
+        self.path, self.member, self.whole = path, member, path.read_bytes()
+
+    def __repr__(self):
+        return f"{self.path.name}:{self.member or ''}"
+
+    @property
+    def content(self):
+        if self.member is None:
+            return self.whole
+        if not self.member:
+            return gzip.decompress(self.whole)
+        return zipfile.ZipFile(io.BytesIO(self.whole)).read(self.member)
+
+    def put(self, content):
+        self.path.write_bytes(self._packed(content))
+
+    def restore(self):
+        self.path.write_bytes(self.whole)
+
+    def _packed(self, content):
+        if self.member is None:
+            return content
+        if not self.member:
+            return gzip.compress(content, 1)
+        file = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(self.whole)) as old, zipfile.ZipFile(file, "w", compresslevel=1) as new:
+            for entry in old.infolist():
+                text = content if entry.filename == self.member else old.read(entry)
+                new.writestr(entry.filename, text, zipfile.ZIP_DEFLATED)
+        return file.getvalue()
+
+
+def leaves(folder):
+    """The largest files of each kind, and what is packed in them."""
+    kinds = defaultdict(list)
+    for path in sorted(folder.rglob("*"), key=lambda path: -path.stat().st_size):
+        if path.is_file() and path.stem != "SYNTHETIC":
+            kinds[path.suffix].append(path)
+    for path in (path for paths in kinds.values() for path in paths[:FILES_A_SUFFIX]):
+        yield Leaf(path)
+        if path.suffix == ".gz":
+            yield Leaf(path, "")
+        elif zipfile.is_zipfile(path):
+            yield from (Leaf(path, name) for name in zipfile.ZipFile(path).namelist())
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """Each data set's name, its own folder, its source in it and the options to read it with."""
+    hospital = generate(tmp_path_factory.mktemp("fuzz") / "hospital", seed=5, patients=10)
+    read = defaultdict(list)
+    for kind in (Skill, Task):
+        for declared, _ in PLUGINS.all(kind):
+            for source in (*declared.sources, *declared.alternatives):
+                if source.options not in read[source.dataset]:
+                    read[source.dataset].append(dict(source.options))
+    made = {}
+    for name, plugin in DATASETS.items():
+        source = hospital.get(name) or sample(plugin, name, {})
+        assert source, f"{name} has neither a synthetic source nor a sample"
+        folder = tmp_path_factory.mktemp(name)
+        copy = folder / source.name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
+        options = read[name] or [{}]
+        if name == "wikimed":
+            shutil.copy(next(hospital["umls"].rglob("MRSTY.RRF")), folder)
+            options = [{**each, "mrsty": str(folder)} for each in options]
+        made[name] = folder, copy, options
+    return made
+
+
+def outcome(name, source, options, skip_bad):
+    """The records' ids and what the conversion says: its error and the reasons for leaving rows out."""
+    conversion = Conversion(skip_bad=skip_bad)
+    ids, said = [], []
+    try:
+        for record in convert(PLUGINS.get(Dataset, name), source, conversion, options):
+            json.dumps(record.to_dict(), ensure_ascii=False).encode()
+            ids.append(record.id)
+    except BadInput as error:
+        said.append(str(error))
+    return ids, [*said, *conversion.left_out]
+
+
+def copied(message, content):
+    """A run of characters that a message has from a file, or ""."""
+    for start in range(0, len(message), LONGEST_COPY // 2):
+        if message[start : start + LONGEST_COPY // 2] in content:
+            for begin in range(max(0, start - LONGEST_COPY // 2), start + 1):
+                run = message[begin : begin + LONGEST_COPY]
+                if len(run) == LONGEST_COPY and run in content:
+                    return run
+    return ""
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_whole_source_gives_records_with_each_set_of_options(name, copies):
+    _, source, every = copies[name]
+    for options in every:
+        ids, _ = outcome(name, source, options, skip_bad=False)
+        assert len(ids) == len(set(ids)) > 0, options
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_damaged_source_gives_records_or_one_sentence(name, damage, copies):
+    folder, source, every = copies[name]
+    for leaf in leaves(folder):
+        try:
+            for number, content in enumerate(damage(leaf.content)):
+                leaf.put(content)
+                text = content.decode("utf-8", "replace")
+                for options in every:
+                    for skip_bad in (False, True):
+                        case = (leaf, number, options, skip_bad)
+                        try:
+                            ids, said = outcome(name, source, options, skip_bad)
+                        except Exception as error:
+                            raise AssertionError(case) from error
+                        assert len(ids) == len(set(ids)), case
+                        for sentence in said:
+                            told = sentence.replace(str(folder), "")
+                            assert len(told) < LONGEST_MESSAGE, case
+                            assert not copied(told, text), case
+        finally:
+            leaf.restore()
+
+
+def test_a_copied_run_is_found_wherever_it_begins():
+    text = "The patient, a nurse of 52, was seen for an itch that had lasted three weeks."
+    for begin in range(20):
+        assert copied(f"{'-' * begin}{text[begin : begin + 40]}--", text)
+        assert not copied(f"{'-' * begin}{text[begin : begin + 29]}--", text)
