@@ -168,7 +168,7 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"The option {option} cannot be '{text}': write it as name=value.")
-        found[name.replace("-", "_") if option != "--skill" else name] = value
+        found[name.replace("-", "_") if option not in ("--skill", "--source") else name] = value
     return found
 
 

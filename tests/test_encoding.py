@@ -163,6 +163,6 @@ def test_no_records_and_none_that_fit_are_told_apart(base):
     record = Record(id="r", query="Is it so?", answer="yes it is and has been for as long as anyone knows")
     with pytest.raises(BadInput, match=r"^There are no training records of 'qa': check the source"):
         encoder.encode_all([], "training records of 'qa'")
-    with pytest.raises(BadInput, match=r"^None of 2 training records of 'qa' fits into 6 tokens .* raise max_length\.$"):
+    with pytest.raises(BadInput, match=r"^None of 2 training records of .qa. fits into 6 tokens .* raise max_length"):
         encoder.encode_all([record, record], "training records of 'qa'")
     assert len(Encoder(base, AsIs()).encode_all([record, record], "records")) == 2

@@ -1,11 +1,14 @@
+"""Sections of discharge summaries: where they begin, and which a record shows."""
+
 import csv
 import gzip
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import Conversion, Dataset, convert
 from mdkif.core.plugins import Plugins
-from mdkif_dataset_mimic.sections import only, sections
+from mdkif_dataset_mimic.sections import ADMISSION, only, sections
 
 NOTE = """Admission Date:  [**2183-5-6**]     Discharge Date:  [**2183-5-21**]
 
@@ -51,6 +54,34 @@ def test_a_note_without_headers_is_one_unnamed_section():
 def test_each_header_on_a_line_of_its_own_gives_its_text_back(headers, body):
     note = "".join(f"{header}:\n{body}\n\n" for header in headers)
     assert [pair for pair in sections(note) if pair[0]] == [(header.lower(), body.strip()) for header in headers]
+
+
+@pytest.mark.parametrize(
+    ("line", "header"),
+    [
+        ("BRIEF HOSPITAL COURSE:", "brief hospital course"),
+        ("  Chief Complaint: cough", "chief complaint"),
+        ("Past Medical History (PMH):", "past medical history (pmh)"),
+        ("Patient's Condition:", "patient's condition"),
+        ("was given: aspirin", ""),
+        ("1. Aspirin: 81 mg", ""),
+        ("T: 98", ""),
+    ],
+)
+def test_a_header_is_a_capitalised_phrase_that_begins_a_line(line, header):
+    assert sections(f"Before.\n{line}\nAfter.")[-1][0] == header
+
+
+def test_a_signature_begins_the_last_line_and_a_place_within_it_is_kept():
+    text = only("Social History:\nLives in\n[**Location**] with\nher son in [**State**] now.\n", ("social history",))
+    assert text == "Lives in [**Location**] with her son in [**State**] now."
+
+
+def test_nothing_of_the_stay_or_the_discharge_is_known_at_admission():
+    later = ("discharge", "course", "results", "procedure", "disposition", "transfer", "followup", "condition")
+    assert not [header for header in ADMISSION if any(word in header for word in later)]
+    found = dict(sections(NOTE)).keys() & ADMISSION
+    assert found == {"chief complaint", "history of present illness"}
 
 
 def _table(folder, name, rows):

@@ -16,9 +16,7 @@ def mdkif_datasets() -> list[Dataset]:
             homepage="https://doi.org/10.5281/zenodo.5755155",
             citation="Vashishth et al. 2021, Improving broad-coverage medical entity linking with semantic type "
             "prediction and large-scale datasets, J Biomed Inform 121",
-            options={
-                "mrsty": "MRSTY.RRF of a UMLS release, or the folder META that holds it; by default the one beside wikimed.json"
-            },
+            options={"mrsty": "MRSTY.RRF of a UMLS release, or the folder of it; by default beside wikimed.json"},
             stand_in="hoc",
         )
     ]

@@ -189,4 +189,5 @@ def _relations() -> list[list[str]]:
 
 
 def types() -> list[list[str]]:
+    """The rows of MRSTY: the semantic type of every concept."""
     return [[cui, *semantic_type(key), f"AT98{number:06d}", ""] for number, (key, cui) in enumerate(concepts().items())]

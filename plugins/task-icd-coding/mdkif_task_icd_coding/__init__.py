@@ -1,4 +1,4 @@
-"""ICD coding: a downstream task that finds the frequent diagnoses a MIMIC-III discharge summary documents."""
+"""ICD coding: a downstream task that finds the frequent diagnoses a discharge summary of MIMIC documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def mdkif_tasks() -> list[Task]:
             title="ICD coding of discharge summaries",
             category="text-classification",
             track="unseen task",
-            sources=(Source(dataset="mimic-iii", options={"view": "icd"}),),
+            sources=(
+                Source(dataset="mimic-iii", options={"view": "icd"}, sizes=(41315, 1500, 1584)),
+                Source(dataset="mimic-iv", options={"view": "icd"}),
+            ),
             template="icd-coding.jinja",
             package=__name__,
             evaluator="classification",

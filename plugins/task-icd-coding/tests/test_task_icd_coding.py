@@ -9,7 +9,7 @@ from mdkif import BadInput, Conversion, convert
 from mdkif.core.templating import Template
 
 [TASK] = plugin.mdkif_tasks()
-[MIMIC] = mdkif_dataset_mimic.mdkif_datasets()
+MIMIC, _ = mdkif_dataset_mimic.mdkif_datasets()
 NOTES = [
     "ROW_ID",
     "SUBJECT_ID",
@@ -48,8 +48,11 @@ def test_it_is_an_unseen_task_scored_by_auroc_on_calibrated_scores():
     assert TASK.category == "text-classification"
 
 
-def test_it_reads_mimic_only():
-    with pytest.raises(BadInput, match="it reads mimic-iii"):
+def test_it_reads_mimic_only_and_knows_the_papers_sizes_of_mimic_iii():
+    assert TASK.reads == ("mimic-iii", "mimic-iv")
+    assert [TASK.source(name).options for name in TASK.reads] == [{"view": "icd"}] * 2
+    assert [TASK.source(name).sizes for name in TASK.reads] == [(41315, 1500, 1584), None]
+    with pytest.raises(BadInput, match="it reads mimic-iii, mimic-iv"):
         TASK.source("disease-ontology")
 
 

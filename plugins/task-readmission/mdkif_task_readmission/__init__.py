@@ -1,0 +1,28 @@
+"""Readmission: a downstream task that tells from a discharge summary whether the patient is back within 30 days."""
+
+from __future__ import annotations
+
+from mdkif import Source, Task, hookimpl
+
+
+@hookimpl
+def mdkif_tasks() -> list[Task]:
+    """The task `readmission`."""
+    return [
+        Task(
+            name="readmission",
+            title="Readmission within 30 days of discharge",
+            category="text-classification",
+            track="unseen task",
+            sources=(
+                Source(dataset="mimic-iii", options={"view": "readmission"}, sizes=(5108, 580, 575)),
+                Source(dataset="mimic-iv", options={"view": "readmission"}),
+            ),
+            template="readmission.jinja",
+            package=__name__,
+            evaluator="classification",
+            metric="auroc",
+            normaliser="pmi",
+            papers=("SA-MDKIF tables 2 and 3", "STAF-LLM table 2"),
+        )
+    ]
