@@ -216,7 +216,7 @@ def train(
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @policed
-@click.option("--split", type=SPLIT, default="", help="Where the records come from; never test [default: train].")
+@click.option("--split", type=SPLIT, help="Where the records come from; never test [default: train].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
 @settable
 @seeded
@@ -231,7 +231,7 @@ def adapt(
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
     kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
-    chosen = {key: str(value) for key, value in options.items()} | pairs("--set", settings)
+    chosen = {key: str(value) for key, value in options.items() if value is not None} | pairs("--set", settings)
     [given] = sources_of(kit, Task, [task], sources, file)
     done = kit.adapt(task, given, skills=skills.split(",") if skills else None, router=router, settings=chosen,
                      composition=name, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip

@@ -82,7 +82,7 @@ class Source:
 class Instructed(Declaration):
     """What skills and tasks share: where records come from and the template that renders them.
 
-    `sources` are merged; `alternatives` are stand-ins, used only when the user gives their path.
+    `sources` are merged; `alternatives` are other data sets for the same work, used only when named.
     `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable
     (see `scoring.normalised`), `multi_label` whether any number of the listed labels may be right.
     `template` is a file in the `templates` folder of `package` (the module that declares it).

@@ -92,7 +92,8 @@ def sources_of(
 ) -> list[dict[str, Path]]:
     """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
 
-    A bare path is the data set it reads first. Of a file's data sets each takes those it reads. Raises
+    A bare path is the data set it reads first. Of a file's data sets each takes its own or, where there are
+    none of them, the alternatives. Raises
     BadInput for an unknown name, one left without data, and a given data set that none of them reads.
     """
     declared = [kit.instructed(name, kinds) for name in names]
@@ -100,7 +101,9 @@ def sources_of(
     listed = listed_sources(file) if file else {}
     found = []
     for each in declared:
-        sources = {dataset: path for dataset, path in listed.items() if dataset in each.reads}
+        own = {source.dataset for source in each.sources}
+        sources = {dataset: path for dataset, path in listed.items() if dataset in own}
+        sources = sources or {dataset: path for dataset, path in listed.items() if dataset in each.reads}
         for text in given:
             dataset, equals, path = text.partition("=")
             if not equals or Path(text).exists():

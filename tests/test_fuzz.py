@@ -19,8 +19,9 @@ from mdkif_synthetic import generate
 
 PLUGINS = Plugins()
 DATASETS = {declared.name: plugin for declared, plugin in PLUGINS.all(Dataset)}
-FILES_A_SUFFIX = 2
+MOST_FILES = 5
 LONG = 2 << 20
+DEEP = 50_000
 LONGEST_MESSAGE, LONGEST_COPY = 600, 30
 
 # The damages: each gives some damaged versions of a file's bytes.
@@ -93,6 +94,19 @@ def values_of_other_types(data):
             yield re.sub(rb'("%s"\s*)' % key + TEXT, lambda m, v=value: m[1] + m[2] + v, data)
 
 
+def nested_lists(data):
+    """More of them than any parser can hold on its stack, as a value and as the whole file."""
+    yield re.sub(TEXT, lambda found: found[1] + b"[" * DEEP, data, count=1)
+    yield b"[" * DEEP
+
+
+def huge_numbers(data):
+    """A number of more digits than Python converts, at five places."""
+    numbers = list(re.finditer(rb"\d+", data))
+    for number in numbers[:: len(numbers) // 5 + 1]:
+        yield data[: number.start()] + b"9" * 5000 + data[number.end() :]
+
+
 def long_line(data):
     middle = len(data) // 2
     yield data[:middle] + b"x" * LONG + data[middle:]
@@ -100,12 +114,12 @@ def long_line(data):
 
 def entity_bomb(data):
     """A document type with nested entities, near the beginning, far behind it, and in UTF-16."""
-    if b"<?xml" not in data[:10]:
+    root = re.search(rb"<\w", data)
+    if not data.startswith(b"<") or not root:
         return
-    declaration, _, rest = data.partition(b"?>")
-    body, _, end = rest.rpartition(b"</")
+    body, _, end = data[root.start() :].rpartition(b"</")
     for comment in (b"", b"<!--" + b" " * 2000 + b"-->"):
-        bomb = declaration + b"?>" + comment + b"<!DOCTYPE x [" + ENTITIES + b"]>" + body + b"&a9;</" + end
+        bomb = data[: root.start()] + comment + b"<!DOCTYPE x [" + ENTITIES + b"]>" + body + b"&a9;</" + end
         yield bomb
     yield bomb.replace(b"UTF-8", b"UTF-16").decode().encode("utf-16")
 
@@ -130,6 +144,8 @@ DAMAGES = (
     columns_removed,
     keys_renamed,
     values_of_other_types,
+    nested_lists,
+    huge_numbers,
     long_line,
     entity_bomb,
     random_bytes,
@@ -182,12 +198,12 @@ class Leaf:
 
 
 def leaves(folder):
-    """The largest files of each kind, and what is packed in them."""
-    kinds = defaultdict(list)
-    for path in sorted(folder.rglob("*"), key=lambda path: -path.stat().st_size):
+    """The largest file of each kind, and what is packed in it; kinds differ in their folder or in more than numbers."""
+    kinds = {}
+    for path in sorted(folder.rglob("*"), key=lambda path: path.stat().st_size):
         if path.is_file() and path.stem != "SYNTHETIC":
-            kinds[path.suffix].append(path)
-    for path in (path for paths in kinds.values() for path in paths[:FILES_A_SUFFIX]):
+            kinds[path.parent.name, re.sub(r"\d", "", path.name)] = path
+    for path in list(kinds.values())[-MOST_FILES:]:
         yield Leaf(path)
         if path.suffix == ".gz":
             yield Leaf(path, "")
@@ -227,6 +243,7 @@ def outcome(name, source, options, skip_bad):
     try:
         for record in convert(PLUGINS.get(Dataset, name), source, conversion, options):
             json.dumps(record.to_dict(), ensure_ascii=False).encode()
+            assert record.query.strip() and record.answer.strip() and record.source, record.id
             ids.append(record.id)
     except BadInput as error:
         said.append(str(error))

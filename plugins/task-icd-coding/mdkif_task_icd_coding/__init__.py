@@ -14,10 +14,8 @@ def mdkif_tasks() -> list[Task]:
             title="ICD coding of discharge summaries",
             category="text-classification",
             track="unseen task",
-            sources=(
-                Source(dataset="mimic-iii", options={"view": "icd"}, sizes=(41315, 1500, 1584)),
-                Source(dataset="mimic-iv", options={"view": "icd"}),
-            ),
+            sources=(Source(dataset="mimic-iii", options={"view": "icd"}, sizes=(41315, 1500, 1584)),),
+            alternatives=(Source(dataset="mimic-iv", options={"view": "icd"}),),
             template="icd-coding.jinja",
             package=__name__,
             evaluator="classification",

@@ -14,10 +14,8 @@ def mdkif_tasks() -> list[Task]:
             title="Medication recommendation from admission notes",
             category="text-classification",
             track="unseen task",
-            sources=(
-                Source(dataset="mimic-iii", options={"view": "medication"}, sizes=(33225, 1200, 1282)),
-                Source(dataset="mimic-iv", options={"view": "medication"}),
-            ),
+            sources=(Source(dataset="mimic-iii", options={"view": "medication"}, sizes=(33225, 1200, 1282)),),
+            alternatives=(Source(dataset="mimic-iv", options={"view": "medication"}),),
             template="medication.jinja",
             package=__name__,
             evaluator="classification",

@@ -14,10 +14,8 @@ def mdkif_tasks() -> list[Task]:
             title="Readmission within 30 days of discharge",
             category="text-classification",
             track="unseen task",
-            sources=(
-                Source(dataset="mimic-iii", options={"view": "readmission"}, sizes=(5108, 580, 575)),
-                Source(dataset="mimic-iv", options={"view": "readmission"}),
-            ),
+            sources=(Source(dataset="mimic-iii", options={"view": "readmission"}, sizes=(5108, 580, 575)),),
+            alternatives=(Source(dataset="mimic-iv", options={"view": "readmission"}),),
             template="readmission.jinja",
             package=__name__,
             evaluator="classification",

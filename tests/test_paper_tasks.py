@@ -1,0 +1,70 @@
+"""The papers' skills and tasks: they are all there, and each goes from official files to a metric in one command."""
+
+import json
+
+import pytest
+from mdkif import Skill, Task
+from mdkif.cli import main
+from mdkif.core.plugins import Plugins
+from mdkif.core.shell import run
+from mdkif_synthetic import generate
+
+SKILLS = {"qa", "mcqa", "mc", "mldc", "mrc", "nli", "ts", "ner", "re", "ea", "es", "er"}
+TASKS = {
+    "emrqa": ("unseen data", "exact_match"),
+    "medquad": ("unseen data", "accuracy"),
+    "pubmedqa": ("unseen data", "accuracy"),
+    "mednli": ("unseen data", "accuracy"),
+    "cliner": ("unseen data", "f1"),
+    "mimic-cause": ("unseen data", "accuracy"),
+    "icd-coding": ("unseen task", "auroc"),
+    "medication": ("unseen task", "auroc"),
+    "readmission": ("unseen task", "auroc"),
+}
+STEP = ["--set", "steps=2", "--set", "batch_size=2", "--set", "max_length=700", "--set", "dev_records=4"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A store with all twelve skills on the tiny model, and the file that lists their data."""
+    folder = tmp_path_factory.mktemp("papers")
+    generate(folder / "hospital", seed=1, patients=160)
+    sources = str(folder / "hospital" / "sources.toml")
+    start = ["--store", str(folder / "store"), "train", "--all", "--sources", sources, "--base", "tiny"]
+    assert run(main, [*start, "--trainer", "lora", *STEP]) == 0
+    return folder / "store", sources
+
+
+def test_the_twelve_skills_and_nine_tasks_come_from_a_distribution_each():
+    plugins = Plugins()
+    skills = {d.name: p.dist for d, p in plugins.all(Skill)}
+    tasks = {d.name: (p.dist, d) for d, p in plugins.all(Task)}
+    assert {name: skills[name] for name in SKILLS} == {name: f"mdkif-skill-{name}" for name in SKILLS}
+    for name, (track, metric) in TASKS.items():
+        dist, task = tasks[name]
+        assert (dist, task.track, task.metric) == (f"mdkif-task-{name}", track, metric)
+
+
+def test_all_twelve_are_trained_by_one_command(trained):
+    store, _ = trained
+    cards = [json.loads(path.read_text()) for path in store.glob("skills/tiny/*/skill.json")]
+    assert {card["skill"] for card in cards} == SKILLS
+    assert all(card["data"]["records"] == 4 for card in cards)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_adapted_and_measured(trained, task, capsys):
+    store, sources = trained
+    place = ["--store", str(store)]
+    given = ["--sources", sources, "--base", "tiny", "--json"]
+    settings = ["--shots", "4", "--set", "max_length=700", "--router", "uniform"]
+    assert run(main, [*place, "adapt", task, *given, *settings]) == 0
+    adapted = json.loads(capsys.readouterr().out)
+    assert set(adapted["weights"]) == SKILLS
+    targets = ["--with", f"{task}-uniform", "--limit", "12", "--max-length", "700"]
+    assert run(main, [*place, "evaluate", task, *given, *targets]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["n"] > 3
+    assert TASKS[task][1] in measured["metrics"]
+    report = next(store.glob(f"reports/{task}-*.json")).read_text()
+    assert len(json.loads(report)["records"]) == measured["n"]
