@@ -142,9 +142,12 @@ class AdaptationObjective:
 
     def values(self, parameters: torch.Tensor) -> list[float]:
         """Task loss plus regulariser of each candidate, parameters (P, size)."""
-        losses = self._losses(self.space.weights(parameters.float()))
-        penalty = self._settings.gamma * self.space.penalty(parameters.float(), self._settings.regulariser)
-        return [loss + float(extra) for loss, extra in zip(losses, penalty, strict=True)]
+        penalty = self.space.penalty(parameters.float(), self._settings.regulariser)
+        return self._regularised(self.space.weights(parameters.float()), penalty)
+
+    def at(self, weights: torch.Tensor) -> list[float]:
+        """Task loss plus regulariser of weights themselves, (P, *space.norms.shape)."""
+        return self._regularised(weights.float(), self._own_penalty(weights.float()))
 
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """Loss and gradient at parameters (size,) over the given examples, or over all of them."""
@@ -188,15 +191,19 @@ class AdaptationObjective:
                 key = (self._task.name, self._settings.objective, skills, name, records)
                 if key not in self._workspace.losses:
                     self._workspace.losses[key] = self._losses(weights[None])[0]
-                value = self._workspace.losses[key] + self._reference_penalty(row)
+                value = self._workspace.losses[key] + self._settings.gamma * float(self._own_penalty(weights[None]))
                 references.append(Candidate(weights, value, name))
                 bar.advance(best=best(references).name)
         return references
 
-    def _reference_penalty(self, shares: torch.Tensor) -> float:
-        """What the regulariser makes of a reference's own shares; its a is 0."""
-        squared = float((shares**2).sum()) * self._bank.groups
-        return self._settings.gamma * squared if self._settings.regulariser == "weights" else 0.0
+    def _own_penalty(self, weights: torch.Tensor) -> torch.Tensor:
+        """The regulariser of weights without parameters: they are their own shares, and their a is 0."""
+        squared = weights.square().flatten(1).sum(-1)
+        return squared if self._settings.regulariser == "weights" else torch.zeros_like(squared)
+
+    def _regularised(self, weights: torch.Tensor, penalty: torch.Tensor) -> list[float]:
+        extras = (self._settings.gamma * penalty).tolist()
+        return [loss + extra for loss, extra in zip(self._losses(weights), extras, strict=True)]
 
     @torch.no_grad()
     def _losses(self, weights: torch.Tensor) -> list[float]:

@@ -35,6 +35,9 @@ class Objective(Protocol):
     def values(self, parameters: torch.Tensor) -> list[float]:
         """The objective of a population, (P, size); it is evaluated in shared forward passes."""
 
+    def at(self, weights: torch.Tensor) -> list[float]:
+        """The same for weights themselves, (P, *space.norms.shape): of any sign and sum, also those no softmax gives."""
+
     @property
     def examples(self) -> Sequence[object]:
         """The adaptation set; its length is what an optimizer draws mini-batches from."""

@@ -57,23 +57,27 @@ def print_weights(weights: Mapping[str, float], title: str) -> None:
         out.print(Text(f"  {name:<{width}}{weight:>8.3f}  ") + Text(bar, style="cyan"))
 
 
-def print_card(card: Mapping[str, Any], indent: int = 0) -> None:
-    """A card as lines: nested values are indented below their name, and empty ones are left out."""
-    out = console()
+def print_card(card: Mapping[str, Any], indent: int = 0, mark: str = "") -> None:
+    """A card as lines: nested values are indented below their name, and empty ones are left out.
+
+    `mark` stands before the first line, to tell the items of a list apart.
+    """
+    out, inner = console(), indent + len(mark)
     for key, value in card.items():
         if value in (None, "", (), [], {}):
             continue
-        label = Text(key if indent else key.replace("_", " "), style="bold")
+        label = Text(mark + (key if inner else key.replace("_", " ")), style="bold")
+        here, mark = inner - len(mark), ""
         nested = [value] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else []
         if any(isinstance(item, Mapping) for item in nested):
-            _print_hanging(out, label, indent)
+            _print_hanging(out, label, here)
             for item in nested:
-                print_card(item, indent + 2)
+                print_card(item, inner + 2, "- " if isinstance(value, (list, tuple)) else "")
             continue
         lines = (", ".join(map(str, nested)) or _cell(value, "{:.6g}")).splitlines()
-        _print_hanging(out, label + ": " + (lines[0] if len(lines) == 1 else ""), indent)
+        _print_hanging(out, label + ": " + (lines[0] if len(lines) == 1 else ""), here)
         for line in lines if len(lines) > 1 else []:
-            _print_hanging(out, Text(line), indent + 2)
+            _print_hanging(out, Text(line), inner + 2)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -84,7 +84,7 @@ def test_weights_of_nothing_at_all_are_no_error(capsys):
 def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
     card = {
         "name": "nli", "papers": ("one", "two"), "options": {}, "note": "", "n": 0,
-        "last_run": {"dev_loss": 1.25, "tags": ["x"]}, "data": [{"dataset": "mednli"}], "template_text": "{# a #}\n  b",
+        "last_run": {"dev_loss": 1.25, "tags": ["x"]}, "data": [{"dataset": "mednli", "n": 2}, {"dataset": "snli"}], "template_text": "{# a #}\n  b",
     }  # fmt: skip
     reporting.print_card(card)
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
@@ -95,7 +95,9 @@ def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
         "  dev_loss: 1.25",
         "  tags: x",
         "data",
-        "  dataset: mednli",
+        "  - dataset: mednli",
+        "    n: 2",
+        "  - dataset: snli",
         "template text:",
         "  {# a #}",
         "    b",
@@ -107,9 +109,9 @@ def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
 def test_any_card_fits_and_hangs_its_further_lines(capsys, text):
     reporting.print_card({"data": [{"citation": text}]})
     first, *further = capsys.readouterr().out.splitlines()[1:]
-    assert first.startswith("  citation: ")
+    assert first.startswith("  - citation: ")
     assert all(line.startswith("    ") for line in further)
-    assert " ".join((first + "".join(further)).split()).replace("citation: ", "").replace(" ", "") == text.replace(
+    assert " ".join((first + "".join(further)).split()).replace("- citation: ", "", 1).replace(" ", "") == text.replace(
         " ", ""
     )
     assert max(map(len, [first, *further])) <= 80

@@ -53,8 +53,12 @@ class Bowl:
 
     def values(self, parameters: torch.Tensor) -> list[float]:
         """The value of each row of a population, (P, size)."""
-        self.evaluations += len(parameters)
-        return [self._value(row) for row in self.space.weights(parameters.float())]
+        return self.at(self.space.weights(parameters.float()))
+
+    def at(self, weights: torch.Tensor) -> list[float]:
+        """The value of each row of weights, (P, K)."""
+        self.evaluations += len(weights)
+        return [self._value(row) for row in weights.float()]
 
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """The value and gradient at (size,)."""
