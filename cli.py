@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .core.authoring import check
+from .core.authoring import check, new
 from .core.conversion import Conversion
 from .core.declarations import Skill, Task
 from .core.options import (
@@ -356,6 +356,7 @@ def bench(state: State, /, skills: int, rank: int, repeats: int, out: Path | Non
 
 
 main.add_command(check)
+main.add_command(new)
 
 
 @main.group()

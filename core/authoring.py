@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from .options import as_json, listed, sourced
+from .options import PATH, as_json, listed, sourced
 from .reporting import print_json, print_lines, print_rows
+from .scaffolding import SCAFFOLDED, scaffold
 from .shell import listed_sources, pairs
+
+
+@click.command()
+@click.argument("kind", required=False, type=click.Choice(SCAFFOLDED))
+@click.argument("name", required=False)
+@click.argument("directory", metavar="[DIR]", required=False, type=PATH)
+@click.option("--title", default="", help="One line for people.")
+@as_json
+def new(kind: str | None, name: str | None, directory: Path | None, title: str, as_json: bool) -> None:
+    """Write a new plugin, whose tests pass at once.
+
+    KIND is what it provides, NAME what users will type; what is not given is asked for at a terminal. DIR is
+    the folder to make [default: mdkif-KIND-NAME].
+    """
+    asking = sys.stdin.isatty() and not (kind and name)
+    if not asking and not (kind and name):
+        raise click.UsageError("Give KIND and NAME: 'mdkif new skill triage'.")
+    kind = kind or click.prompt("What will it provide", type=click.Choice(SCAFFOLDED))
+    name = name or click.prompt("What will users type for it")
+    title = title or (click.prompt("One line for people", default="", show_default=False) if asking else "")
+    folder = directory or Path(f"mdkif-{kind}-{name}")
+    files = scaffold(str(kind), str(name), folder, title)
+    if as_json:
+        print_json({"dist": f"mdkif-{kind}-{name}", "directory": str(folder), "files": [str(file) for file in files]})
+        return
+    print_lines([*(f"  {file}" for file in files), "", "Try next:", f"  pip install -e {folder}[test]"])
+    print_lines([f"  pytest {folder}", f"  mdkif check mdkif-{kind}-{name}", f"  mdkif show {name}"])
 
 
 @click.command()

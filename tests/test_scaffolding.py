@@ -1,0 +1,123 @@
+"""New plugins from the scaffold: each is installed, passes its own tests and the conformance kit, and is listed."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from mdkif.cli import main
+from mdkif.core.scaffolding import SCAFFOLDED
+from mdkif.core.shell import run
+from mdkif.testing import assert_conforms
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """One plugin of every kind, built as wheels and installed into a folder of its own on the path."""
+    folder = tmp_path_factory.mktemp("scaffold")
+    for kind in SCAFFOLDED:
+        place = folder / kind
+        assert run(main, ["new", kind, f"chest-{kind}", str(place), "--title", 'How soon "chest pain" is seen']) == 0
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
+    subprocess.run([*pip, folder / "site", *(folder / kind for kind in SCAFFOLDED)], check=True)
+    return folder
+
+
+def python(folder, *arguments):
+    """Run Python where the new plugins are installed beside everything else."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "MDKIF_STORE": str(folder / "store")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", SCAFFOLDED)
+def test_its_own_tests_pass_at_once(installed, kind):
+    done = python(installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(installed / kind))
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "passed" in done.stdout
+
+
+def test_every_kind_is_listed_and_keeps_every_rule(installed):
+    code = "from mdkif.cli import entry; entry()"
+    listed = json.loads(python(installed, "-c", code, "list", "--json").stdout)
+    assert {f"chest-{kind}" for kind in SCAFFOLDED} <= {row["name"] for row in listed}
+    for kind in ("skill", "task", "dataset"):
+        done = python(installed, "-c", code, "check", f"mdkif-{kind}-chest-{kind}", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {row["state"] for row in json.loads(done.stdout)} == {"kept"}
+
+
+def test_the_new_skill_and_task_are_trained_routed_and_measured(installed):
+    code = "from mdkif.cli import entry; entry()"
+    sample = installed / "site" / "mdkif_skill_chest_skill" / "sample" / "chest-skill"
+    quick = ["--base", "tiny", "--set", "max_length=200"]
+    done = python(installed, "-c", code, "train", "chest-skill", "--source", str(sample), *quick, "--set", "steps=4")
+    assert done.returncode == 0, done.stderr
+    sample = installed / "site" / "mdkif_task_chest_task" / "sample" / "chest-task"
+    adapt = [
+        "adapt",
+        "chest-task",
+        "--source",
+        str(sample),
+        *quick,
+        "--shots",
+        "2",
+        "--router",
+        "chest-router",
+        "--json",
+    ]
+    done = python(installed, "-c", code, *adapt)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["weights"]) == {"chest-skill"}
+
+
+def test_what_it_writes_is_formatted_and_clean(installed):
+    """As strictly as the plugins of this repository, but that tests need no docstrings and annotations."""
+    folders = [installed / kind for kind in SCAFFOLDED]
+    width = ["--line-length", "120", "--isolated"]
+    for words in (["check", "--select", "E,F,W,B,UP,SIM,RUF,PTH,PT,RET"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words, *width, *folders]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["Chest", "chest pain", "-chest", "chest--pain", "9lives", "", "chest/../pain"])
+def test_a_name_that_a_plugin_cannot_have_is_refused(tmp_path, name, capsys):
+    assert run(main, ["new", "skill", name, str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_nothing_is_overwritten(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("keep me")
+    assert run(main, ["new", "skill", "chest", str(tmp_path)]) == 2
+    assert "holds something already: name a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_kind_and_name_are_needed_where_nobody_can_be_asked(capsys):
+    assert run(main, ["new", "skill"]) == 2
+    assert "Give KIND and NAME" in capsys.readouterr().err
+
+
+def test_what_it_wrote_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(main, ["new", "evaluator", "exact", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["dist"] == "mdkif-evaluator-exact"
+    assert (tmp_path / "mdkif-evaluator-exact" / "pyproject.toml").exists()
+    assert all((tmp_path / file).exists() for file in told["files"])
+
+
+def test_the_kit_says_what_is_broken(tmp_path):
+    with pytest.raises(AssertionError, match=r"no sample of it: give --source mednli=PATH") as raised:
+        assert_conforms("mednli")
+    assert str(raised.value).startswith("mednli breaks ")
+    assert_conforms("mdkif-evaluator-classification")
