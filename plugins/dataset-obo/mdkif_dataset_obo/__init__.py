@@ -44,11 +44,20 @@ def mdkif_datasets() -> list[Dataset]:
                 "view": "ea (explain a concept), es (do two terms mean the same), er (relation of two concepts), "
                 "isa (is the first a kind of the second)",
                 "scopes": "synonym scopes that count as the same for es, joined by commas, of " + " ".join(SCOPES),
+                "negatives": "for es and isa: near (terms that share words, or the line reversed) or any",
                 "seed": "another seed draws other negatives and another sample",
                 "limit": "how many records to sample; 0 keeps all",
             },
         )
     ]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which synonyms count as the same, and whether what is contrasted with a term is near to it."""
+
+    scopes: tuple[str, ...]
+    near: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,9 @@ class Hierarchy:
             for parent, line in term.parents:
                 if parent not in self.names:
                     conversion.leave_out("is_a to a term that is obsolete or not in the file")
+                    continue
+                if parent in self._parents.get(term.id, ()):
+                    conversion.leave_out("is_a that the term has twice")
                     continue
                 self.edges.append(Edge(term.id, parent, line))
                 self._parents.setdefault(term.id, []).append(parent)
@@ -104,7 +116,14 @@ class Hierarchy:
 
 
 def convert(
-    source: Path, conversion: Conversion, *, view: str = "ea", scopes: str = "EXACT", seed: int = 0, limit: int = 0
+    source: Path,
+    conversion: Conversion,
+    *,
+    view: str = "ea",
+    scopes: str = "EXACT",
+    negatives: str = "near",
+    seed: int = 0,
+    limit: int = 0,
 ) -> Iterator[Record]:
     """Records of one view of an `.obo` file, or of the folder that holds it; obsolete terms are left out.
 
@@ -114,7 +133,10 @@ def convert(
     """
     views = {"ea": _explanations, "es": _synonyms, "er": _relations, "isa": _kinds}
     make = views[one_of("view", view, views)]
-    wanted = tuple(one_of("scopes", scope.strip().upper(), SCOPES) for scope in scopes.split(","))
+    wanted = Wanted(
+        tuple(one_of("scopes", scope.strip().upper(), SCOPES) for scope in scopes.split(",")),
+        near=one_of("negatives", negatives, ("near", "any")) == "near",
+    )
     sample = Sample(whole_number("limit", limit), whole_number("seed", seed), conversion)
     path = _ontology(source)
     live = []
@@ -140,7 +162,7 @@ def _ontology(source: Path) -> Path:
 
 
 def _explanations(
-    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     for term in live:
         if term.definition and plain(term.definition.text):
@@ -150,28 +172,26 @@ def _explanations(
             conversion.leave_out("term without a definition")
 
 
-def _synonyms(
-    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
-) -> Iterator[Record]:
+def _synonyms(path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion) -> Iterator[Record]:
     vocabulary = Vocabulary()
     for term in live:
         for synonym in term.synonyms:
-            if synonym.scope in scopes:
+            if synonym.scope in wanted.scopes:
                 vocabulary.add(synonym.text, term.id)
     for term in live:
         same = [
             Synonym(str(number), text, f"{path.name}:{line}")
             for number, (text, scope, line) in enumerate(term.synonyms, 1)
-            if scope in scopes
+            if scope in wanted.scopes
         ]
         if len(same) < len(term.synonyms):
             conversion.leave_out("synonym of another scope", len(term.synonyms) - len(same))
         also = [synonym.text for synonym in term.synonyms]
-        yield from synonym_pairs(NAME, term.id, term.name, same, also, vocabulary, sample, conversion)
+        yield from synonym_pairs(NAME, term.id, term.name, same, also, vocabulary, sample, conversion, wanted.near)
 
 
 def _relations(
-    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion
 ) -> Iterator[Record]:
     """One record per `is_a` line: as it stands, turned round, or with a stranger in the parent's place."""
     tree = Hierarchy(live, conversion)
@@ -194,15 +214,19 @@ def _relations(
         )
 
 
-def _kinds(
-    path: Path, live: list[Term], scopes: tuple[str, ...], sample: Sample, conversion: Conversion
-) -> Iterator[Record]:
-    """Two records per `is_a` line: yes for the line, no for it reversed or with a sibling or a stranger as parent."""
+def _kinds(path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion) -> Iterator[Record]:
+    """Two records per `is_a` line: yes for the line, no for it reversed or with a sibling or a stranger as parent.
+
+    Negatives that are not near are strangers alone.
+    """
     tree = Hierarchy(live, conversion)
     for edge in tree.edges:
         key = draw(sample.seed, "isa", edge.child, edge.parent)
-        others = (tree.sibling(edge, key // 3), tree.stranger(edge, key // 3))
-        wrong = [(edge.parent, edge.child), *((edge.child, other) for other in others if other)]
+        stranger, reverse = tree.stranger(edge, key // 3), (edge.parent, edge.child)
+        others = (tree.sibling(edge, key // 3), stranger)
+        wrong = [reverse, *((edge.child, other) for other in others if other)]
+        if stranger and not wanted.near:
+            wrong = [(edge.child, stranger)]
         for answer, (narrow, broad) in (("yes", (edge.child, edge.parent)), ("no", wrong[key % len(wrong)])):
             yield relation(
                 f"{NAME}/isa/{edge.child}/{edge.parent}#{answer}",

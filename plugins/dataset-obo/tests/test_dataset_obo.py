@@ -263,6 +263,30 @@ def test_isa_negatives_are_reversed_pairs_siblings_and_strangers(ontology):
     assert kinds == {("lung disease", "asthma"), ("asthma", "pneumonia"), ("asthma", "skin disease")}
 
 
+def test_any_negatives_of_isa_are_strangers(ontology):
+    """Neither the line reversed nor, on purpose, a sibling."""
+    path = ontology(TREE)
+    for seed in range(20):
+        for record in records(path, "isa", negatives="any", seed=seed):
+            narrow, broad = concepts(record)
+            if record.labels == ("no",):
+                assert broad not in ABOVE[narrow]
+                assert narrow not in ABOVE[broad]
+    asked = {concepts(r) for seed in range(20) for r in records(path, "isa", seed=seed) if r.labels == ("no",)}
+    assert any(narrow in ABOVE[broad] for narrow, broad in asked)
+
+
+def test_any_negatives_of_es_need_not_share_a_word(ontology):
+    """Near ones do wherever there is such a term."""
+    path = ontology(TREE)
+    shared = {}
+    for negatives in ("near", "any"):
+        made = [r for seed in range(30) for r in records(path, "es", negatives=negatives, seed=seed)]
+        pairs = [concepts(r) for r in made if r.labels == ("no",)]
+        shared[negatives] = sum(bool(set(one.split()) & set(two.split())) for one, two in pairs) / len(pairs)
+    assert shared["any"] < shared["near"]
+
+
 def test_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
     path, splits = ontology(TREE), {}
     for view in ("er", "isa"):
@@ -327,6 +351,16 @@ def test_every_record_points_to_the_line_it_was_made_from(ontology):
             name, _, number = record.source.partition(":")
             assert name == "doid.obo"
             assert lines[int(number) - 1].startswith(tag)
+
+
+@pytest.mark.parametrize(("view", "count"), [("er", 1), ("isa", 2)])
+def test_an_is_a_that_comes_twice_counts_once(tmp_path, view, count):
+    path = tmp_path / "doid.obo"
+    lines = ("is_a: X:1", "is_a: X:1 ! disease")
+    path.write_text(stanza() + stanza(*lines, identity="X:2", name="flu") + stanza(identity="X:3", name="itch"))
+    conversion = Conversion()
+    assert len(records(path, view, conversion)) == count
+    assert conversion.left_out == {"is_a that the term has twice": 1}
 
 
 def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):

@@ -119,12 +119,13 @@ class Vocabulary:
             else:
                 heappushpop(held, entry)
 
-    def contrast(self, term: str, concept: str, own: Collection[str], key: int) -> str | None:
-        """A term of another concept, picked by `key`, if possible one that shares a word with `term`.
+    def contrast(self, term: str, concept: str, own: Collection[str], key: int, near: bool = True) -> str | None:
+        """A term of another concept, picked by `key`, if possible and `near` one that shares a word with `term`.
 
         `own` are the folded terms of `concept`: a string that two concepts share is no contrast.
         """
-        sharing = [entry for word in _words(term) for entry in self._terms.get(word, ())]
+        words = _words(term) if near else ()
+        sharing = [entry for word in words for entry in self._terms.get(word, ())]
         for pool in (sharing, self._terms[""]):
             for _, held, holder in sorted(pool, key=lambda entry: entry[0] ^ key):
                 if holder != concept and fold(held) not in own:
@@ -148,10 +149,11 @@ def synonym_pairs(
     vocabulary: Vocabulary,
     sample: Sample,
     conversion: Conversion,
+    near: bool = True,
 ) -> Iterator[Record]:
     """The ES records of a concept: per synonym one that means the same as `name` and one that does not.
 
-    `also` are terms too close to `name` to stand for "no", though they are not offered as "yes" either.
+    That other term is `near`, sharing a word, or any. `also` are terms too close to `name` to stand for "no", though they are not offered as "yes" either.
     """
     own = {fold(term) for term in (name, *also, *(synonym.term for synonym in synonyms))}
     told = {fold(name)}
@@ -163,7 +165,7 @@ def synonym_pairs(
         identity = f"{dataset}/es/{concept}/{key}"
         if not sample.wants(identity, records=2):
             continue
-        other = vocabulary.contrast(name, concept, own, draw(sample.seed, concept, key))
+        other = vocabulary.contrast(name, concept, own, draw(sample.seed, concept, key), near)
         if other is None:
             conversion.leave_out("synonym without a term of another concept to contrast with")
             continue
