@@ -153,7 +153,8 @@ def synonym_pairs(
 ) -> Iterator[Record]:
     """The ES records of a concept: per synonym one that means the same as `name` and one that does not.
 
-    That other term is `near`, sharing a word, or any. `also` are terms too close to `name` to stand for "no", though they are not offered as "yes" either.
+    That other term is `near`, sharing a word, or any. `also` are terms too close to `name` to stand for
+    "no", though they are not offered as "yes" either.
     """
     own = {fold(term) for term in (name, *also, *(synonym.term for synonym in synonyms))}
     told = {fold(name)}
