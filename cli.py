@@ -14,6 +14,7 @@ import click
 from .core.authoring import check, new
 from .core.conversion import Conversion
 from .core.declarations import Skill, Task
+from .core.housekeeping import doctor, install, uninstall
 from .core.options import (
     COUNT,
     PATH,
@@ -329,34 +330,21 @@ def predict(
 @main.command()
 @click.argument("composition")
 @click.argument("directory", type=PATH)
-@click.option("--to", required=True, help="What to write: lora or merged.")
+@click.option("--to", required=True, help="What to write: lora, merged or gguf.")
+@click.option("--quantize", default="", help="Type of the matrices of a GGUF: q8_0, q4_0, … [default: f16].")
 @modelled
 @as_json
 @click.pass_obj
-def export(state: State, /, composition: str, directory: Path, to: str, as_json: bool, **model: Any) -> None:
-    """Write a composition for other tools: LoRA or merged."""
-    done = state.kit(progress=_progress(), **model).export(composition, directory, to)
+def export(
+    state: State, /, composition: str, directory: Path, to: str, quantize: str, as_json: bool, **model: Any
+) -> None:
+    """Write a composition for other tools: LoRA, merged or GGUF."""
+    done = state.kit(progress=_progress(), **model).export(composition, directory, to, quantize)
     print_json(done) if as_json else print_card(done)
 
 
-@main.command()
-@click.option("--skills", default=12, show_default=True, help="Adapters in the blend.")
-@click.option("--rank", default=4, show_default=True, help="Their rank.")
-@click.option("--repeats", default=7, show_default=True, help="Paired measurements of each row.")
-@click.option("--out", type=PATH, help="Also write the rows to this .json file.")
-@modelled
-@as_json
-@click.pass_obj
-def bench(state: State, /, skills: int, rank: int, repeats: int, out: Path | None, as_json: bool, **model: Any) -> None:
-    """Time blending and label scoring beside their peers."""
-    rows = list(state.kit(progress=_progress(), **model).bench(skills, rank, repeats))
-    if out is not None:
-        write_json(out, rows)
-    print_json(rows) if as_json else print_rows(rows, ("name", "ours", "peer", "ratio", "goal", "met"))
-
-
-main.add_command(check)
-main.add_command(new)
+for command in (check, doctor, install, new, uninstall):
+    main.add_command(command)
 
 
 @main.group()
