@@ -33,21 +33,46 @@ from .core.store import whole_directory, whole_file
 
 if TYPE_CHECKING:
     from .core import reporting
+    from .core.adapters import LowRank
+    from .core.bank import SkillBank
+    from .core.batching import Batch, collate
+    from .core.encoding import Encoded
+    from .core.models import Base
+    from .core.router import Space
+    from .core.scoring import option_scores
     from .core.toolkit import Toolkit
+    from .core.training import TrainingSettings, answer_loss, train
 
 __version__ = "0.1.0"
 
-_LAZY = {"Toolkit": "toolkit"}
+_LAZY = {
+    "Base": "models",
+    "Batch": "batching",
+    "Encoded": "encoding",
+    "LowRank": "adapters",
+    "SkillBank": "bank",
+    "Space": "router",
+    "Toolkit": "toolkit",
+    "TrainingSettings": "training",
+    "answer_loss": "training",
+    "collate": "batching",
+    "option_scores": "scoring",
+    "train": "training",
+}
 
 __all__ = [
     "BadInput",
+    "Base",
     "BaseModel",
+    "Batch",
     "Candidate",
     "Command",
     "Conversion",
     "Dataset",
+    "Encoded",
     "Evaluator",
     "Loss",
+    "LowRank",
     "MdkifError",
     "Method",
     "Objective",
@@ -57,20 +82,27 @@ __all__ = [
     "Record",
     "Router",
     "Skill",
+    "SkillBank",
     "Source",
+    "Space",
     "Task",
     "Toolkit",
     "Trainer",
+    "TrainingSettings",
     "annotate",
     "annotated",
+    "answer_loss",
     "best",
     "choose",
     "chosen",
+    "collate",
     "convert",
     "hashed_split",
     "hookimpl",
+    "option_scores",
     "read_records",
     "reporting",
+    "train",
     "whole_directory",
     "whole_file",
     "write_records",

@@ -34,7 +34,6 @@ from .core.progress import Bar, Progress, RichProgress
 from .core.records import write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
 from .core.shell import Commands, State, number, pairs, peak_mebibytes, queries, run, sources_of, state_of, trainable
-from .core.store import write_json
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -106,7 +106,8 @@ def _finished(
 def _is_text(record: Record) -> bool:
     """Whether the record can be written and tokenized: JSON may escape what is no character."""
     try:
-        f"{record.query}{record.context}{record.answer}{record.id}{record.group}".encode()
+        texts = (record.query, record.context, record.answer, record.id, record.group, record.source)
+        "".join((*texts, *record.options, *record.labels)).encode()
     except UnicodeEncodeError:
         return False
     return True

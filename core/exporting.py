@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .adapters import write_lora
 from .compositions import blend
 from .errors import BadInput
+from .gguf_export import check_gguf, write_gguf
 from .store import whole_directory
 from .workspace import Workspace
 
@@ -17,19 +18,23 @@ if TYPE_CHECKING:
 
     from .bank import SkillBank
 
-FORMATS = ("lora", "merged")
+FORMATS = ("lora", "merged", "gguf")
 
 
-def export(workspace: Workspace, target: str, directory: Path, to: str) -> dict[str, Any]:
-    """Write a composition (or "skill:NAME") to `directory` as "lora" or "merged".
+def export(workspace: Workspace, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:
+    """Write a composition (or "skill:NAME") to `directory` as "lora", "merged" or "gguf".
 
     "lora" is a PEFT adapter of one rank and scale 1 that plain PEFT computes to the same logits;
-    "merged" is a Hugging Face model. Returns what was written and, for "merged", the relative error
-    ||W_cast - W|| / ||W|| of casting the merged weights to the base's dtype. Raises BadInput for
-    another format, or if `directory` already holds something else.
+    "merged" is a Hugging Face model, "gguf" the same model in the one file `model.gguf`, whose matrices
+    have the type `quantize` (default f16). Returns what was written and, for the last two, the relative
+    error ||W_cast - W|| / ||W|| of casting the merged weights to the base's dtype. Raises BadInput for
+    another format, for a base model that cannot be written as GGUF, or if `directory` already holds
+    something else.
     """
     if to not in FORMATS:
         raise BadInput(f"There is no export format '{to}': use one of {', '.join(FORMATS)}.")
+    if quantize and to != "gguf":
+        raise BadInput(f"An export as {to} is not quantized: use --to gguf with --quantize {quantize}.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BadInput(f"The folder {directory} is not empty: export into a new one, so that nothing is lost.")
     chosen = blend(workspace, target)
@@ -37,6 +42,8 @@ def export(workspace: Workspace, target: str, directory: Path, to: str) -> dict[
         raise BadInput("The base model alone has nothing to export: name a composition or skill:NAME.")
     bank, weights = chosen
     base = workspace.base
+    if to == "gguf":
+        check_gguf(base, quantize or "f16")
     with whole_directory(directory) as part:
         if to == "lora":
             updates = bank.fused(weights)
@@ -45,8 +52,12 @@ def export(workspace: Workspace, target: str, directory: Path, to: str) -> dict[
         else:
             facts = {"cast_error": _cast_error(workspace, bank, weights)}
             with bank.merged(weights):
-                base.model.save_pretrained(str(part))
-            base.tokenizer.save_pretrained(str(part))
+                if to == "gguf":
+                    title, kind = f"{base.name} {target}", quantize or "f16"
+                    facts |= write_gguf(part / "model.gguf", base, title, kind, workspace.progress)
+                else:
+                    base.model.save_pretrained(str(part))
+                    base.tokenizer.save_pretrained(str(part))
         facts |= {"composition": target, "base": base.name, "fingerprint": base.fingerprint, "format": to}
         (part / "mdkif.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return {**facts, "directory": str(directory)}

@@ -36,7 +36,7 @@ class Objective(Protocol):
         """The objective of a population, (P, size); it is evaluated in shared forward passes."""
 
     def at(self, weights: torch.Tensor) -> list[float]:
-        """The same for weights themselves, (P, *space.norms.shape): of any sign and sum, also those no softmax gives."""
+        """The objective at weights themselves, (P, *space.norms.shape); they may be negative and have any sum."""
 
     @property
     def examples(self) -> Sequence[object]:

@@ -82,11 +82,11 @@ def train_skill(
     last checkpoint to the same adapter, and work that was finished is not done again. Raises BadInput
     for wrong names, settings or sources.
     """
-    from .training import CHECKPOINT, Settings, train
+    from .training import CHECKPOINT, TrainingSettings, train
 
     skill = workspace.plugins.get(Skill, name)
     declared = workspace.plugins.get(Trainer, trainer)
-    method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), Settings)
+    method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), TrainingSettings)
     conversion = Conversion(skip_bad)
     wanted = loop.records or loop.steps * loop.batch_size
     drawn = sample(

@@ -178,17 +178,11 @@ class Toolkit:
         with running(self.workspace, target):
             return predict(self.workspace, plain, encoder, examples, f"predicting with {target}")
 
-    def export(self, target: str, directory: Path, to: str) -> dict[str, Any]:
+    def export(self, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:
         """A composition for other tools: see `mdkif.core.exporting.export`."""
         from .exporting import export
 
-        return export(self.workspace, target, directory, to)
-
-    def bench(self, skills: int = 12, rank: int = 4, repeats: int = 7) -> Iterator[dict[str, Any]]:
-        """The benchmark's rows, one at a time: see `mdkif.core.benchmarks.benchmark`."""
-        from .benchmarks import benchmark
-
-        return benchmark(self.workspace.base, skills, rank, repeats)
+        return export(self.workspace, target, directory, to, quantize)
 
     def check(self, target: str = "", sources: Mapping[str, Path] | None = None) -> Iterator[Finding]:
         """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""

@@ -29,7 +29,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(kw_only=True)
-class Settings:
+class TrainingSettings:
     """Settings of the loop, the same for every trainer.
 
     `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go
@@ -68,7 +68,7 @@ def train(
     examples: Sequence[Encoded],
     dev: Sequence[Encoded],
     method: Method,
-    settings: Settings,
+    settings: TrainingSettings,
     run: Path,
     progress: Progress,
     title: str = "training",
@@ -101,7 +101,7 @@ def _loop(
     before: float | None,
     steps: int,
     method: Method,
-    settings: Settings,
+    settings: TrainingSettings,
     run: Path,
     progress: Progress,
     title: str,
@@ -184,7 +184,7 @@ def mean_loss(base: Base, examples: Sequence[Encoded], tokens: int = 4096) -> fl
     return total / sum(len(example.answer) for example in examples)
 
 
-def _batches(base: Base, examples: Sequence[Encoded], settings: Settings) -> Iterator[list[Batch]]:
+def _batches(base: Base, examples: Sequence[Encoded], settings: TrainingSettings) -> Iterator[list[Batch]]:
     """Each step's examples, in parts of at most `settings.tokens` tokens."""
     for indices in shuffled([len(e) for e in examples], settings.batch_size, settings.seed):
         step = [examples[i] for i in indices]

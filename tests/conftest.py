@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 from mdkif.core import models
+from mdkif.core.adaptation import AdaptationObjective, AdaptationSettings
 from mdkif.core.answers import choose
+from mdkif.core.compositions import bank_of
+from mdkif.core.conversion import Conversion
+from mdkif.core.declarations import Task
 from mdkif.core.encoding import Encoder
 from mdkif.core.plugins import Plugins
 from mdkif.core.records import Record
+from mdkif.core.skills import train_skill
 from mdkif.core.store import Store
-from mdkif.core.workspace import Workspace
+from mdkif.core.workspace import Workspace, sample
+from torch.nn import functional
 
 YES_NO = ("yes", "no", "maybe")
 WORDS = ("fever", "cough", "asthma", "aspirin", "heparin", "renal", "benign", "acute", "lesion", "liver", "trial")
@@ -162,7 +168,6 @@ def skilled(workspace, adapters, put_skill):
 @pytest.fixture
 def encoder_for(plugins):
     """A function that makes an encoder for a skill's or task's own template."""
-    from mdkif.core.declarations import Task
     from mdkif.core.templating import Template
 
     def make(base, max_length=512, format="auto", name="pubmedqa"):
@@ -236,3 +241,79 @@ def ontology(tmp_path_factory):
     path = tmp_path_factory.mktemp("ontology") / "doid.obo"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory, shared_base, plugins, pubmedqa, mednli):
+    """The folders of two skills that were really trained; pubmedqa's own is of use to the task, mednli's less."""
+    loop = {"steps": "10", "batch_size": "8", "learning_rate": "1e-2", "rank_each": "3", "alpha": "6"}
+    made = Workspace(plugins, Store(tmp_path_factory.mktemp("taught")), shared_base.path)
+    made.__dict__["base"] = shared_base
+    return {
+        "qa": train_skill(made, "qa", {"pubmedqa": pubmedqa}, "lora", loop, seed=3).path,
+        "nli": train_skill(made, "nli", {"mednli": mednli}, "lora", loop, seed=4).path,
+    }
+
+
+@pytest.fixture
+def ready(workspace, taught, adapters, put_skill):
+    """A workspace with those two skills and one of random numbers."""
+    for name, folder in {**taught, "er": adapters["er"]}.items():
+        put_skill(workspace, name, folder)
+    return workspace
+
+
+@pytest.fixture
+def examples(ready, pubmedqa):
+    """The adaptation set of eight shots of seed 0, drawn and encoded apart from `adapt`."""
+    task = ready.plugins.get(Task, "pubmedqa")
+    records = ready.records(task, {"pubmedqa": pubmedqa}, Conversion())
+    return list(ready.encoder(task, 512).encode(sample(records, {"train": 8}, 0)["train"]))
+
+
+@pytest.fixture
+def objective(ready, examples):
+    def objective(skills=("qa", "nli", "er"), **settings):
+        task = ready.plugins.get(Task, "pubmedqa")
+        chosen = AdaptationSettings(**settings)
+        bank = bank_of(ready, skills, chosen.granularity)
+        return AdaptationObjective(ready, task, ready.encoder(task, 512), bank, examples, chosen)
+
+    return objective
+
+
+@pytest.fixture
+def measured(ready, examples):
+    """Nats per answer token with the dense sum in the weights, one unpadded row at a time."""
+
+    @torch.no_grad()
+    def measured(weights, rows=tuple(examples)):
+        total = 0.0
+        with bank_of(ready, list(weights)).merged(torch.tensor(list(weights.values()))):
+            for row in rows:
+                logits = ready.base.model(input_ids=torch.tensor([row.prompt + row.answer])).logits[0]
+                answer = logits[len(row.prompt) - 1 : -1].double()
+                total += functional.cross_entropy(answer, torch.tensor(row.answer), reduction="sum").item()
+        return total / sum(len(row.answer) for row in rows)
+
+    return measured
+
+
+@pytest.fixture
+def accuracy(ready, examples):
+    """The share of records whose likeliest option is right, by one plain forward for each option."""
+
+    @torch.no_grad()
+    def accuracy(weights):
+        right = 0
+        with bank_of(ready, list(weights)).merged(torch.tensor(list(weights.values()))):
+            for example in examples:
+                scores = []
+                for option in example.options:
+                    logits = ready.base.model(input_ids=torch.tensor([example.prompt + option])).logits[0]
+                    logp = torch.log_softmax(logits[len(example.prompt) - 1 : -1], -1)
+                    scores.append(logp.gather(1, torch.tensor(option)[:, None]).sum().item())
+                right += example.record.options[scores.index(max(scores))] == example.record.labels[0]
+        return right / len(examples)
+
+    return accuracy

@@ -102,7 +102,9 @@ WRONG = [
     (f"{TRAIN} --base tinyy", ["no base model 'tinyy'", "tiny", "Hugging Face"]),
     (f"{TRAIN} --device abacus", ["no device 'abacus'", "cpu"]),
     (f"{TRAIN} --dtype float33", ["no dtype 'float33'", "float32"]),
-    ("export half out --to ggfu", ["'ggfu'", "lora, merged"]),
+    ("export half out --to ggfu", ["'ggfu'", "lora, merged, gguf"]),
+    ("export half out --to gguf --quantize q4_k", ["'q4_k'", "q8_0"]),
+    ("export half out --to lora --quantize q8_0", ["lora is not quantized", "--to gguf"]),
     # sources
     ("convert pubmedqa nowhere -o x.jsonl", ["does not exist at nowhere", "https://github.com/pubmedqa"]),
     ("convert pubmedqa empty -o x.jsonl", ["ori_pqal.json", "empty", "give the repository's folder"]),

@@ -193,10 +193,11 @@ def test_an_official_split_is_kept_whatever_the_hash_says(source):
     assert done.splits == {"train": 10, "dev": 10, "test": 10}
 
 
-@pytest.mark.parametrize("place", ["group", "query", "answer"])
+@pytest.mark.parametrize("place", ["group", "query", "answer", "labels"])
 def test_half_of_a_surrogate_pair_is_a_malformed_row(monkeypatch, source, tmp_path, place):
     """JSON may escape one, and no file or tokenizer takes it."""
-    broken = {"id": "2", "query": "q", "answer": "a", "source": "rows.json:2", place: "so \ud83d"}
+    broken = {"id": "2", "query": "q", "answer": "a", "source": "rows.json:2"}
+    broken[place] = ("so \ud83d",) if place == "labels" else "so \ud83d"
 
     def read(source, conversion):
         yield Record(id="1", query="q", answer="a")

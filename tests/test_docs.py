@@ -57,9 +57,9 @@ def catalogue_section(_: str) -> str:
 def settings_section(before: str) -> str:
     """A table of the fields of everything that takes `--set name=value`."""
     from mdkif.core.adaptation import AdaptationSettings
-    from mdkif.core.training import Settings
+    from mdkif.core.training import TrainingSettings
 
-    groups: dict[str, type] = {"The loop of stage I": Settings}
+    groups: dict[str, type] = {"The loop of stage I": TrainingSettings}
     groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
     groups |= {"Adaptation, stage II": AdaptationSettings}
     groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
@@ -285,11 +285,24 @@ def _bound(node: ast.stmt) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
+def expanded(script: str) -> str:
+    """A shell script's lines with the variables it sets by `NAME="value"` in their places."""
+    variables: dict[str, str] = {}
+    lines = []
+    for line in script.splitlines():
+        for name, value in sorted(variables.items(), reverse=True):
+            line = line.replace(f"${name}", value)
+        if assigned := re.fullmatch(r'([A-Z]+)="?([^"]*)"?', line):
+            variables[assigned[1]] = assigned[2]
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def command_lines() -> Iterator[tuple[str, list[str]]]:
     """Every command line shown as code, with the page it is on."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        fenced = "\n".join(body for _, body in FENCE.findall(text)).replace("\\\n", " ")
+        fenced = "\n".join(expanded(body.replace("\\\n", " ")) for _, body in FENCE.findall(text))
         indented = "\n".join(re.findall(r"^ {4}(\S.*)$", FENCE.sub("", text).replace("\\\n", " "), re.MULTILINE))
         for line in re.findall(r"^(?:\$ )?mdkif +(.*)$", f"{fenced}\n{indented}", re.MULTILINE):
             yield str(page.relative_to(ROOT)), shlex.split(line, comments=True)

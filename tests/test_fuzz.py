@@ -1,4 +1,4 @@
-"""Damaged sources: whatever happened to its files, a data set gives records or one sentence that quotes none of them."""
+"""Damaged sources: whatever happened to its files, a data set gives records or one sentence that quotes no file."""
 
 import gzip
 import io
@@ -6,9 +6,10 @@ import json
 import random
 import re
 import shutil
+import traceback
 import zipfile
 from collections import defaultdict
-from pathlib import Path
+from itertools import product
 
 import pytest
 from mdkif import BadInput, Conversion, Dataset, Skill, Task
@@ -17,11 +18,12 @@ from mdkif.core.conversion import convert
 from mdkif.core.plugins import Plugins
 from mdkif_synthetic import generate
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:openpyxl")
+
 PLUGINS = Plugins()
 DATASETS = {declared.name: plugin for declared, plugin in PLUGINS.all(Dataset)}
-MOST_FILES = 5
-LONG = 2 << 20
-DEEP = 50_000
+MOST_FILES, MOST_KEYS = 4, 6
+LONG, DEEP = 2 << 20, 50_000
 LONGEST_MESSAGE, LONGEST_COPY = 600, 30
 
 # The damages: each gives some damaged versions of a file's bytes.
@@ -35,9 +37,14 @@ ENTITIES = b'<!ENTITY a0 "ha">' + b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" 
 HALF_A_CHARACTER = rb"\ud800"
 
 
+def inserted(data, what):
+    """The bytes with something put in at three places."""
+    quarter = len(data) // 4
+    return what.join(data[place : place + quarter] for place in range(0, 4 * quarter, quarter or 1))
+
+
 def emptied(data):
     yield b""
-    yield b"\n"
 
 
 def truncated(data):
@@ -59,7 +66,6 @@ def byte_order_mark(data):
 
 def crlf(data):
     yield data.replace(b"\n", b"\r\n")
-    yield data.replace(b"\n", b"\r")
 
 
 def twice(data):
@@ -71,39 +77,39 @@ def twice(data):
 
 
 def columns_removed(data):
-    """The first, then the last column, of the header alone and of every row."""
-    lines = data.split(b"\n")
-    separator = max((b"\t", b",", b"|"), key=lines[0].count)
-    for begin, end in ((1, None), (0, -1)):
-        short = [separator.join(line.split(separator)[begin:end]) for line in lines]
-        yield b"\n".join([short[0], *lines[1:]])
-        yield b"\n".join(short)
+    """The first column of the header, and the last of every row."""
+    header, *rows = data.split(b"\n")
+    separator = max((b"\t", b",", b"|"), key=header.count)
+    yield b"\n".join([header.partition(separator)[2], *rows])
+    yield b"\n".join(line.rpartition(separator)[0] for line in (header, *rows))
 
 
 def keys_renamed(data):
     """The first few keys of JSON, attributes and elements of XML and tags of OBO, one at a time."""
     for pattern in (QUOTED_KEY, ATTRIBUTE, ELEMENT, TAG):
-        for key in list(dict.fromkeys(re.findall(pattern, data)))[:10]:
+        for key in list(dict.fromkeys(re.findall(pattern, data)))[:MOST_KEYS]:
             yield re.sub(rb"\b%s\b" % re.escape(key), b"renamed", data)
 
 
 def values_of_other_types(data):
     """The texts of a JSON file's keys, one at a time: a number, nothing, a list, half of a character."""
-    for key in list(dict.fromkeys(re.findall(QUOTED_KEY, data)))[:10]:
+    for key in list(dict.fromkeys(re.findall(QUOTED_KEY, data)))[:MOST_KEYS]:
         for value in (b"7", b"null", b'["a"]', b'"%s"' % HALF_A_CHARACTER):
-            yield re.sub(rb'("%s"\s*)' % key + TEXT, lambda m, v=value: m[1] + m[2] + v, data)
+            yield re.sub(rb'("%s"\s*)' % key + TEXT, rb"\1\g<2>" + value.replace(b"\\", rb"\\"), data)
 
 
 def nested_lists(data):
-    """More of them than any parser can hold on its stack, as a value and as the whole file."""
+    """More of them in JSON than a parser can hold on its stack, as a value and as the whole file."""
+    if data[:1] not in (b"{", b"["):
+        return
     yield re.sub(TEXT, lambda found: found[1] + b"[" * DEEP, data, count=1)
     yield b"[" * DEEP
 
 
 def huge_numbers(data):
-    """A number of more digits than Python converts, at five places."""
+    """A number of more digits than Python converts, at three places."""
     numbers = list(re.finditer(rb"\d+", data))
-    for number in numbers[:: len(numbers) // 5 + 1]:
+    for number in numbers[:: len(numbers) // 3 + 1]:
         yield data[: number.start()] + b"9" * 5000 + data[number.end() :]
 
 
@@ -152,12 +158,6 @@ DAMAGES = (
 )
 
 
-def inserted(data, what):
-    """The bytes with something put in at three places."""
-    quarter = len(data) // 4
-    return what.join(data[place : place + quarter] for place in range(0, 4 * quarter, quarter or 1))
-
-
 # The sources: a file of a folder, or what is packed in it.
 
 
@@ -200,7 +200,7 @@ class Leaf:
 def leaves(folder):
     """The largest file of each kind, and what is packed in it; kinds differ in their folder or in more than numbers."""
     kinds = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: path.stat().st_size):
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.stat().st_size, path)):
         if path.is_file() and path.stem != "SYNTHETIC":
             kinds[path.parent.name, re.sub(r"\d", "", path.name)] = path
     for path in list(kinds.values())[-MOST_FILES:]:
@@ -213,14 +213,13 @@ def leaves(folder):
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory):
-    """Each data set's name, its own folder, its source in it and the options to read it with."""
+    """For each data set: a folder, a copy of its source in there, and all options that skills and tasks give it."""
     hospital = generate(tmp_path_factory.mktemp("fuzz") / "hospital", seed=5, patients=10)
-    read = defaultdict(list)
-    for kind in (Skill, Task):
-        for declared, _ in PLUGINS.all(kind):
-            for source in (*declared.sources, *declared.alternatives):
-                if source.options not in read[source.dataset]:
-                    read[source.dataset].append(dict(source.options))
+    read: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for declared in (d for kind in (Skill, Task) for d, _ in PLUGINS.all(kind)):
+        for each in (*declared.sources, *declared.alternatives):
+            if each.options not in read[each.dataset]:
+                read[each.dataset].append(dict(each.options))
     made = {}
     for name, plugin in DATASETS.items():
         source = hospital.get(name) or sample(plugin, name, {})
@@ -228,6 +227,8 @@ def copies(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         copy = folder / source.name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
+        for table in folder.rglob("*.RRF"):  # UMLS is large even where the hospital is small
+            table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[:250]))
         options = read[name] or [{}]
         if name == "wikimed":
             shutil.copy(next(hospital["umls"].rglob("MRSTY.RRF")), folder)
@@ -236,18 +237,27 @@ def copies(tmp_path_factory):
     return made
 
 
-def outcome(name, source, options, skip_bad):
-    """The records' ids and what the conversion says: its error and the reasons for leaving rows out."""
-    conversion = Conversion(skip_bad=skip_bad)
-    ids, said = [], []
+def fault(name, source, options, skip_bad, folder="", content=""):
+    """What is wrong with a conversion; "" if it gives records, or one sentence that may be shown to anyone."""
+    conversion, said = Conversion(skip_bad=skip_bad), []
+    ids = set()
     try:
         for record in convert(PLUGINS.get(Dataset, name), source, conversion, options):
             json.dumps(record.to_dict(), ensure_ascii=False).encode()
-            assert record.query.strip() and record.answer.strip() and record.source, record.id
-            ids.append(record.id)
+            if not (record.query.strip() and record.answer.strip() and record.source):
+                return f"{record.id} lacks a query, an answer or a source"
+            if record.id in ids:
+                return f"{record.id} comes twice"
+            ids.add(record.id)
     except BadInput as error:
         said.append(str(error))
-    return ids, [*said, *conversion.left_out]
+    except Exception as error:
+        return "".join(traceback.format_exception(error)[-2:])
+    for sentence in (*said, *conversion.left_out):
+        told = sentence.replace(str(folder), "")
+        if len(told) >= LONGEST_MESSAGE or copied(told, content):
+            return f"says or quotes too much: {told}"
+    return ""
 
 
 def copied(message, content):
@@ -265,33 +275,23 @@ def copied(message, content):
 def test_a_whole_source_gives_records_with_each_set_of_options(name, copies):
     _, source, every = copies[name]
     for options in every:
-        ids, _ = outcome(name, source, options, skip_bad=False)
-        assert len(ids) == len(set(ids)) > 0, options
+        assert any(True for _ in convert(PLUGINS.get(Dataset, name), source, Conversion(), options)), options
+        assert fault(name, source, options, skip_bad=False) == ""
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_damaged_source_gives_records_or_one_sentence(name, damage, copies):
+def test_a_damaged_source_gives_records_or_one_sentence(name, copies):
     folder, source, every = copies[name]
-    for leaf in leaves(folder):
-        try:
-            for number, content in enumerate(damage(leaf.content)):
-                leaf.put(content)
-                text = content.decode("utf-8", "replace")
-                for options in every:
-                    for skip_bad in (False, True):
-                        case = (leaf, number, options, skip_bad)
-                        try:
-                            ids, said = outcome(name, source, options, skip_bad)
-                        except Exception as error:
-                            raise AssertionError(case) from error
-                        assert len(ids) == len(set(ids)), case
-                        for sentence in said:
-                            told = sentence.replace(str(folder), "")
-                            assert len(told) < LONGEST_MESSAGE, case
-                            assert not copied(told, text), case
-        finally:
-            leaf.restore()
+    faults = []
+    for leaf, damage in product(leaves(folder), DAMAGES):
+        for number, content in enumerate(damage(leaf.content)):
+            leaf.put(content)
+            text = content.decode("utf-8", "replace")
+            for options, skip_bad in product(every, (False, True)):
+                if found := fault(name, source, options, skip_bad, folder, text):
+                    faults.append(f"{leaf} {damage.__name__} {number}, {options}, {skip_bad=}: {found}")
+        leaf.restore()
+    assert not faults, "\n".join(faults)
 
 
 def test_a_copied_run_is_found_wherever_it_begins():

@@ -7,6 +7,9 @@ import pytest
 
 HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safetensors", "tokenizers", "cma")
 
+# The part of the public API that works on tensors
+TENSORS = {"Batch", "SkillBank", "Space", "TrainingSettings", "answer_loss", "collate", "option_scores", "train"}
+
 WATCH = f"""
 import sys
 def report():
@@ -25,7 +28,7 @@ def loaded(code, *arguments):
 @pytest.mark.parametrize(
     "line",
     ["--help", "list", "list --available --json", "plugins", "show nli", "show pubmedqa", "show adalora", "show cma-es",
-     "train --help", "convert pubmedqa nowhere -o x.jsonl"],
+     "train --help", "bench --help", "convert pubmedqa nowhere -o x.jsonl"],
 )  # fmt: skip
 def test_looking_around_is_light(line, tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
@@ -35,8 +38,15 @@ def test_looking_around_is_light(line, tmp_path, monkeypatch):
 
 
 def test_the_public_api_is_light():
-    code, heavy = loaded("import mdkif\nfor name in mdkif.__all__:\n    getattr(mdkif, name)")
-    assert (code, heavy) == (0, "HEAVY []")
+    code = f"import mdkif\nfor name in set(mdkif.__all__) - {TENSORS}:\n    getattr(mdkif, name)"
+    assert loaded(code) == (0, "HEAVY []")
+
+
+@pytest.mark.parametrize("name", sorted(TENSORS))
+def test_what_needs_pytorch_is_imported_when_it_is_first_used(name):
+    code, heavy = loaded(f"import mdkif\nassert {name!r} in mdkif.__all__\nmdkif.{name}")
+    assert code == 0
+    assert "'torch'" in heavy
 
 
 def test_the_watch_notices():

@@ -84,7 +84,8 @@ def test_weights_of_nothing_at_all_are_no_error(capsys):
 def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
     card = {
         "name": "nli", "papers": ("one", "two"), "options": {}, "note": "", "n": 0,
-        "last_run": {"dev_loss": 1.25, "tags": ["x"]}, "data": [{"dataset": "mednli", "n": 2}, {"dataset": "snli"}], "template_text": "{# a #}\n  b",
+        "last_run": {"dev_loss": 1.25, "tags": ["x"]}, "data": [{"dataset": "mednli", "n": 2}, {"dataset": "snli"}],
+        "template_text": "{# a #}\n  b",
     }  # fmt: skip
     reporting.print_card(card)
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [

@@ -10,7 +10,7 @@ from mdkif import BadInput, MdkifError, Progress
 from mdkif.core.adapters import read_adapter
 from mdkif.core.progress import Bar
 from mdkif.core.skills import train_skill
-from mdkif.core.training import CHECKPOINT, Settings, _rate, train
+from mdkif.core.training import CHECKPOINT, TrainingSettings, _rate, train
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -200,7 +200,7 @@ def test_reported_losses_are_manual_cross_entropies_without_any_penalty(
     base = workspace.base
     strong = {"orthogonality": 50.0} if trainer == "adalora" else {}
     method = method_of(plugins, trainer, learning_rate=1e-2, **strong)
-    loop = Settings(steps=10, batch_size=12)
+    loop = TrainingSettings(steps=10, batch_size=12)
     bare = manual_loss(base.model, examples)
     trained = train(base, examples, examples, method, loop, tmp_path, Progress())
     assert trained.losses[0] == pytest.approx(bare, rel=1e-4)
@@ -223,7 +223,8 @@ def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(
     plugins, workspace, examples, tmp_path, fresh, trainer, tokens
 ):
     method = method_of(plugins, trainer, learning_rate=1e-2)
-    trained = train(workspace.base, examples, [], method, Settings(steps=10, batch_size=4), tmp_path, Progress())
+    loop = TrainingSettings(steps=10, batch_size=4)
+    trained = train(workspace.base, examples, [], method, loop, tmp_path, Progress())
     with torch.no_grad():
         expected = trained.model(input_ids=tokens).logits
         trained.model.save_pretrained(str(tmp_path / "saved"))
@@ -272,7 +273,7 @@ def test_the_base_is_clean_between_skills(learn, whole, workspace, recwarn):
 def test_an_attach_that_fails_leaves_the_base_clean(workspace, examples, plugins, tmp_path):
     method = method_of(plugins, "adalora", init_rank=4, target_rank=4)
     with pytest.raises(BadInput, match="target_rank is 4"):
-        train(workspace.base, examples, [], method, Settings(steps=5), tmp_path, Progress())
+        train(workspace.base, examples, [], method, TrainingSettings(steps=5), tmp_path, Progress())
 
 
 def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
@@ -295,7 +296,8 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(learn):
 
 
 def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, examples, tmp_path):
-    trained = train(workspace.base, examples, [], method_of(plugins, "lora"), Settings(steps=1), tmp_path, Progress())
+    loop = TrainingSettings(steps=1)
+    trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
     assert trained.dev_before is None
     assert trained.dev_after is None
@@ -303,7 +305,7 @@ def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, example
 
 @pytest.mark.parametrize(("epochs", "expected"), [(1.0, 3), (2.0, 6), (0.1, 1), (1.5, 5)])
 def test_epochs_become_steps(workspace, plugins, examples, tmp_path, epochs, expected):
-    loop = Settings(epochs=epochs, batch_size=4)
+    loop = TrainingSettings(epochs=epochs, batch_size=4)
     trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
     assert trained.steps == expected == len(trained.losses)
@@ -322,7 +324,7 @@ def test_only_the_adapter_moves_and_gradients_are_clipped(plugins, workspace, ex
     """A step of Adam is at most the learning rate, whatever the gradient; the base does not move at all."""
     before = {name: value.clone() for name, value in workspace.base.model.state_dict().items()}
     method = method_of(plugins, "lora", learning_rate=1e-3, dropout=0.0)
-    loop = Settings(steps=1, batch_size=4, warmup=0)
+    loop = TrainingSettings(steps=1, batch_size=4, warmup=0)
     trained = train(workspace.base, examples, [], method, loop, tmp_path, Progress())
     lifted = [value for name, value in trained.model.named_parameters() if "lora_B" in name]
     assert all(0.9e-3 < value.abs().max() <= 1.01e-3 for value in lifted)

@@ -91,9 +91,9 @@ def tiny_base() -> Base:
 
 
 def _train(declared: Trainer, base: Base, run: Path, progress: Progress | None = None) -> Any:
-    from ..training import Settings, train
+    from ..training import TrainingSettings, train
 
-    settings = Settings(steps=STEPS, batch_size=4, checkpoint_every=3)
+    settings = TrainingSettings(steps=STEPS, batch_size=4, checkpoint_every=3)
     examples = [_example(i) for i in range(16)]
     return train(base, examples, [], declared.load()(), settings, run, progress or Progress()).model
 

@@ -69,9 +69,12 @@ def convert(
     if paraphrases not in PARAPHRASES:
         raise BadInput(f"The option 'paraphrases' cannot be '{paraphrases}': choose from {', '.join(PARAPHRASES)}.")
     around, path = window_size(window), _file(source)
-    empty = True
+    seen: set[str] = set()
     for title, place, paragraph in _paragraphs(path):
-        empty = False
+        if place in seen:  # a key of the file may come twice
+            conversion.leave_out("note at the place of another")
+            continue
+        seen.add(place)
         name = next((name for name in SETS if title.startswith(name)), "")
         if name not in wanted:
             conversion.leave_out("note of another set")
@@ -97,7 +100,7 @@ def convert(
             for version, text in enumerate(asked):
                 identity = f"emrqa/{name}/{key}.{version}"
                 yield Record(id=identity, query=text, group=note, source=f"{path.name}:{where}", **answer)
-    if empty:
+    if not seen:
         raise BadInput(f"{path} has no paragraphs below data: give n2c2's data.json.")
 
 

@@ -35,6 +35,7 @@ def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
     `source` is the unpacked folder or one of its three files. Three hypotheses share a premise, so any
     further splitting must keep premises whole. Raises BadInput where none of the three files is found.
     """
+    seen: set[str] = set()
     for split, path in _files(source):
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -43,15 +44,20 @@ def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
                 try:
                     row = json.loads(line)
                     premise, hypothesis = row["sentence1"].strip(), row["sentence2"].strip()
-                    pair, label = row["pairID"], row["gold_label"]
-                except (ValueError, TypeError, KeyError, AttributeError):
+                    pair, label = row["pairID"].strip(), row["gold_label"]
+                except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                     conversion.malformed(path, number, "is not a sentence pair with pairID and gold_label")
                     continue
                 if label not in LABELS:
                     conversion.malformed(path, number, f"has a gold_label that is none of {', '.join(LABELS)}")
                     continue
+                identity = f"mednli/{split}/{pair}"
+                if identity in seen:
+                    conversion.leave_out("duplicate id")
+                    continue
+                seen.add(identity)
                 yield Record(
-                    id=f"mednli/{split}/{pair}",
+                    id=identity,
                     context=f"sentence1: {premise}\nsentence2: {hypothesis}",
                     split=split,
                     group=premise,

@@ -62,8 +62,14 @@ def test_official_splits_are_kept_and_ids_are_unique(mednli):
 
 def test_the_hypotheses_of_one_premise_are_one_group(mednli):
     assert {record.group for record in run(mednli)} == {"Seen on [**2100-1-1**] for a cough."}
-    write(mednli, "dev", row(), row(sentence1="Another note."))
+    write(mednli, "dev", row(), row(pair="p2", sentence1="Another note."))
     assert len({record.group for record in run(mednli / "mli_dev_v1.jsonl")}) == 2
+
+
+def test_a_pair_that_comes_twice_is_left_out(tmp_path):
+    conversion = Conversion()
+    assert len(run(write(tmp_path, "train", row(), row("entailment"), row(pair="p2")), conversion)) == 2
+    assert conversion.left_out == {"duplicate id": 1}
 
 
 def test_its_open_stand_in_is_named():
@@ -98,6 +104,8 @@ def test_any_text_survives(tmp_path_factory, premise, hypothesis, label):
     [
         ("{", "is not a sentence pair"),
         ("[1]", "is not a sentence pair"),
+        ("[" * 50_000, "is not a sentence pair"),
+        (row(pair=7), "is not a sentence pair"),
         ({"gold_label": "neutral", "sentence1": "SECRET"}, "is not a sentence pair"),
         (row(sentence2=None), "is not a sentence pair"),
         (row(label="-"), "has a gold_label that is none of"),

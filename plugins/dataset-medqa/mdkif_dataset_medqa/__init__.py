@@ -97,5 +97,5 @@ def _question(line: str) -> tuple[str, str, list[str]]:
         row: dict[str, Any] = json.loads(line)
         texts = [text.strip() for _, text in sorted(row["options"].items())]
         return row["question"].strip(), row["answer"].strip(), list(dict.fromkeys(texts))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return "", "", []

@@ -129,6 +129,7 @@ def test_the_span_is_always_the_answer(tmp_path_factory, texts, data):
     [
         ("{", "is not a question"),
         ("[]", "is not a question"),
+        ("[" * 50_000, "is not a question"),
         ({"question": "SECRET", "options": ["a"], "answer": "a"}, "is not a question"),
         ({"question": "SECRET", "options": {"A": None}, "answer": "a"}, "is not a question"),
         ({"question": " ", "options": FOUR, "answer": "Placebo"}, "is not a question"),

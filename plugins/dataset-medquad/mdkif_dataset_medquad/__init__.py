@@ -67,7 +67,8 @@ def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
         raise BadInput(f"There are no XML documents in {source}: give the folder of the MedQuAD repository.")
     for path in paths:
         raw = path.read_bytes()
-        if b"<!DOCTYPE" in raw[:1000]:  # none of its documents does, and entities can be made to fill the memory
+        # None of its documents does, and entities can be made to fill the memory. UTF-16 has a NUL beside every letter.
+        if b"<!DOCTYPE" in raw.replace(b"\0", b""):
             conversion.malformed(path, 1, "declares a document type")
             continue
         try:
@@ -86,13 +87,11 @@ def _pairs_of(root: ElementTree.Element, path: Path, conversion: Conversion) -> 
     focus = _text(root, "focus") or _text(root, "doctitle-focus")
     synonyms = tuple(" ".join("".join(element.itertext()).split()) for element in root.iter("Synonym"))
     seen: set[str] = set()
-    for element in root.iter():
-        if element.tag.lower() not in PAIRS:
-            continue
+    for number, element in enumerate((each for each in root.iter() if each.tag.lower() in PAIRS), 1):
         pid = element.get("pid", "")
         question = re.sub(r"\s*\?[\s?]*$", "?", _text(element, "question"))
         if not pid or not question:
-            conversion.malformed(path, f"pair {pid or '?'}", "has no question or no pid")
+            conversion.malformed(path, f"pair {number}", "has no question or no pid")
         elif not (answer := _text(element, "answer")):
             conversion.leave_out("empty answer")
         elif pid in seen:

@@ -218,8 +218,8 @@ def test_a_long_sentence_is_cut_at_a_word_boundary():
     [
         ("<Document>\n<QAPairs>", r"bad\.xml:2 is not well-formed XML"),
         ("<html><body/></html>", r"bad\.xml:1 is not a MedQuAD document"),
-        (document("Flu", ("7", "causes", " ", "SECRET")), r"bad\.xml:pair 7 has no question or no pid"),
-        (document("Flu", ("", "causes", "Why ?", "SECRET")), r"bad\.xml:pair \? has no question or no pid"),
+        (document("Flu", ("7", "causes", " ", "SECRET")), r"bad\.xml:pair 1 has no question or no pid"),
+        (document("Flu", ("", "causes", "Why ?", "SECRET")), r"bad\.xml:pair 1 has no question or no pid"),
     ],
 )
 def test_a_malformed_document_is_named_or_skipped(tmp_path, text, place):
@@ -249,6 +249,8 @@ BOMB = '<!ENTITY a "SECRET">' + "".join(
         document("Flu", ("1", "x", "Why ?", "SECRET")).replace("UTF-8", "none").encode(),
         document("Flu", ("1", "x", "Why ?", "x" * 1_000_000)).encode()[:-99],
         f"<!DOCTYPE Document [{BOMB}]>{document('&i;')}".encode(),
+        f"<!--{' ' * 2000}--><!DOCTYPE Document [{BOMB}]><Document>&i;</Document>".encode(),
+        f"<!DOCTYPE Document [{BOMB}]><Document>&i;</Document>".encode("utf-16"),
     ],
 )
 @pytest.mark.parametrize("view", ["qa", "cloze"])

@@ -75,7 +75,7 @@ class Hierarchy:
     def __init__(self, live: list[Term], conversion: Conversion) -> None:
         self.names = {term.id: term.name for term in live}
         self.ids = list(self.names)
-        self.edges: list[Edge] = []
+        edges: list[Edge] = []
         self._parents: dict[str, list[str]] = {}
         self._children: dict[str, list[str]] = {}
         for term in live:
@@ -86,9 +86,13 @@ class Hierarchy:
                 if parent in self._parents.get(term.id, ()):
                     conversion.leave_out("is_a that the term has twice")
                     continue
-                self.edges.append(Edge(term.id, parent, line))
+                edges.append(Edge(term.id, parent, line))
                 self._parents.setdefault(term.id, []).append(parent)
                 self._children.setdefault(parent, []).append(term.id)
+        # In a circle every term is a kind of every other, so no line of it has a right answer.
+        self.edges = [edge for edge in edges if edge.child not in self._above(edge.parent)]
+        if circular := len(edges) - len(self.edges):
+            conversion.leave_out("is_a within a circle of terms", circular)
 
     def related(self, one: str, other: str) -> bool:
         """Whether they are the same or one is a kind of the other, at any distance."""

@@ -23,7 +23,8 @@ ARTIFICIAL_DEV = 11_269 / 211_269
 
 CHUNK = 1 << 16
 LONGEST_ARTICLE = 1 << 20
-KEY = re.compile(r'[\s{,]*"(\w+)"\s*:\s*')
+KEY = re.compile(r'[\s{,]*"(\w{1,20})"\s*:\s*')
+"""A PMID, which is named in errors: anything longer is none."""
 
 
 @hookimpl
@@ -66,6 +67,7 @@ def convert(source: Path, conversion: Conversion, *, subset: str = "labeled", vi
         raise BadInput(f"The subset '{subset}' is not in PubMedQA: choose one of {', '.join(FILES)}.")
     path = _file(source, FILES[subset])
     test, dev = _official_split(path) if subset == "labeled" else (set(), set())
+    seen: set[str] = set()
     for pmid, article in _members(path):
         if reason := _fault(article):
             conversion.malformed(path, pmid, reason)
@@ -73,6 +75,10 @@ def convert(source: Path, conversion: Conversion, *, subset: str = "labeled", vi
         if article.get("final_decision") is None:
             conversion.leave_out("no decision")
             continue
+        if pmid in seen:
+            conversion.leave_out("duplicate id")
+            continue
+        seen.add(pmid)
         if subset == "artificial":
             split = "dev" if _position(pmid) < ARTIFICIAL_DEV else "train"
         else:
@@ -117,9 +123,9 @@ def _official_split(path: Path) -> tuple[set[str], set[str]]:
     if not truth.is_file():
         raise BadInput(f"The official test ids are not at {truth}: put the repository's {TEST_IDS} beside {path.name}.")
     try:
-        test = set(json.loads(truth.read_text(encoding="utf-8-sig")))
-    except ValueError:
-        raise BadInput(f"{truth} is not JSON: take the repository's own file.") from None
+        test = set(json.loads(truth.read_text(encoding="utf-8-sig")).keys())
+    except (ValueError, AttributeError, RecursionError):
+        raise BadInput(f"{truth} is not JSON with PMIDs as keys: take the repository's own file.") from None
     pmids = {pmid for pmid, _ in _members(path)}
     if missing := len(test - pmids):
         raise BadInput(
@@ -157,7 +163,7 @@ def _members(path: Path) -> Iterator[tuple[str, Any]]:
             if key := KEY.match(text):
                 try:
                     article, end = decoder.raw_decode(text, key.end())
-                except ValueError:  # the article goes on in the next piece
+                except (ValueError, RecursionError):  # the article goes on in the next piece
                     pass
                 else:
                     yield key[1], article

@@ -182,6 +182,23 @@ def test_another_large_file_is_refused_without_being_read_to_its_end(tmp_path):
         run(path, subset="artificial")
 
 
+def test_an_article_that_comes_twice_is_left_out(tmp_path):
+    path = labeled(tmp_path, {"1": article(), "2": article()}) / "ori_pqal.json"
+    path.write_text(f"{path.read_text()[:-1]},{path.read_text()[1:]}")
+    conversion = Conversion()
+    assert [record.id for record in run(path, conversion)] == ["pubmedqa/1", "pubmedqa/2"]
+    assert conversion.left_out == {"duplicate id": 2}
+
+
+@pytest.mark.parametrize("text", ['{"%s": 7}' % ("SECRET" * 9), '{"1": ' + "[" * 50_000])
+def test_what_is_no_pmid_or_nests_too_deeply_is_refused_without_quoting_it(tmp_path, text):
+    path = tmp_path / "ori_pqaa.json"
+    path.write_text(text)
+    with pytest.raises(BadInput, match="not a JSON object of articles") as caught:
+        run(path, subset="artificial")
+    assert "SECRET" not in str(caught.value)
+
+
 def test_an_empty_object_has_no_records(tmp_path):
     assert run(labeled(tmp_path, {})) == []
 
@@ -194,9 +211,10 @@ def test_missing_or_mismatched_files_are_named(tmp_path):
     labeled(tmp_path, {"1": article()}, test=["1", "2"])
     with pytest.raises(BadInput, match="lacks 1 of the 2 articles"):
         run(tmp_path)
-    (tmp_path / "test_ground_truth.json").write_text("{")
-    with pytest.raises(BadInput, match=r"test_ground_truth\.json is not JSON"):
-        run(tmp_path)
+    for text in ("{", "7", '["1"]', "[" * 50_000):
+        (tmp_path / "test_ground_truth.json").write_text(text)
+        with pytest.raises(BadInput, match=r"test_ground_truth\.json is not JSON with PMIDs as keys"):
+            run(tmp_path)
     (tmp_path / "test_ground_truth.json").unlink()
     with pytest.raises(BadInput, match="official test ids are not at"):
         run(tmp_path)

@@ -157,12 +157,13 @@ def synonym_pairs(
     "no", though they are not offered as "yes" either.
     """
     own = {fold(term) for term in (name, *also, *(synonym.term for synonym in synonyms))}
-    told = {fold(name)}
+    told, keys = {fold(name)}, set[str]()
     for key, term, source in synonyms:
-        if fold(term) in told:
-            conversion.leave_out("synonym that repeats another term")
+        if fold(term) in told or key in keys:
+            conversion.leave_out("duplicate id" if key in keys else "synonym that repeats another term")
             continue
         told.add(fold(term))
+        keys.add(key)
         identity = f"{dataset}/es/{concept}/{key}"
         if not sample.wants(identity, records=2):
             continue

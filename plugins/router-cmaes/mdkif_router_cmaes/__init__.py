@@ -18,7 +18,7 @@ def mdkif_routers() -> list[Router]:
 
 @dataclass(kw_only=True)
 class CMAES(Optimizer):
-    """CMA-ES from the best reference, whose first candidates are steps towards each of the others.
+    """CMA-ES from the best reference, whose first candidates are steps towards the others, the best of them first.
 
     At most `evaluations` candidates are evaluated after the references; `sigma` is the first step
     size in units of the logits; the search stops early after `patience` generations without gain.
@@ -40,7 +40,9 @@ class CMAES(Optimizer):
                 raise BadInput(
                     f"evaluations is {self.evaluations}: CMA-ES needs at least one population of {strategy.popsize}."
                 )
-            strategy.inject([space.parameters(reference.weights).tolist() for reference in objective.references])
+            # pycma keeps two places of a population for itself, and refuses to go on with what found no place
+            first = sorted(objective.references, key=lambda reference: reference.value)[: strategy.popsize - 2]
+            strategy.inject([space.parameters(reference.weights).tolist() for reference in first])
             with progress.task("router: CMA-ES", self.evaluations // strategy.popsize * strategy.popsize) as bar:
                 while strategy.countevals + strategy.popsize <= self.evaluations and stale < self.patience:
                     points = strategy.ask()

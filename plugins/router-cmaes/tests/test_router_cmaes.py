@@ -8,6 +8,7 @@ from mdkif.core.router import Space
 from mdkif_router_cmaes import CMAES, mdkif_routers, quiet_strategy
 
 TARGET = torch.tensor([0.15, 0.6, 0.25])
+NORMS = torch.tensor([0.8, 1.0, 1.2])
 
 
 class Bowl:
@@ -15,12 +16,12 @@ class Bowl:
 
     examples = ()
 
-    def __init__(self, target=TARGET, scale="one"):
-        self.target = target
-        self.space = Space(torch.tensor([0.8, 1.0, 1.2]), scale=scale)
+    def __init__(self, target=TARGET, scale="one", norms=NORMS):
+        self.target, count = target, len(norms)
+        self.space = Space(norms, scale=scale)
         self.populations = []
-        corners = {"base": torch.zeros(3), **{name: torch.eye(3)[i] for i, name in enumerate("abc")}}
-        corners["uniform"] = torch.full((3,), 1 / 3)
+        corners = {"base": torch.zeros(count), **{f"skill {i}": torch.eye(count)[i] for i in range(count)}}
+        corners["uniform"] = torch.full((count,), 1 / count)
         self.references = [Candidate(w, self.at(w), name) for name, w in corners.items()]
 
     def at(self, weights):
@@ -87,6 +88,21 @@ def test_the_first_population_has_a_step_towards_every_reference():
         if way.norm() > 0:
             alike = torch.cosine_similarity(population - start, way[None])
             assert alike.max() > 0.999, f"no step towards {reference.name}"
+
+
+@pytest.mark.parametrize("count", [11, 12, 20])
+def test_more_references_than_a_population_has_places(count, capfd):
+    """From 12 skills on; the best of them are the ones it steps towards."""
+    objective = Bowl(torch.softmax(torch.arange(count) / 2.0, 0), norms=torch.linspace(0.8, 1.2, count))
+    found = search(objective, evaluations=200, patience=100)
+    assert found.value < best(objective.references).value
+    assert capfd.readouterr() == ("", "")
+    start, *ways = [
+        objective.space.parameters(reference.weights)
+        for reference in sorted(objective.references, key=lambda reference: reference.value)
+    ]
+    way = next(point - start for point in ways if not torch.allclose(point, start, atol=1e-5))
+    assert torch.cosine_similarity(objective.populations[0] - start, way[None]).max() > 0.999
 
 
 def test_a_reference_that_nothing_beats_is_the_result():

@@ -65,10 +65,12 @@ def _queries(path: Path, conversion: Conversion) -> Iterator[tuple[str, str, lis
     """Each query with its place, the name of its case and the sentences of the report, title first."""
     cases = 0
     for keys, value in stream(path, 2):
-        if keys[0] != "data":
-            continue
+        match keys:
+            case ("data", int(number)):
+                place = f"data[{number}]"
+            case _:
+                continue
         cases += 1
-        place = "data" + "".join(f"[{key}]" for key in keys[1:])
         try:
             case, document = str(value["source"]), value["document"]
             title, body = _unmarked(document["title"]), _unmarked(document["context"])
@@ -77,8 +79,8 @@ def _queries(path: Path, conversion: Conversion) -> Iterator[tuple[str, str, lis
             conversion.malformed(path, place, "is not a case report with source, title, context and qas")
             continue
         report = [collapsed(title), *filter(None, map(collapsed, SENTENCE_END.split(body)))]
-        for number, query in enumerate(queries):
-            yield f"{place}.qas[{number}]", case, report, query
+        for position, query in enumerate(queries):
+            yield f"{place}.qas[{position}]", case, report, query
     if not cases:
         raise BadInput(f"{path} has no case reports below data: take the file anew.")
 

@@ -214,6 +214,13 @@ def test_a_file_that_is_no_json_is_refused(tmp_path, text):
         run(tmp_path, Conversion(skip_bad=True))
 
 
+@pytest.mark.parametrize("text", ["7", "[]", '[{"a": 1}]', '{"data": 7}', '{"data": {"SECRET": {}}}'])
+def test_a_file_without_a_list_of_cases_is_refused(tmp_path, text):
+    (tmp_path / "train1.0.json").write_text(text)
+    with pytest.raises(BadInput, match=r"train1\.0\.json has no case reports below data"):
+        run(tmp_path)
+
+
 def test_wrong_sources_and_options_are_refused(tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")

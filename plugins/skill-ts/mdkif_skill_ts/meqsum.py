@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from zipfile import BadZipFile
 
 from mdkif import BadInput, Conversion, Record
 
@@ -19,37 +19,38 @@ def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
     `source` is the repository's folder or the workbook itself. Cells right of the third column are strays
     and ignored. The file has no splits. Raises BadInput for another workbook.
     """
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
     path = _workbook(source)
+    for number, (_, question, summary) in _rows(path):
+        if not (question and summary):
+            conversion.malformed(path, number, "has no question or no summary")
+            continue
+        yield Record(
+            id=f"meqsum/{number}",
+            query="Summarise the question.",
+            context=question,
+            answer=summary,
+            group=" ".join(re.findall(r"\w+", summary.casefold())),
+            source=f"{path.name}:{number}",
+        )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The first three cells of each row below the header that has any, with its number."""
+    from openpyxl import load_workbook
+
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (BadZipFile, InvalidFileException, KeyError):  # KeyError: a zip archive without a workbook in it
+        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
+            if SHEET not in book.sheetnames:
+                raise BadInput(f"{path} has no sheet '{SHEET}': take MeQSum's own workbook.")
+            rows = ([_text(cell) for cell in (*row, "", "")[:3]] for row in book[SHEET].iter_rows(values_only=True))
+            if tuple(next(rows, ())) != HEADER:
+                names = ", ".join(HEADER)
+                raise BadInput(f"{path} does not begin with the columns {names}: take MeQSum's own workbook.")
+            yield from ((number, row) for number, row in enumerate(rows, 2) if any(row))
+    except (BadInput, OSError):
+        raise
+    except Exception:  # of a damaged workbook openpyxl lets through whatever its parsers stumble over
         raise BadInput(f"{path} is not a workbook: take MeQSum's .xlsx anew.") from None
-    try:
-        if SHEET not in book.sheetnames:
-            raise BadInput(f"{path} has no sheet '{SHEET}': take MeQSum's own workbook.")
-        rows = ([_text(cell) for cell in row[:3]] for row in book[SHEET].iter_rows(values_only=True))
-        if tuple(next(rows, ())) != HEADER:
-            raise BadInput(f"{path} does not begin with the columns {', '.join(HEADER)}: take MeQSum's own workbook.")
-        for number, row in enumerate(rows, 2):
-            if not any(row):
-                continue
-            _, question, summary = [*row, "", ""][:3]
-            if not (question and summary):
-                conversion.malformed(path, number, "has no question or no summary")
-                continue
-            yield Record(
-                id=f"meqsum/{number}",
-                query="Summarise the question.",
-                context=question,
-                answer=summary,
-                group=" ".join(re.findall(r"\w+", summary.casefold())),
-                source=f"{path.name}:{number}",
-            )
-    finally:
-        book.close()
 
 
 def _workbook(source: Path) -> Path:

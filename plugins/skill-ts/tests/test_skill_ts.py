@@ -3,6 +3,7 @@
 import os
 from importlib.resources import files
 from pathlib import Path
+from zipfile import ZipFile
 
 import mdkif_skill_ts as plugin
 import pytest
@@ -108,6 +109,17 @@ def test_files_that_are_no_workbook_are_refused(tmp_path):
     for name in (NAME, "notes.txt"):
         with pytest.raises(BadInput, match="is not a workbook"):
             run(tmp_path / name)
+
+
+@pytest.mark.parametrize("part", ["docProps/core.xml", "xl/styles.xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"])
+@pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: b"", lambda text: text.replace(b"r", b"&")])
+def test_a_workbook_of_which_one_part_is_damaged_is_refused(tmp_path, part, damage):
+    with ZipFile(workbook(tmp_path, ("a", "SECRET", "y")) / NAME) as whole, ZipFile(tmp_path / "bad.xlsx", "w") as bad:
+        for name in whole.namelist():
+            bad.writestr(name, damage(whole.read(name)) if name == part else whole.read(name))
+    with pytest.raises(BadInput, match="is not a workbook") as caught:
+        run(tmp_path / "bad.xlsx")
+    assert "SECRET" not in str(caught.value)
 
 
 def test_absent_sources_and_options_are_refused(tmp_path):

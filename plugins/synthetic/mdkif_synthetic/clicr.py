@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from .files import json_array, write_pieces
-from .knowledge import Condition, by_code
+from .knowledge import Condition, by_code, helps
 from .marked import Marked, Mention, examined, given, joined, named, seen, tell
 from .patients import Hospital, Patient
 from .umls import Key, atoms, concepts
@@ -49,31 +49,38 @@ def _document(rng: Random, patient: Patient, source: str) -> dict[str, Any]:
     case = [tell("{who} presented with {sign}.", who=with_article(who), sign=seen(rng, principal))]
     case += [tell("{she} also had {name}.", she=pronoun(patient), name=named(rng, other)) for other in others]
     qas: list[dict[str, Any]] = []
-    for condition, treatment in zip(stay.diagnoses, stay.drugs, strict=True):
+    treated = list(zip(stay.diagnoses, stay.drugs, strict=True))
+    for condition, treatment in treated:
         drug, finding, name = given(treatment[0]), seen(rng, condition), named(rng, condition)
         case.append(tell("{finding} was noted.", finding=finding))
         case.append(tell("{exam} showed {test}.", exam=examined(condition), test=condition.test))
         case.append(tell("{drug} was given for {name}.", drug=drug, name=name))
-        for query, answer in _queries(rng, condition, name, drug):
+        rest = [(other, names[0]) for other, names in treated if other is not condition]
+        for query, answer in _queries(rng, condition, name, drug, rest):
             number = f"{source}.{len(qas) + 1}"
             qas.append({"query": query, "id": number, "answers": _answers(rng, answer)})
     context = f"BACKGROUND\n{_shown(joined(background))}\nCASE PRESENTATION\n{_shown(joined(case))}"
     return {"context": context, "title": _shown(title), "qas": qas}
 
 
-def _queries(rng: Random, condition: Condition, name: Mention, drug: Mention) -> Iterator[tuple[str, Mention]]:
-    """Learning points; a second line before the query proper, or a word glued to the placeholder, happen."""
+def _queries(
+    rng: Random, condition: Condition, name: Mention, drug: Mention, others: Sequence[tuple[Condition, str]]
+) -> Iterator[tuple[str, Mention]]:
+    """Learning points that nothing else in the report completes, neither the `others` nor the drugs given for them.
+
+    A second line before the query proper, or a word glued to the placeholder, happen.
+    """
     finding = seen(rng, condition)
-    sentences = [
-        (tell("Think of {gap} in patients with {finding}.", gap=PLACEHOLDER, finding=finding), name),
-        (tell("{drug} can be used to treat {gap}.", drug=drug, gap=PLACEHOLDER), name),
-        (tell("{gap} is an option in patients with {name}.", gap=PLACEHOLDER, name=name), drug),
-    ]
-    effects = [by_code()[code] for code in condition.causes]
-    if effects:
+    sentences = [(tell("Think of {gap} in patients with {finding}.", gap=PLACEHOLDER, finding=finding), name)]
+    if not any(helps(drug.text, other) for other, _ in others):
+        sentences.append((tell("{drug} can be used to treat {gap}.", drug=drug, gap=PLACEHOLDER), name))
+    if not any(helps(own, condition) for _, own in others):
+        sentences.append((tell("{gap} is an option in patients with {name}.", gap=PLACEHOLDER, name=name), drug))
+    shared = {code for other, _ in others for code in other.causes}
+    if effects := [by_code()[code] for code in condition.causes if code not in shared]:
         after = named(rng, rng.choice(effects))
         sentences.append((tell("{gap}-related {after} should be prevented.", gap=PLACEHOLDER, after=after), name))
-    for sentence, answer in rng.sample(sentences, rng.choice((1, 2))):
+    for sentence, answer in rng.sample(sentences, min(rng.choice((1, 2)), len(sentences))):
         above = "Learning points:\n" if rng.random() < 0.1 else ""
         yield above + _shown(sentence), answer
 

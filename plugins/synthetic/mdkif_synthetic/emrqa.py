@@ -36,7 +36,7 @@ SMOKING = {
     "CURRENT SMOKER": "Smokes one pack a day.",
     "PAST SMOKER": "Quit smoking ten years ago.",
     "NON-SMOKER": "Has never smoked.",
-    "UNKNOWN": "Lives with a relative.",
+    "UNKNOWN": "Has two children.",
 }
 JUDGED = {"49390": "Asthma", "41401": "CAD", "4280": "CHF", "311": "Depression", "25000": "Diabetes",
           "57420": "Gallstones", "53081": "GERD", "2749": "Gout", "4019": "Hypertension", "71590": "OA"}  # fmt: skip
@@ -94,7 +94,7 @@ def _medication(hospital: Hospital) -> Iterator[Question]:
             qas.append(_asked("reason", drugged.text, [_single(note, reason)]))
             qas.append(_asked("ever", drugged.text, [_empty(note, drugged)]))
             qas.append(_asked("therapy", reason.text, [_complex(note, [drugged, dosed])]))
-        yield {"note_id": note.name, "context": _lines(note), "qas": qas}
+        yield {"note_id": note.name, "context": _lines(note), "qas": _once(qas)}
 
 
 def _relations(hospital: Hospital) -> Iterator[Question]:
@@ -105,7 +105,7 @@ def _relations(hospital: Hospital) -> Iterator[Question]:
             for one, relation, two in note.relations
             if relation in TEMPLATES
         ]
-        yield {"note_id": note.name, "context": _lines(note), "qas": qas}
+        yield {"note_id": note.name, "context": _lines(note), "qas": _once(qas)}
 
 
 def _risk(hospital: Hospital) -> Iterator[Question]:
@@ -158,6 +158,15 @@ def _judged(rng: Random, context: str, stay: Admission) -> Iterator[tuple[str, s
 def _asked(template: str, thing: str, answers: Sequence[Question]) -> Question:
     pairs = [[question.replace("|x|", thing), question] for question in TEMPLATES[template]]
     return {"question": [question for question, _ in pairs], "id": [pairs, template], "answers": list(answers)}
+
+
+def _once(qas: Sequence[Question]) -> list[Question]:
+    """The questions, each once, with all its answers: a drug may be given for two conditions."""
+    found: dict[str, Question] = {}
+    for qa in qas:
+        asked = found.setdefault(qa["question"][0], {**qa, "answers": []})
+        asked["answers"] += qa["answers"]
+    return list(found.values())
 
 
 def _lines(note: Annotated) -> list[str]:

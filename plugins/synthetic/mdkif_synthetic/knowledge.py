@@ -109,6 +109,11 @@ def treats(drug: str) -> tuple[Condition, ...]:
     return tuple(condition for condition in conditions() if drug in condition.drugs)
 
 
+def helps(drug: str, condition: Condition) -> bool:
+    """Whether a drug is of a class that helps against a condition."""
+    return drugs()[drug].drug_class in {*condition.also, *(drugs()[own].drug_class for own in condition.drugs)}
+
+
 PROCEDURES = (
     Procedure(code="0066", short_title="PTCA",
               long_title="Percutaneous transluminal coronary angioplasty [PTCA]", said="coronary balloon dilation"),

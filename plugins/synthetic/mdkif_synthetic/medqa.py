@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from .files import write_jsonl
-from .knowledge import Condition, conditions, drugs
+from .knowledge import Condition, conditions, helps
 from .patients import Hospital, Patient
 from .wording import capital, listed, person, pronoun, unlike, with_article
 
@@ -22,12 +23,21 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     """Write the three files into `folder`/MedQA and count the questions."""
     rng = hospital.random("medqa")
     count = max(10, len(hospital.patients) * 3 // 4)
-    counts = {}
+    questions, counts = _questions(rng, hospital), {}
     for split, size in (("train", count - 3 * (count // 10)), ("dev", count // 10), ("test", 2 * (count // 10))):
-        rows = (_question(rng, rng.choice(hospital.patients)) for _ in range(size))
         path = folder / "MedQA" / "data_clean" / "questions" / "US" / f"{split}.jsonl"
-        counts[f"medqa_{split}"] = write_jsonl(path, rows)
+        counts[f"medqa_{split}"] = write_jsonl(path, islice(questions, size))
     return counts
+
+
+def _questions(rng: Random, hospital: Hospital) -> Iterator[dict[str, Any]]:
+    """One question after another, none of them twice."""
+    asked = set[str]()
+    while True:
+        row = _question(rng, rng.choice(hospital.patients))
+        if row["question"] not in asked:
+            asked.add(row["question"])
+            yield row
 
 
 def _question(rng: Random, patient: Patient) -> dict[str, Any]:
@@ -79,8 +89,7 @@ def _treatment(rng: Random, condition: Condition) -> Asked:
 
 
 def _unhelpful(other: Condition, condition: Condition) -> tuple[str, ...]:
-    helpful = {*condition.also, *(drugs()[drug].drug_class for drug in condition.drugs)}
-    return tuple(drug for drug in other.drugs if drugs()[drug].drug_class not in helpful)
+    return tuple(drug for drug in other.drugs if not helps(drug, condition))
 
 
 def _finding(rng: Random, condition: Condition) -> Asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from .files import Cell, write_csv_gz
 from .knowledge import PROCEDURES, Drug, conditions, drugs
@@ -36,6 +37,20 @@ SHARE_PLANNED, SHARE_URGENT = 0.1, 0.08
 Row = Sequence[Cell]
 
 
+class Registration(NamedTuple):
+    """What the admission office knows of a stay, in the words of MIMIC-III; MIMIC-IV tells the same in its own."""
+
+    patient: Patient
+    stay: Admission
+    kind: str
+    emergency: datetime | None
+    left: str
+    insurance: str
+    language: str | None
+    religion: str
+    married: str | None
+
+
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
     """Write the tables into `folder`/MIMIC-III and count their rows."""
     tables = {
@@ -65,19 +80,27 @@ def _patients(hospital: Hospital) -> Iterator[Row]:
         yield patient.id, patient.sex, _day(patient.born), _day(died), _day(died), None, int(last.died)
 
 
-def kinds(hospital: Hospital) -> Iterator[tuple[Patient, Admission, str]]:
-    """Every stay with its type of admission; some stays after the first are planned as well."""
-    rng = hospital.random("admission types")
-    for patient, stay in hospital.stays():
-        drawn = rng.random()
-        planned = stay.elective or (stay is not patient.first and drawn < SHARE_PLANNED)
-        yield patient, stay, "ELECTIVE" if planned else "URGENT" if drawn > 1 - SHARE_URGENT else "EMERGENCY"
+def registrations(hospital: Hospital) -> Iterator[Registration]:
+    """Every stay in order; some after the first are planned as well. What is of the patient is so at every stay."""
+    rng, kinds = hospital.random("admissions"), hospital.random("admission types")
+    for patient in hospital.patients:
+        own = (
+            rng.choice(("Medicare", "Private", "Medicaid")),
+            rng.choice(("ENGL", "SPAN", None)),
+            rng.choice(("CATHOLIC", "UNOBTAINABLE", "NOT SPECIFIED")),
+            rng.choice(("MARRIED", "SINGLE", "WIDOWED", None)),
+        )
+        for stay in patient.admissions:
+            drawn = kinds.random()
+            planned = stay.elective or (stay is not patient.first and drawn < SHARE_PLANNED)
+            kind = "ELECTIVE" if planned else "URGENT" if drawn > 1 - SHARE_URGENT else "EMERGENCY"
+            emergency = stay.admitted - timedelta(hours=rng.randint(2, 9)) if kind == "EMERGENCY" else None
+            left = "DEAD/EXPIRED" if stay.died else rng.choice(("HOME", "HOME HEALTH CARE", "SNF"))
+            yield Registration(patient, stay, kind, emergency, left, *own)
 
 
 def _admissions(hospital: Hospital) -> Iterator[Row]:
-    rng = hospital.random("admissions")
-    for patient, stay, kind in kinds(hospital):
-        emergency = stay.admitted - timedelta(hours=rng.randint(2, 9)) if kind == "EMERGENCY" else None
+    for patient, stay, kind, emergency, left, insurance, language, religion, married in registrations(hospital):
         yield (
             patient.id,
             stay.id,
@@ -86,11 +109,11 @@ def _admissions(hospital: Hospital) -> Iterator[Row]:
             stay.discharged if stay.died else None,
             kind,
             ORIGINS[kind],
-            "DEAD/EXPIRED" if stay.died else rng.choice(("HOME", "HOME HEALTH CARE", "SNF")),
-            rng.choice(("Medicare", "Private", "Medicaid")),
-            rng.choice(("ENGL", "SPAN", None)),
-            rng.choice(("CATHOLIC", "UNOBTAINABLE", "NOT SPECIFIED")),
-            rng.choice(("MARRIED", "SINGLE", "WIDOWED", None)),
+            left,
+            insurance,
+            language,
+            religion,
+            married,
             "UNKNOWN/NOT SPECIFIED",
             emergency,
             emergency and emergency + timedelta(hours=1),

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from .files import LONG_AGO, NOTICE
-from .knowledge import by_code, conditions
+from .knowledge import by_code, conditions, helps
 from .marked import Marked, Mention, given, named, seen, tell
 from .notes import mark
 from .patients import Admission, Hospital, Patient
@@ -20,6 +20,9 @@ FILE, INSIDE = "mimicause.zip", "mimicause.csv"
 KINDS = ("Cause", "Enable", "Prevent", "Hinder", "Other")
 LABELS = (*(f"{kind}({order})" for kind in KINDS[:-1] for order in ("E1,E2", "E2,E1")), "Other")
 MOST = 20_000
+MOST_HELPED = 10
+"""Against no more conditions does any drug help."""
+
 PREVENTS = (
     ("warfarin", "43491"), ("clopidogrel", "43491"), ("lisinopril", "4280"), ("amlodipine", "43491"),
     ("atorvastatin", "41401"), ("simvastatin", "41401"), ("enoxaparin", "41519"), ("apixaban", "41519"),
@@ -67,8 +70,9 @@ def _rows(hospital: Hospital, count: int) -> Iterator[tuple[str, str]]:
 
 def _sentence(rng: Random, kind: str, patient: Patient, stay: Admission) -> Said:
     if kind == "Other":
-        denied = named(rng, unlike(rng, stay.diagnoses, 1, patient.sex)[0])
         drug = given(rng.choice(rng.choice(stay.drugs)))
+        others = unlike(rng, stay.diagnoses, MOST_HELPED + 1, patient.sex)
+        denied = named(rng, next(other for other in others if not helps(drug.text, other)))
         told = rng.choice(("takes {drug} and has no {other}.", "no sign of {other}; {drug} was continued."))
         return tell(told, drug=drug, other=denied), drug, denied
     if kind == "Prevent":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .files import Cell, write_csv_gz
 from .knowledge import conditions, drugs
-from .mimic import kinds
+from .mimic import registrations
 from .notes import discharge_summary
 from .patients import Admission, Hospital, Patient
 
@@ -29,6 +29,9 @@ SUBJECTS, ADMISSIONS = 98_000_000, 99_000_000
 """Added to the numbers of MIMIC-III; with eight digits they lie outside the real ranges, which begin with 1 and 2."""
 
 TYPES = {"ELECTIVE": "ELECTIVE", "URGENT": "URGENT", "EMERGENCY": "EW EMER."}
+LEFT = {"SNF": "SKILLED NURSING FACILITY", "DEAD/EXPIRED": "DIED"}
+"""Where MIMIC-IV has another word than MIMIC-III for how a stay ended."""
+
 GROUPS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019")
 
 Row = Sequence[Cell]
@@ -67,8 +70,7 @@ def _patients(hospital: Hospital) -> Iterator[Row]:
 
 def _admissions(hospital: Hospital) -> Iterator[Row]:
     rng = hospital.random("mimic-iv admissions")
-    for patient, stay, kind in kinds(hospital):
-        emergency = stay.admitted - timedelta(hours=rng.randint(2, 9)) if kind == "EMERGENCY" else None
+    for patient, stay, kind, emergency, left, insurance, language, _, married in registrations(hospital):
         yield (
             *_numbers(patient, stay),
             stay.admitted,
@@ -77,10 +79,10 @@ def _admissions(hospital: Hospital) -> Iterator[Row]:
             TYPES[kind],
             f"P{rng.randrange(1000):03d}SY",
             "EMERGENCY ROOM" if kind == "EMERGENCY" else "PHYSICIAN REFERRAL",
-            "DIED" if stay.died else rng.choice(("HOME", "HOME HEALTH CARE", "SKILLED NURSING FACILITY", None)),
-            rng.choice(("Medicare", "Other", "Medicaid")),
-            rng.choice(("ENGLISH", "?")),
-            rng.choice(("MARRIED", "SINGLE", "WIDOWED", None)),
+            LEFT.get(left, left),
+            "Other" if insurance == "Private" else insurance,
+            "ENGLISH" if language == "ENGL" else "?",
+            married,
             "UNKNOWN",
             emergency,
             emergency and emergency + timedelta(hours=1),

@@ -52,16 +52,18 @@ def addendum(rng: Random, admission: Admission) -> str:
     """A short addition that some reports have."""
     drug = rng.choice([drug for drugs in admission.drugs for drug in drugs])
     name, unit = rng.randint(1, 999), rng.randint(1, 999)
+    when = "" if admission.died else " before discharge"
     return (
         f"Name:  [**Known lastname {name}**]\nUnit No:  [**Numeric Identifier {unit}**]\n\n"
-        f"Addendum:\n{_wrapped(f'The dose of {drug} was confirmed with the pharmacy before discharge.')}\n"
+        f"Addendum:\n{_wrapped(f'The dose of {drug} was confirmed with the pharmacy{when}.')}\n"
     )
 
 
 def ward_note(rng: Random, category: str, patient: Patient, admission: Admission) -> str:
     """A note of another category: nursing, radiology or a visit outside a stay."""
-    condition = rng.choice(admission.diagnoses)
-    seen, name, drug = rng.choice(condition.findings), rng.choice(condition.synonyms), rng.choice(condition.drugs)
+    condition, treatment = rng.choice(list(zip(admission.diagnoses, admission.drugs, strict=True)))
+    seen, name, usual = rng.choice(condition.findings), rng.choice(condition.synonyms), rng.choice(condition.drugs)
+    drug = usual if usual in treatment else treatment[0]  # not every usual drug is prescribed
     told = {
         "Nursing": f"Patient resting. Reports {seen}. {capital(drug)} given.",
         "Radiology": f"INDICATION: {seen}.\nFINDINGS: Study shows {condition.test}.",

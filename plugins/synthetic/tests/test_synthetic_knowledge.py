@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif_synthetic import annotated, marked, mednli, wording
-from mdkif_synthetic.knowledge import PROCEDURES, by_code, conditions, drugs, treats
+from mdkif_synthetic.knowledge import PROCEDURES, by_code, conditions, drugs, helps, treats
 from mdkif_synthetic.medquad import FOLDERS
+from mdkif_synthetic.mimiccause import MOST_HELPED
 from mdkif_synthetic.patients import draw
 from mdkif_synthetic.wording import capital, listed, unlike, with_article
 
@@ -96,6 +97,13 @@ def test_every_drug_is_used_and_whole():
 def test_brand_names_mean_one_drug():
     names = [name.lower() for drug in drugs().values() for name in (drug.name, *drug.brands)]
     assert len(names) == len(set(names))
+
+
+def test_a_drug_helps_where_it_or_its_class_is_listed_and_never_against_too_much_to_name_what_it_does_not():
+    assert helps("metoprolol", by_code()["41401"])
+    assert helps("metoprolol", by_code()["4019"]), "by its class"
+    assert not helps("metoprolol", by_code()["496"])
+    assert max(sum(helps(drug, condition) for condition in conditions()) for drug in drugs()) == MOST_HELPED
 
 
 def test_all_answered_folders_of_medquad_have_a_condition():

@@ -146,3 +146,76 @@ def test_notes_are_masked_with_underscores_and_numbered(tables):
         assert "Discharge Medications:\n" in row["text"]
         assert row["text"].startswith("Synthetic Hospital\n")
     assert len({row["note_id"] for row in tables["note/discharge"]}) == len(tables["note/discharge"])
+
+
+# What both editions tell
+
+
+@pytest.fixture(scope="module")
+def older(folder) -> dict[str, list[dict[str, str]]]:
+    return {path.name.partition(".")[0]: read(path) for path in (folder / "MIMIC-III").glob("*.csv.gz")}
+
+
+def test_both_editions_know_the_same_patients(older, tables):
+    came = {row["SUBJECT_ID"]: row["ADMITTIME"] for row in reversed(older["ADMISSIONS"])}
+    for one, two in zip(older["PATIENTS"], tables["hosp/patients"], strict=True):
+        assert int(two["subject_id"]) - int(one["SUBJECT_ID"]) == 98_000_000
+        assert two["gender"] == one["GENDER"]
+        assert two["dod"] == one["DOD"][:10]
+        first = came[one["SUBJECT_ID"]]
+        assert two["anchor_year"] == first[:4]
+        younger = first[5:10] < one["DOB"][5:10]
+        assert int(two["anchor_age"]) == int(first[:4]) - int(one["DOB"][:4]) - younger
+
+
+def test_both_editions_say_the_same_of_every_admission_in_their_own_words(older, tables):
+    words = {
+        "DISCHARGE_LOCATION": {"SNF": "SKILLED NURSING FACILITY", "DEAD/EXPIRED": "DIED"},
+        "INSURANCE": {"Private": "Other"},
+        "LANGUAGE": {"ENGL": "ENGLISH", "SPAN": "?", "": "?"},
+    }
+    same = ("DISCHARGE_LOCATION", "INSURANCE", "LANGUAGE", "MARITAL_STATUS", "EDREGTIME", "EDOUTTIME", "DEATHTIME")
+    for one, two in zip(older["ADMISSIONS"], tables["hosp/admissions"], strict=True):
+        told = {column: words.get(column, {}).get(one[column], one[column]) for column in same}
+        assert told == {column: two[column.lower()] for column in same}
+    for column in words:
+        assert len({row[column] for row in older["ADMISSIONS"]}) >= 3
+
+
+def test_what_is_of_a_person_does_not_change_between_stays(older):
+    for column in ("INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS"):
+        found = defaultdict(set)
+        for row in older["ADMISSIONS"]:
+            found[row["SUBJECT_ID"]].add(row[column])
+        assert {len(values) for values in found.values()} == {1}, column
+        assert len(set.union(*found.values())) >= 3
+
+
+def test_a_drug_has_one_number_dose_and_route_everywhere(older, tables):
+    """But for a number that is not known."""
+    rows = [*older["PRESCRIPTIONS"], *({key.upper(): row[key] for key in row} for row in tables["hosp/prescriptions"])]
+    numbers, facts = defaultdict(set), defaultdict(set)
+    for row in rows:
+        if row["DRUG_TYPE"] == "MAIN":
+            numbers[row["DRUG"]].add(row["NDC"])
+            facts[row["DRUG"]].add(tuple(row[column] for column in ("GSN", "DOSE_VAL_RX", "DOSE_UNIT_RX", "ROUTE")))
+    known = [number for found in numbers.values() for number in found - {"0"}]
+    assert len(known) == len(set(known)) == len(numbers)
+    assert {len(found) for found in facts.values()} == {1}
+
+
+def test_the_reports_of_both_editions_list_the_same_drugs(older, tables):
+    def lists(text: str) -> list[str]:
+        return [
+            text.split(f"{header}:\n")[1].split("\n\n")[0]
+            for header in ("Medications on Admission", "Discharge Medications")
+        ]
+
+    texts = {
+        str(int(row["HADM_ID"]) + 99_000_000): row["TEXT"]
+        for row in older["NOTEEVENTS"]
+        if (row["CATEGORY"], row["DESCRIPTION"], row["ISERROR"]) == ("Discharge summary", "Report", "")
+    }
+    assert len(tables["note/discharge"]) == len(texts)
+    for row in tables["note/discharge"]:
+        assert lists(row["text"]) == lists(texts[row["hadm_id"]])

@@ -1,0 +1,82 @@
+"""What is measured on: random skills, weights and records, the same for every run on one base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from mdkif import Base, Batch, Encoded, LowRank, Record, SkillBank, Toolkit, answer_loss, collate
+
+SHOTS, LENGTH, ANSWER = 32, 32, 4
+Skills = dict[str, dict[str, LowRank]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A base model to measure on, how many skills of which rank, and how often each pair is measured."""
+
+    kit: Toolkit
+    skills: int = 12
+    rank: int = 4
+    repeats: int = 7
+
+    @property
+    def base(self) -> Base:
+        """The base model, loaded when first needed."""
+        return self.kit.workspace.base
+
+    @property
+    def tolerance(self) -> float:
+        """By how much of the largest value two ways of computing the same may differ."""
+        return 1e-4 if self.base.model.dtype in (torch.float32, torch.float64) else 2e-2
+
+    def bank(self, skills: int | None = None, seed: int = 0, size: float = 1.0) -> SkillBank:
+        """A bank of random skills."""
+        return SkillBank(self.base.model, random_skills(self.base, skills or self.skills, self.rank, seed, size))
+
+
+def random_skills(base: Base, count: int, rank: int, seed: int = 0, size: float = 1.0) -> Skills:
+    """Updates of every linear layer but the output head; `size` scales them, 1 for a spectral norm of about 1.
+
+    No skill's name is part of another's, which PEFT would confuse.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    head = base.model.get_output_embeddings()
+    layers = {n: m for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+    return {
+        f"skill{i:03}": {
+            path: LowRank(
+                torch.randn(rank, layer.in_features, generator=draw) * size / layer.in_features**0.5,
+                torch.randn(layer.out_features, rank, generator=draw) / layer.out_features**0.5,
+            )
+            for path, layer in layers.items()
+        }
+        for i in range(count)
+    }
+
+
+def random_weights(count: int, seed: int = 0) -> torch.Tensor:
+    """Weights as a router finds them: positive, a few of them large, and summing to 1."""
+    return torch.softmax(2 * torch.randn(count, generator=torch.Generator().manual_seed(seed)), 0)
+
+
+def random_ids(base: Base, *shape: int, seed: int = 0) -> torch.Tensor:
+    """Token ids from the vocabulary's ordinary part."""
+    return torch.randint(20, base.model.config.vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def random_shots(base: Base, count: int = SHOTS, length: int = LENGTH) -> Batch:
+    """One batch of records without padding, the last tokens of each its answer."""
+    rows = [encoded(base, row.tolist()) for row in random_ids(base, count, length)]
+    return collate(rows, base.pad, base.model.device)
+
+
+def encoded(base: Base, ids: list[int]) -> Encoded:
+    """A record of these tokens, the last four its answer."""
+    return Encoded(Record(id="bench", query="", answer=""), tuple(ids[:-ANSWER]), tuple(ids[-ANSWER:]))
+
+
+@torch.no_grad()
+def losses(model: object, batch: Batch) -> torch.Tensor:
+    """The answers' cross-entropy, record by record, as stage II evaluates a candidate."""
+    return answer_loss(model, batch, "rows")

@@ -1,0 +1,103 @@
+"""What a router minimises: the loss at the weights, its regulariser, its gradient, and metrics in its place."""
+
+import pytest
+import torch
+
+SIGNED = torch.tensor([[0.9, -1.4, 0.2], [-0.3, 0.1, 1.5], [0.0, 0.0, 0.0]])
+
+
+def test_a_population_is_valued_as_each_candidate_alone_in_any_budget(objective):
+    for granularity in ("skill", "module"):
+        one = objective(granularity=granularity, gamma=0.2, regulariser="alpha")
+        points = torch.randn(5, one.space.size, generator=torch.Generator().manual_seed(2))
+        before = one.evaluations
+        values = one.values(points)
+        assert one.evaluations == before + 5
+        assert values == pytest.approx([one.values(point[None])[0] for point in points], rel=1e-5)
+        narrow = objective(granularity=granularity, gamma=0.2, regulariser="alpha", tokens=200)
+        assert values == pytest.approx(narrow.values(points), rel=1e-5)
+        assert len({round(value, 3) for value in values}) == 5
+
+
+def test_values_are_the_loss_at_the_softmax_weights_plus_the_regulariser(objective, measured):
+    point = torch.tensor([0.5, -0.4, 0.1, 0.2, 0.3, -0.7])
+    for regulariser in ("alpha", "weights"):
+        own = objective(gamma=0.3, regulariser=regulariser, temperature=0.7)
+        energies = (point[:3] * own.space.norms + point[3:]) / 0.7
+        shares = energies.exp() / energies.exp().sum()
+        penalty = (point[:3] if regulariser == "alpha" else shares).square().sum().item()
+        loss = measured(dict(zip(("qa", "nli", "er"), shares.tolist(), strict=True)))
+        assert own.values(point[None]) == pytest.approx([loss + 0.3 * penalty], rel=1e-4)
+
+
+def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective, measured):
+    """Also for weights that no softmax gives, and beyond 1."""
+    skills = ("qa", "nli", "er")
+    losses = [measured(dict(zip(skills, row.tolist(), strict=True))) for row in SIGNED]
+    own = objective(gamma=0.3)
+    before = own.evaluations
+    assert own.at(SIGNED) == pytest.approx(
+        [loss + 0.3 * float((row**2).sum()) for loss, row in zip(losses, SIGNED, strict=True)], rel=1e-4
+    )
+    assert own.evaluations == before + 3
+    assert objective(gamma=0.3, regulariser="alpha").at(SIGNED) == pytest.approx(losses, rel=1e-4), "a is 0"
+    assert len({round(loss, 3) for loss in losses}) == 3
+
+
+def test_the_objective_at_softmax_weights_is_the_value_of_their_parameters(objective):
+    for settings in ({"gamma": 0.4}, {"gamma": 0.4, "granularity": "layer"}, {"scale": "free"}):
+        own = objective(**settings)
+        points = torch.randn(3, own.space.size, generator=torch.Generator().manual_seed(8))
+        weights = own.space.weights(points)
+        assert weights.shape == (3, *own.space.norms.shape)
+        assert own.at(weights) == pytest.approx(own.values(points), rel=1e-6)
+
+
+def test_the_objective_at_the_references_is_theirs(objective):
+    for settings in ({"gamma": 0.6}, {"gamma": 0.6, "granularity": "module"}, {"gamma": 0.6, "regulariser": "alpha"}):
+        own = objective(**settings)
+        known = [candidate.value for candidate in own.references]
+        assert own.at(torch.stack([candidate.weights for candidate in own.references])) == pytest.approx(
+            known, rel=1e-5
+        )
+
+
+def test_a_metric_is_an_objective_at_weights_too(objective, accuracy):
+    [found] = objective(objective="accuracy").at(SIGNED[:1])
+    skills = ("qa", "nli", "er")
+    assert found == pytest.approx(-accuracy(dict(zip(skills, SIGNED[0].tolist(), strict=True))))
+
+
+def test_references_carry_the_regulariser_of_their_own_shares(objective):
+    bare, weighed = objective(), objective(gamma=0.6)
+    extra = [w.value - b.value for w, b in zip(weighed.references, bare.references, strict=True)]
+    assert extra == pytest.approx([0, 0.6, 0.6, 0.6, 0.6 / 3], abs=1e-5)
+    layered = [c.value for c in objective(gamma=0.6, granularity="layer").references]
+    assert [a - b.value for a, b in zip(layered, bare.references, strict=True)] == pytest.approx(
+        [0, 1.2, 1.2, 1.2, 0.4], abs=1e-5
+    )
+    alphas = objective(gamma=0.6, regulariser="alpha").references
+    assert [c.value for c in alphas] == pytest.approx([c.value for c in bare.references])
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer"}, {"tokens": 150}])
+def test_the_gradient_is_the_slope_of_the_values(objective, settings):
+    own = objective(**settings)
+    point = torch.randn(own.space.size, generator=torch.Generator().manual_seed(4)) * 0.5
+    value, gradient = own.gradient(point)
+    assert value == pytest.approx(own.values(point[None])[0], rel=1e-5)
+    steps = 0.02 * torch.eye(own.space.size)
+    above, below = own.values(point + steps), own.values(point - steps)
+    slopes = (torch.tensor(above) - torch.tensor(below)) / 0.04
+    torch.testing.assert_close(gradient, slopes, rtol=3e-2, atol=2e-3)
+    assert gradient.abs().max() > 0.05
+    assert not point.requires_grad
+
+
+def test_a_mini_batch_gradient_is_that_of_its_rows(objective, examples, measured):
+    own = objective()
+    point = torch.zeros(6)
+    value, _ = own.gradient(point, [1, 4])
+    assert value == pytest.approx(
+        measured(dict.fromkeys(("qa", "nli", "er"), 1 / 3), [examples[1], examples[4]]), rel=1e-4
+    )
