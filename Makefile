@@ -52,7 +52,7 @@ types: setup
 	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls $(wildcard tests/*.py plugins/*/tests/*.py)
 
 bench: setup
-	$(BIN)/mdkif bench --base smollm2 --out docs/results/benchmarks.json
+	$(BIN)/mdkif bench --base smollm2 --out docs/results/benchmarks.json --table docs/results/benchmarks.md
 
 docs: setup
 	$(BIN)/python -m pytest tests/test_docs.py

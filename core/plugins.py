@@ -81,7 +81,7 @@ class Plugins:
 
     def _load(self, entry: EntryPoint) -> Plugin:
         dist, version = _dist(entry)
-        plugin = Plugin(dist, version, entry.module)
+        plugin = Plugin(dist, version, entry.value.partition(":")[0].strip())
         started = time.perf_counter()
         module: Any = None
         try:

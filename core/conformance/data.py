@@ -67,13 +67,14 @@ def instructed(workspace: Workspace, declared: Instructed, subject: str, paths: 
     if not paths:
         yield Finding(subject, "renders a sample", "not checked", NO_SAMPLE.format(declared.reads[0]))
         return
-    records: list[Record] = []
     for name, path in paths.items():
-        records += islice(workspace.records(declared, {name: path}, Conversion(skip_bad=True)), MOST)
-    yield from _records(subject, records)
-    yield finding(
-        subject, "renders a sample, and reads its answers back", lambda: _template(workspace, declared, records)
-    )
+        records = list(islice(workspace.records(declared, {name: path}, Conversion(skip_bad=True)), MOST))
+        yield from _records(f"{subject} on {name}", records)
+        yield finding(
+            f"{subject} on {name}",
+            "renders a sample, and reads its answers back",
+            lambda made=records: _template(workspace, declared, made),  # type: ignore[misc]
+        )
 
 
 def _access(declared: Dataset) -> Iterator[str]:
