@@ -1,8 +1,11 @@
-"""The skill bank: every skill's low-rank update stacked per module on one frozen base, blended in one pass."""
+"""The skill bank: every skill's low-rank update stacked per module on one frozen base, blended in one pass.
+
+A blend is computed beside each weight or, where that is cheaper, in it; both are exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -74,15 +77,19 @@ class SkillBank:
         """Within the block the model computes the blend; gradients reach `weights` and nothing else."""
         if weights.shape[-len(self.shape) :] != self.shape:
             raise ValueError(f"weights have shape {tuple(weights.shape)}; they must end in {self.shape}")
-        hooks = [
-            self._modules[path].register_forward_hook(self._hook(stack, weights))
-            for path, stack in self._stacks.items()
-        ]
+        blended = {path: self._blended(path, stack, weights) for path, stack in self._stacks.items()}
         try:
+            for path, forward in blended.items():
+                self._modules[path].forward = forward  # type: ignore[method-assign]
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for path in blended:
+                self._modules[path].__dict__.pop("forward", None)
+
+    def worth_alone(self, tokens: int) -> bool:
+        """Whether a candidate of that many tokens is cheaper by itself than in one pass with others."""
+        shapes = [(stack.down.shape[1], stack.up.shape[0]) for stack in self._stacks.values()]
+        return bool(shapes) and sum(merging_pays(tokens, *shape) for shape in shapes) * 2 > len(shapes)
 
     @contextmanager
     def merged(self, weights: torch.Tensor) -> Iterator[None]:
@@ -129,14 +136,24 @@ class SkillBank:
         mean = norms.mean(-1, keepdim=True)
         return torch.where(mean > 0, norms / mean.clamp(min=1e-30), torch.ones_like(norms)).reshape(self.shape)
 
-    def _hook(self, stack: _Stack, weights: torch.Tensor) -> Any:
+    def _blended(self, path: str, stack: _Stack, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The module's forward with the blend: in the weight for many tokens of one blend, else beside it."""
+        module: Any = self._modules[path]
+        plain = module.forward
         rows = self._rows(stack, weights).to(stack.down.dtype)
-        rows = rows if rows.dim() == 1 else rows[:, None, :]
+        exact = stack.down.dtype in (torch.float32, torch.float64)  # in half precision the weight would round it away
 
-        def add(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-            return output + functional.linear(functional.linear(inputs[0], stack.down) * rows, stack.up)
+        def forward(inputs: torch.Tensor) -> torch.Tensor:
+            tokens = inputs.shape[:-1].numel()
+            if rows.dim() == 1 and exact and merging_pays(tokens, stack.down.shape[1], stack.up.shape[0]):
+                merged: torch.Tensor = _Merged.apply(inputs, rows, module.weight, module.bias, stack.down, stack.up)
+                return merged
+            own = rows if rows.dim() == 1 else rows[:, None, :]
+            added = functional.linear(functional.linear(inputs, stack.down) * own, stack.up)
+            output: torch.Tensor = plain(inputs)
+            return output + added
 
-        return add
+        return forward
 
     def _rows(self, stack: _Stack, weights: torch.Tensor) -> torch.Tensor:
         """Each stacked row's weight: shape (..., R)."""
@@ -162,6 +179,44 @@ class SkillBank:
                 f"The skill '{name}' does not fit this base model: {path} {there}, the adapter needs "
                 f"({update.up.shape[0]}, {update.down.shape[1]}); use the base it was trained on."
             )
+
+
+def merging_pays(tokens: int, inputs: int, outputs: int) -> bool:
+    """Whether one blend of a linear layer is cheaper in its weight than beside it.
+
+    Beside it each token costs 2 R (in + out) operations for a total rank R; in it all tokens together cost
+    2 R in out. Memory moved weighs the same on both sides, so the rank does not matter.
+    """
+    return tokens * (inputs + outputs) > inputs * outputs
+
+
+class _Merged(torch.autograd.Function):
+    """x (W + up diag(rows) down)^T + bias, with gradients to x and to rows and to nothing else.
+
+    The merged weight lives for one layer's pass only, and is made again for the backward one.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: torch.Tensor,
+        rows: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        down: torch.Tensor,
+        up: torch.Tensor,
+    ) -> torch.Tensor:
+        inner = functional.linear(inputs, down) if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(inner, rows, weight, down, up)
+        return functional.linear(inputs, torch.addmm(weight, up * rows, down), bias)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        [slope] = slopes
+        inner, rows, weight, down, up = ctx.saved_tensors
+        of_inputs = slope @ torch.addmm(weight, up * rows, down) if ctx.needs_input_grad[0] else None
+        of_rows = None if inner is None else ((slope @ up) * inner).flatten(0, -2).sum(0)
+        return of_inputs, of_rows, None, None, None, None
 
 
 def _group_key(path: str, granularity: str) -> str:
