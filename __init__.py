@@ -25,7 +25,7 @@ from .core.errors import BadInput, MdkifError
 from .core.hookspecs import hookimpl
 from .core.method import Loss, Method
 from .core.optimizer import Candidate, Objective, Optimizer, best
-from .core.predictions import Prediction
+from .core.predictions import Likelihoods, Prediction
 from .core.progress import Progress
 from .core.records import Record, read_records, write_records
 from .core.splits import hashed_split
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .core.models import Base
     from .core.router import Space
     from .core.scoring import option_scores
+    from .core.surrogate import Surrogate
     from .core.toolkit import Toolkit
     from .core.training import TrainingSettings, answer_loss, train
 
@@ -52,6 +53,7 @@ _LAZY = {
     "LowRank": "adapters",
     "SkillBank": "bank",
     "Space": "router",
+    "Surrogate": "surrogate",
     "Toolkit": "toolkit",
     "TrainingSettings": "training",
     "answer_loss": "training",
@@ -71,6 +73,7 @@ __all__ = [
     "Dataset",
     "Encoded",
     "Evaluator",
+    "Likelihoods",
     "Loss",
     "LowRank",
     "MdkifError",
@@ -85,6 +88,7 @@ __all__ = [
     "SkillBank",
     "Source",
     "Space",
+    "Surrogate",
     "Task",
     "Toolkit",
     "Trainer",

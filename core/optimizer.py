@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,24 +26,38 @@ class Candidate:
 class Objective(Protocol):
     """What an optimizer minimises: the task loss over the adaptation set plus the regulariser.
 
-    `references` are base (all weights 0), every single skill and uniform, evaluated beforehand.
+    `references` are base (all weights 0), every single skill and uniform, evaluated beforehand. What was
+    evaluated once is not evaluated again, not even by a later search on the same records.
     """
 
     space: Space
     references: Sequence[Candidate]
 
-    def values(self, parameters: torch.Tensor) -> list[float]:
-        """The objective of a population, (P, size); it is evaluated in shared forward passes."""
+    @property
+    def examples(self) -> Sequence[object]:
+        """The adaptation set, in random order; an optimizer draws mini-batches and subsets by its length."""
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of the examples estimates the objective: a loss is divisible, a metric is not."""
+
+    def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
+        """The objective of a population, (P, size), over the given examples or all of them.
+
+        It is evaluated in shared forward passes. Raises BadInput for rows of an indivisible objective.
+        """
 
     def at(self, weights: torch.Tensor) -> list[float]:
         """The objective at weights themselves, (P, *space.norms.shape); they may be negative and have any sum."""
 
-    @property
-    def examples(self) -> Sequence[object]:
-        """The adaptation set; its length is what an optimizer draws mini-batches from."""
-
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """The objective at (size,) and its gradient, over the given examples or all of them."""
+
+    def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What the evaluations so far foretell, best near those weights: from parameters (size,) to a scalar.
+
+        It can be differentiated and costs no pass through the model. Raises BadInput where there is none.
+        """
 
     def candidate(self, parameters: torch.Tensor, value: float) -> Candidate:
         """Parameters that were evaluated, as weights."""

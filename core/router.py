@@ -30,6 +30,39 @@ class Space:
         """The number of parameters."""
         return 2 * self.norms.numel() + (self.scale == "free")
 
+    @property
+    def directions(self) -> int:
+        """The number of directions in which the weights move at all: K - 1 for each group, and the total."""
+        return self.norms.numel() - self.norms[..., 0].numel() + (self.scale == "free")
+
+    def expand(self, point: torch.Tensor) -> torch.Tensor:
+        """Parameters (..., size) of a point (..., directions): a = 0, and b without the direction softmax ignores.
+
+        Nothing is lost: with fixed norms every energy that some a and b give is given by b alone, and a
+        regulariser is never larger for it.
+        """
+        groups = self.norms[..., 0].numel()
+        free = self.norms.numel() - groups
+        b = point[..., :free].reshape(*point.shape[:-1], groups, free // groups) @ self._basis.T.to(point)
+        b = b.flatten(point.dim() - 1)
+        return torch.cat([torch.zeros_like(b), b, point[..., free:]], -1)
+
+    def reduce(self, parameters: torch.Tensor) -> torch.Tensor:
+        """The point (..., directions) whose weights are those of parameters (..., size)."""
+        a, b = self._a_b(parameters)
+        energies = a * self.norms + b
+        point = (energies @ self._basis.to(energies)).flatten(parameters.dim() - 1)
+        return torch.cat([point, parameters[..., 2 * self.norms.numel() :]], -1)
+
+    @property
+    def _basis(self) -> torch.Tensor:
+        """Orthonormal columns (K, K - 1), all orthogonal to the vector of ones (Helmert)."""
+        count = self.norms.shape[-1]
+        columns = torch.triu(torch.ones(count, count - 1, dtype=torch.float64))
+        index = torch.arange(1, count, dtype=torch.float64)
+        columns[torch.arange(1, count), torch.arange(count - 1)] = -index
+        return columns / (index * (index + 1)).sqrt()
+
     def weights(self, parameters: torch.Tensor) -> torch.Tensor:
         """Weights of shape (..., *norms.shape) for float parameters of shape (..., size)."""
         shares = self.shares(parameters)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from .errors import BadInput, MdkifError
 
@@ -51,6 +50,10 @@ class Store:
         """The directory of unfinished work, from which it resumes."""
         return self.root / "runs" / name
 
+    def journal(self, base: str, name: str) -> Path:
+        """The file of what stage II evaluated on one adaptation set."""
+        return self.root / "journals" / base / f"{name}.jsonl"
+
     def report(self, name: str) -> Path:
         """The JSON file of one evaluation."""
         return self.root / "reports" / f"{name}.json"
@@ -64,7 +67,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     with _refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.stem}-{uuid4().hex}{path.suffix}")
+        part = path.with_name(f".{path.stem}-{os.urandom(16).hex()}{path.suffix}")
         try:
             part.touch(exist_ok=False)
             yield part
@@ -81,7 +84,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
     """
     with _refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}-{uuid4().hex}")
+        part = path.with_name(f".{path.name}-{os.urandom(16).hex()}")
         old = part.with_name(part.name + "-old")
         try:
             part.mkdir()

@@ -157,17 +157,26 @@ def answer_loss(model: Any, batch: Batch, reduction: str = "mean") -> torch.Tens
     Returns a scalar or, for reduction "rows", the sum over each row's answer, shape (rows,), and never
     an adapter's penalty.
     """
-    logits = model(
+    return logits_loss(answer_logits(model, batch), batch, reduction)
+
+
+def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Float32 logits that predict the answers' tokens, the last `batch.keep` of each row: (rows, keep, vocabulary)."""
+    output = model(
         input_ids=batch.ids,
         attention_mask=batch.mask,
         position_ids=batch.positions,
         logits_to_keep=batch.keep + 1,
         use_cache=False,
-    ).logits[:, :-1]
-    targets = batch.targets[:, -batch.keep :]
-    each = functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100
     )
+    logits: torch.Tensor = output.logits[:, :-1].float()
+    return logits
+
+
+def logits_loss(logits: torch.Tensor, batch: Batch, reduction: str = "mean") -> torch.Tensor:
+    """The cross-entropy of `answer_loss` from the answers' logits."""
+    targets = batch.targets[:, -batch.keep :]
+    each = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100)
     rows = each.view_as(targets).sum(1)
     return rows if reduction == "rows" else rows.sum() / (targets != -100).sum()
 

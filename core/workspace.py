@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,21 +17,18 @@ from .progress import Progress
 from .records import Record
 from .splits import policy
 from .store import Store
-from .templating import Template
 
 if TYPE_CHECKING:
     from .encoding import Encoder, Format
     from .models import Base
+    from .templating import Template
 
 Sources = Mapping[str, Path]
 
 
 @dataclass
 class Workspace:
-    """Plugins, a store and one base model; `format` is "auto", "chat" or "plain" (see `Encoder`).
-
-    `losses` keeps what stage II measured, so that several routers for one task measure it once.
-    """
+    """Plugins, a store and one base model; `format` is "auto", "chat" or "plain" (see `Encoder`)."""
 
     plugins: Plugins
     store: Store
@@ -40,7 +37,6 @@ class Workspace:
     dtype: str = "auto"
     device: str = "auto"
     format: Format = "auto"
-    losses: dict[Hashable, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def base(self) -> Base:
@@ -53,6 +49,8 @@ class Workspace:
 
     def template(self, declared: Instructed) -> Template:
         """The skill's or task's template, the user's own first."""
+        from .templating import Template
+
         return Template(declared, (self.store.templates,))
 
     def encoder(self, declared: Instructed, max_length: int) -> Encoder:

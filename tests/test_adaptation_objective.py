@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mdkif import BadInput
 
 SIGNED = torch.tensor([[0.9, -1.4, 0.2], [-0.3, 0.1, 1.5], [0.0, 0.0, 0.0]])
 
@@ -39,7 +40,7 @@ def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective
     assert own.at(SIGNED) == pytest.approx(
         [loss + 0.3 * float((row**2).sum()) for loss, row in zip(losses, SIGNED, strict=True)], rel=1e-4
     )
-    assert own.evaluations == before + 3
+    assert own.evaluations == before + 2, "the base, weights of 0, is known"
     assert objective(gamma=0.3, regulariser="alpha").at(SIGNED) == pytest.approx(losses, rel=1e-4), "a is 0"
     assert len({round(loss, 3) for loss in losses}) == 3
 
@@ -101,3 +102,52 @@ def test_a_mini_batch_gradient_is_that_of_its_rows(objective, examples, measured
     assert value == pytest.approx(
         measured(dict.fromkeys(("qa", "nli", "er"), 1 / 3), [examples[1], examples[4]]), rel=1e-4
     )
+
+
+def test_a_part_of_the_examples_is_valued_as_that_part_and_paid_for_once(objective, examples, measured):
+    own = objective()
+    point = torch.tensor([[0.0, 0.0, 0.0, 0.4, -0.2, 0.9]])
+    weights = dict(zip(("qa", "nli", "er"), own.space.weights(point[0]).tolist(), strict=True))
+    before = own.evaluations
+    assert own.values(point, [1, 4]) == pytest.approx([measured(weights, [examples[1], examples[4]])], rel=1e-4)
+    assert own.evaluations == before + 2 / 8
+    assert own.values(point) == pytest.approx([measured(weights)], rel=1e-4)
+    assert own.values(point, [1, 4]) == own.values(point, [1, 4])
+    assert own.evaluations == before + 1
+
+
+def test_a_metric_is_not_divisible_and_has_no_surrogate(objective):
+    own = objective(objective="accuracy")
+    assert (own.divisible, objective().divisible) == (False, True)
+    with pytest.raises(BadInput, match="'accuracy' is a metric of the whole adaptation set"):
+        own.values(torch.zeros(1, 6), [0, 1])
+    with pytest.raises(BadInput, match="'accuracy' has no surrogate: use --router cma-es"):
+        own.surrogate(torch.zeros(3))
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer", "gamma": 0.1}])
+def test_the_surrogate_is_exact_where_blends_were_evaluated_and_near_it_beside(objective, settings):
+    own = objective(**settings)
+    draw = torch.Generator().manual_seed(3)
+    near = torch.randn(own.space.size, generator=draw)
+    forecast = own.surrogate(own.space.weights(near))
+    for step in (0.05, 0.05):
+        own.values((near + step * torch.randn(own.space.size, generator=draw))[None])
+    [value] = own.values(near[None])
+    known = own.surrogate(own.space.weights(near))
+    before = abs(float(forecast(near)) - value)
+    assert abs(float(known(near)) - value) <= max(1e-3, 0.2 * before)
+    beside = near + 0.03 * torch.randn(own.space.size, generator=draw)
+    [there] = own.values(beside[None])
+    assert abs(float(known(beside)) - there) <= max(1e-3, abs(float(forecast(beside)) - there))
+
+
+def test_the_surrogate_can_be_differentiated_and_costs_no_evaluation(objective):
+    own = objective()
+    forecast = own.surrogate(own.references[-1].weights)
+    before = own.evaluations
+    leaf = torch.zeros(6).requires_grad_(True)
+    forecast(leaf).backward()
+    _, exact = own.gradient(torch.zeros(6))
+    assert own.evaluations == before + 1
+    assert torch.cosine_similarity(leaf.grad, exact, dim=0) > 0.8

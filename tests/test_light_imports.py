@@ -8,7 +8,17 @@ import pytest
 HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safetensors", "tokenizers", "cma")
 
 # The part of the public API that works on tensors
-TENSORS = {"Batch", "SkillBank", "Space", "TrainingSettings", "answer_loss", "collate", "option_scores", "train"}
+TENSORS = {
+    "Batch",
+    "SkillBank",
+    "Space",
+    "Surrogate",
+    "TrainingSettings",
+    "answer_loss",
+    "collate",
+    "option_scores",
+    "train",
+}
 
 WATCH = f"""
 import sys
@@ -28,13 +38,20 @@ def loaded(code, *arguments):
 @pytest.mark.parametrize(
     "line",
     ["--help", "list", "list --available --json", "plugins", "show nli", "show pubmedqa", "show adalora", "show cma-es",
-     "train --help", "bench --help", "convert pubmedqa nowhere -o x.jsonl"],
+     "train --help", "bench --help", "completion fish", "convert pubmedqa nowhere -o x.jsonl"],
 )  # fmt: skip
 def test_looking_around_is_light(line, tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
     code, heavy = loaded("from mdkif.cli import entry\nentry()", *line.split())
     assert code == (2 if "nowhere" in line else 0)
     assert heavy == "HEAVY []"
+
+
+def test_completion_is_light(tmp_path, monkeypatch):
+    monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
+    for name, value in {"_MDKIF_COMPLETE": "bash_complete", "COMP_WORDS": "mdkif train ", "COMP_CWORD": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert loaded("from mdkif.cli import entry\nentry()") == (0, "HEAVY []")
 
 
 def test_the_public_api_is_light():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif.core.router import FLOOR, Space
 
@@ -131,3 +131,43 @@ def test_parameters_of_groups_give_back_their_weights():
     expected = (1 - FLOOR) * weights + FLOOR / 2
     torch.testing.assert_close(space.weights(space.parameters(weights)), expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(space.weights(space.parameters(2 * weights)), 2 * expected, rtol=1e-4, atol=1e-6)
+
+
+SPACES = st.builds(
+    lambda shape, temperature, scale: Space(torch.rand(shape) + 0.5, temperature, scale),
+    st.sampled_from([(1,), (2,), (5,), (3, 1), (4, 3)]),
+    st.sampled_from([0.5, 1.0, 3.0]),
+    st.sampled_from(["one", "free"]),
+)
+
+
+@settings(deadline=None)
+@given(SPACES, st.integers(0, 1000))
+def test_the_free_directions_reach_all_weights_and_each_moves_them(space, seed):
+    draw = torch.Generator().manual_seed(seed)
+    parameters = torch.randn(6, space.size, generator=draw)
+    points = space.reduce(parameters)
+    groups, count = space.norms[..., 0].numel(), space.norms.shape[-1]
+    assert points.shape == (6, space.directions) == (6, groups * (count - 1) + (space.scale == "free"))
+    torch.testing.assert_close(space.weights(space.expand(points)), space.weights(parameters), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(space.reduce(space.expand(points)), points, rtol=1e-4, atol=1e-5)
+    origin = space.weights(space.expand(torch.zeros(space.directions)))
+    for direction in torch.eye(space.directions):
+        assert not torch.allclose(space.weights(space.expand(direction)), origin, atol=1e-3)
+
+
+@settings(deadline=None)
+@given(SPACES, st.integers(0, 1000))
+def test_the_free_directions_keep_lengths_and_never_cost_more(space, seed):
+    """Steps of the same length are as likely in every direction; a = 0 has the least penalty of its weights."""
+    parameters = torch.randn(space.size, generator=torch.Generator().manual_seed(seed))
+    point = space.reduce(parameters)
+    count, total = space.norms.numel(), int(space.scale == "free")
+    b = space.expand(point)[count : 2 * count]
+    length = b.square().sum() + space.expand(point)[2 * count :].square().sum()
+    torch.testing.assert_close(length, point.square().sum(), rtol=1e-4, atol=1e-5)
+    assert space.penalty(space.expand(point), "alpha") == 0 <= space.penalty(parameters, "alpha")
+    torch.testing.assert_close(
+        space.penalty(space.expand(point), "weights"), space.penalty(parameters, "weights"), rtol=1e-4, atol=1e-6
+    )
+    assert space.expand(point).shape == (2 * count + total,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,12 @@ def _defaults(declared: Router) -> Iterator[str]:
 
 
 class Bowl:
-    """The squared distance of the weights from `BEST`, as an objective that counts its evaluations."""
+    """The squared distance of the weights from `BEST`, as an objective that counts its evaluations.
+
+    What is evaluated again, on the same examples, costs nothing, as with the objective of stage II.
+    """
+
+    divisible = True
 
     def __init__(self) -> None:
         import torch
@@ -45,24 +50,37 @@ class Bowl:
 
         self.space: Space = Space(torch.ones(len(BEST)))
         self.examples: Sequence[object] = range(16)
-        self.evaluations = 0
+        self.gradients, self._seen = 0, set[tuple[str, int]]()
         self._best = torch.tensor(BEST)
         rows = {"base": torch.zeros(len(BEST)), "uniform": torch.full((len(BEST),), 1 / len(BEST))}
         rows |= {f"skill {i}": row for i, row in enumerate(torch.eye(len(BEST)))}
         self.references = [Candidate(row, self._value(row), name) for name, row in rows.items()]
 
-    def values(self, parameters: torch.Tensor) -> list[float]:
-        """The value of each row of a population, (P, size)."""
-        return self.at(self.space.weights(parameters.float()))
+    @property
+    def evaluations(self) -> float:
+        """How often the whole set of examples was evaluated."""
+        return self.gradients + len(self._seen) / len(self.examples)
 
-    def at(self, weights: torch.Tensor) -> list[float]:
+    def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
+        """The value of each row of a population, (P, size), which is the same on every part of the examples."""
+        return self.at(self.space.weights(parameters.float()), rows)
+
+    def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The values themselves, but for a shift that grows with the way from `near`."""
+        return lambda parameters: (
+            (self.space.weights(parameters) - self._best).square().sum()
+            + 0.1 * (self.space.weights(parameters) - near).square().sum()
+        )
+
+    def at(self, weights: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The value of each row of weights, (P, K)."""
-        self.evaluations += len(weights)
+        examples = range(len(self.examples)) if rows is None else rows
+        self._seen |= {(str(row.tolist()), example) for row in weights for example in examples}
         return [self._value(row) for row in weights.float()]
 
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """The value and gradient at (size,)."""
-        self.evaluations += 1
+        self.gradients += 1
         leaf = parameters.detach().float().requires_grad_(True)
         value = ((self.space.weights(leaf) - self._best) ** 2).sum()
         value.backward()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from mdkif import Base, Batch, Encoded, LowRank, Record, SkillBank, Toolkit, answer_loss, collate
 
-SHOTS, LENGTH, ANSWER = 32, 32, 4
+SHOTS, LENGTH, ANSWER = 32, 64, 4  # together 2,048 tokens, as many as stage II puts into one pass
 Skills = dict[str, dict[str, LowRank]]
 
 

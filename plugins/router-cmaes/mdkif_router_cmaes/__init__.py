@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mdkif import BadInput, Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+
+FEWEST = 16  # records from which a quarter of them tells candidates apart
 
 
 @hookimpl
@@ -20,41 +26,74 @@ def mdkif_routers() -> list[Router]:
 class CMAES(Optimizer):
     """CMA-ES from the best reference, whose first candidates are steps towards the others, the best of them first.
 
-    At most `evaluations` candidates are evaluated after the references; `sigma` is the first step
-    size in units of the logits; the search stops early after `patience` generations without gain.
+    It moves in the K - 1 directions (with a free total, K) that change the weights, not in the 2K of a and b.
+    At most `evaluations` whole adaptation sets are evaluated after the references. With `race` a
+    population is compared on a quarter of the records, the better half on another quarter, and the
+    better half of these on all: of a quarter of the population the whole value is known. `sigma` is the
+    first step size in units of the logits; the search stops early after `patience` generations without gain.
     Raises BadInput for a budget below one population.
     """
 
     evaluations: int = 120
     sigma: float = 0.7
     patience: int = 8
+    race: bool = True
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
-        """The best candidate evaluated, references included; whole populations share forward passes."""
+        """The best candidate evaluated on the whole set, references included."""
         import torch
 
-        found = best(objective.references)
-        space, stale = objective.space, 0
-        with quiet_strategy(space.parameters(found.weights).tolist(), self.sigma, seed) as strategy:
-            if self.evaluations < strategy.popsize:
+        found, spent, stale = best(objective.references), 0.0, 0
+        space = objective.space
+        if not space.directions:  # one skill, whose weight is fixed
+            return found
+
+        def point(weights: torch.Tensor) -> list[float]:
+            return space.reduce(space.parameters(weights)).tolist()
+
+        with quiet_strategy(point(found.weights), self.sigma, seed) as strategy:
+            heats = self._heats(objective, strategy.popsize)
+            cost = sum(places * share for places, share in heats)
+            if self.evaluations < cost:
                 raise BadInput(
-                    f"evaluations is {self.evaluations}: CMA-ES needs at least one population of {strategy.popsize}."
+                    f"evaluations is {self.evaluations}: CMA-ES needs at least {cost:g}, for one population of "
+                    f"{strategy.popsize}."
                 )
             # pycma keeps two places of a population for itself, and refuses to go on with what found no place
             first = sorted(objective.references, key=lambda reference: reference.value)[: strategy.popsize - 2]
-            strategy.inject([space.parameters(reference.weights).tolist() for reference in first])
-            with progress.task("router: CMA-ES", self.evaluations // strategy.popsize * strategy.popsize) as bar:
-                while strategy.countevals + strategy.popsize <= self.evaluations and stale < self.patience:
+            strategy.inject([point(reference.weights) for reference in first])
+            with progress.task("router: CMA-ES", int(self.evaluations // cost) * strategy.popsize) as bar:
+                while spent + cost <= self.evaluations and stale < self.patience:
                     points = strategy.ask()
-                    population = torch.tensor([list(map(float, point)) for point in points])
-                    values = objective.values(population)
-                    strategy.tell(points, values)
-                    least = min(range(len(values)), key=values.__getitem__)
-                    stale = 0 if values[least] < found.value else stale + 1
-                    if values[least] < found.value:
-                        found = objective.candidate(population[least], values[least])
+                    population = space.expand(torch.tensor([list(map(float, each)) for each in points]))
+                    order, value = raced(objective, population, [places for places, _ in heats])
+                    strategy.tell(points, [float(order.index(i)) for i in range(len(points))])
+                    spent, stale = spent + cost, stale + 1
+                    if value < found.value:
+                        found, stale = objective.candidate(population[order[0]], value), 0
                     bar.advance(len(points), best=f"{found.value:.4f}", sigma=f"{strategy.sigma:.2f}")
         return found
+
+    def _heats(self, objective: Objective, size: int) -> list[tuple[int, float]]:
+        """How many candidates run in each heat, and on which further share of the records."""
+        if not (self.race and objective.divisible and len(objective.examples) >= FEWEST):
+            return [(size, 1.0)]
+        return [(size, 0.25), (-(-size // 2), 0.25), (-(-size // 4), 0.5)]
+
+
+def raced(objective: Objective, population: torch.Tensor, places: Sequence[int]) -> tuple[list[int], float]:
+    """The candidates from best to worst, and the first one's value over the whole set.
+
+    The subsets double: of three heats the first has a quarter of the records, the last all of them.
+    """
+    order, value = list(range(len(population))), 0.0
+    for heat, running in enumerate(places):
+        share = 2 ** (len(places) - 1 - heat)
+        rows = range(len(objective.examples) // share) if share > 1 else None
+        values = dict(zip(order[:running], objective.values(population[order[:running]], rows), strict=True))
+        order[:running] = sorted(values, key=values.__getitem__)
+        value = values[order[0]]
+    return order, value
 
 
 @contextmanager

@@ -12,14 +12,15 @@ NORMS = torch.tensor([0.8, 1.0, 1.2])
 
 
 class Bowl:
-    """The squared distance of the weights to `target`; remembers every population."""
+    """The squared distance of the weights to `target`; remembers every population and on which rows it ran."""
 
-    examples = ()
+    divisible = True
 
-    def __init__(self, target=TARGET, scale="one", norms=NORMS):
+    def __init__(self, target=TARGET, scale="one", norms=NORMS, examples=()):
         self.target, count = target, len(norms)
         self.space = Space(norms, scale=scale)
-        self.populations = []
+        self.examples = examples
+        self.populations, self.rows = [], []
         corners = {"base": torch.zeros(count), **{f"skill {i}": torch.eye(count)[i] for i in range(count)}}
         corners["uniform"] = torch.full((count,), 1 / count)
         self.references = [Candidate(w, self.at(w), name) for name, w in corners.items()]
@@ -27,8 +28,9 @@ class Bowl:
     def at(self, weights):
         return float((weights - self.target).square().sum())
 
-    def values(self, parameters):
+    def values(self, parameters, rows=None):
         self.populations.append(parameters)
+        self.rows.append(len(self.examples) if rows is None else len(rows))
         return [self.at(weights) for weights in self.space.weights(parameters)]
 
     def candidate(self, parameters, value):
@@ -40,6 +42,11 @@ class Flat(Bowl):
 
     def at(self, weights):
         return 1.0
+
+
+def centre(objective, reference):
+    """A reference's parameters without what the weights do not depend on."""
+    return objective.space.expand(objective.space.reduce(objective.space.parameters(reference.weights)))
 
 
 def search(objective, seed=0, **settings):
@@ -68,23 +75,64 @@ def test_its_candidate_is_the_best_of_all_it_evaluated():
     assert found.value == pytest.approx(min(evaluated))
 
 
+@pytest.mark.parametrize(("scale", "size"), [("one", 6), ("free", 7)])
 @pytest.mark.parametrize("evaluations", [9, 17, 18, 50])
-def test_the_budget_is_kept_in_whole_populations(evaluations):
-    objective = Bowl()
+def test_the_budget_is_kept_in_whole_populations(evaluations, scale, size):
+    """The population of a space of two directions, or of three: not of the six or seven parameters."""
+    objective = Bowl(scale=scale)
     search(objective, evaluations=evaluations, patience=1000)
-    assert [len(population) for population in objective.populations] == [9] * (evaluations // 9)
+    assert [len(population) for population in objective.populations] == [size] * (evaluations // size)
 
 
-def test_the_first_population_has_a_step_towards_every_reference():
-    """pycma shortens what is injected to a likely length, so it is the direction that counts."""
+def test_candidates_race_on_growing_parts_of_the_examples():
+    objective = Bowl(examples=range(32))
+    found = search(objective, evaluations=9, patience=1000)
+    assert objective.rows == [8, 16, 32] * 2, "four whole sets each: 6 / 4 + 3 / 4 + 2 / 2 = 3.25"
+    assert [len(population) for population in objective.populations] == [6, 3, 2] * 2
+    first, second, third = objective.populations[:3]
+    values = [objective.at(weights) for weights in objective.space.weights(first)]
+    order = sorted(range(6), key=values.__getitem__)
+    assert torch.equal(second, first[order[:3]])
+    assert torch.equal(third, first[order[:2]])
+    whole = [objective.at(w) for p in objective.populations[2::3] for w in objective.space.weights(p)]
+    assert found.value == min([*whole, best(objective.references).value])
+
+
+@pytest.mark.parametrize(("settings", "examples", "divisible"), [
+    ({"race": False}, range(32), True), ({}, range(15), True), ({}, range(32), False),
+])  # fmt: skip
+def test_there_is_no_race_unasked_on_few_examples_or_for_a_metric(settings, examples, divisible):
+    objective = Bowl(examples=examples)
+    objective.divisible = divisible
+    search(objective, evaluations=18, patience=1000, **settings)
+    assert objective.rows == [len(examples)] * 3
+
+
+def test_a_race_finds_the_best_weights_for_fewer_evaluations():
+    plain, racing = Bowl(), Bowl(examples=range(32))
+    search(plain, evaluations=120, patience=1000)
+    search(racing, evaluations=120, patience=1000)
+    assert len(racing.populations) // 3 > 1.5 * len(plain.populations)
+    found = search(Bowl(examples=range(32)), evaluations=300, patience=1000)
+    torch.testing.assert_close(found.weights, TARGET, atol=0.03, rtol=0)
+
+
+def test_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
+    objective = Bowl(torch.ones(1), norms=torch.ones(1))
+    assert search(objective).weights.tolist() == [1.0]
+    assert objective.populations == []
+
+
+def test_the_first_population_has_a_step_towards_the_best_references():
+    """Four of six places are theirs. pycma shortens what is injected to a likely length: the direction counts."""
     objective = Bowl()
-    search(objective, evaluations=9)
+    search(objective, evaluations=6)
     [population] = objective.populations
-    start = objective.space.parameters(best(objective.references).weights)
-    others = [r for r in objective.references if not torch.equal(r.weights, best(objective.references).weights)]
-    assert len(others) >= 3
-    for reference in others:
-        way = objective.space.parameters(reference.weights) - start
+    start = centre(objective, best(objective.references))
+    ranked = sorted(objective.references, key=lambda reference: reference.value)
+    assert ranked[0].name == "uniform"
+    for reference in ranked[1:4]:
+        way = centre(objective, reference) - start
         if way.norm() > 0:
             alike = torch.cosine_similarity(population - start, way[None])
             assert alike.max() > 0.999, f"no step towards {reference.name}"
@@ -98,7 +146,7 @@ def test_more_references_than_a_population_has_places(count, capfd):
     assert found.value < best(objective.references).value
     assert capfd.readouterr() == ("", "")
     start, *ways = [
-        objective.space.parameters(reference.weights)
+        centre(objective, reference)
         for reference in sorted(objective.references, key=lambda reference: reference.value)
     ]
     way = next(point - start for point in ways if not torch.allclose(point, start, atol=1e-5))
@@ -130,7 +178,7 @@ def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path
     expected = np.random.rand()
     np.random.seed(3)
     objective = Bowl()
-    search(objective, evaluations=45, patience=100)
+    search(objective, evaluations=30, patience=100)
     assert len(objective.populations) == 5
     with pytest.raises(ZeroDivisionError), quiet_strategy([0.0, 0.0], 0.5, 0) as strategy:
         raise ZeroDivisionError(strategy.ask())
@@ -140,6 +188,6 @@ def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path
 
 def test_a_budget_below_one_population_is_refused():
     objective = Bowl()
-    with pytest.raises(BadInput, match="evaluations is 8: CMA-ES needs at least one population of 9"):
-        search(objective, evaluations=8)
+    with pytest.raises(BadInput, match="evaluations is 5: CMA-ES needs at least 6, for one population of 6"):
+        search(objective, evaluations=5)
     assert objective.populations == []

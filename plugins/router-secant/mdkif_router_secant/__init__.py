@@ -1,0 +1,122 @@
+"""A router that wastes no evaluation: each step goes to the minimum of what all evaluations so far foretell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdkif import BadInput, Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from mdkif import Space
+
+EASE, TIGHTEN, SHARE = 0.1, 4.0, 0.1
+SAME = 1e-4
+
+
+@hookimpl
+def mdkif_routers() -> list[Router]:
+    """One router, `secant`."""
+    return [
+        Router(
+            name="secant",
+            title="Secant steps on the blend's logits, for few evaluations and no gradient",
+            target="mdkif_router_secant:Secant",
+        )
+    ]
+
+
+@dataclass(kw_only=True)
+class Secant(Optimizer):
+    """Broyden's idea (1965) on the answers' logits: a linear forecast, corrected by every evaluation.
+
+    The references already tell how each skill moves every logit, so the first step is often nearly the
+    last. A step that does not gain shortens the next ones, by what the forecast promised for its length. At most `evaluations` candidates are
+    evaluated, and the search ends after `patience` steps that gain less than `tolerance` of the value.
+    Raises BadInput for a budget below 1, and for a metric, which has no forecast.
+    """
+
+    evaluations: int = 40
+    patience: int = 10
+    tolerance: float = 1e-3
+
+    def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
+        """The best candidate evaluated, references included."""
+        import torch
+
+        if self.evaluations < 1:
+            raise BadInput(f"evaluations is {self.evaluations}: the secant search needs at least 1.")
+        found, space = best(objective.references), objective.space
+        draw = torch.Generator().manual_seed(seed)
+        seen = [reference.weights for reference in objective.references]
+        leash, stale = 0.0, 0
+        with progress.task("router: secant", self.evaluations) as bar:
+            for _ in range(self.evaluations if space.directions else 0):
+                forecast = objective.surrogate(found.weights)
+                point = lowest(leashed(forecast, space, found.weights, leash), starts(space, found.weights))
+                while any(same(space.weights(space.expand(point)), each) for each in seen):
+                    point = point + 0.1 * torch.randn(point.shape, generator=draw)
+                parameters = space.expand(point)
+                [value] = objective.values(parameters[None])
+                seen.append(space.weights(parameters))
+                gain, promised = found.value - value, found.value - float(forecast(parameters))
+                way = float((seen[-1] - found.weights).square().sum())
+                leash = leash * EASE if gain > 0 else max(leash * TIGHTEN, SHARE * promised / way)
+                stale = 0 if gain > self.tolerance * abs(found.value) else stale + 1
+                if gain > 0:
+                    found = objective.candidate(parameters, value)
+                bar.advance(best=f"{found.value:.4f}")
+                if stale >= self.patience:
+                    break
+        return found
+
+
+def leashed(
+    forecast: Callable[[torch.Tensor], torch.Tensor], space: Space, center: torch.Tensor, leash: float
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The forecast at a point (directions,), plus `leash` times the squared way of its weights from the center."""
+
+    def value(point: torch.Tensor) -> torch.Tensor:
+        parameters = space.expand(point)
+        return forecast(parameters) + leash * (space.weights(parameters) - center).square().sum()
+
+    return value
+
+
+def starts(space: Space, center: torch.Tensor) -> list[torch.Tensor]:
+    """Where the minimisation of a forecast begins: near the center, and at equal shares of its total."""
+    import torch
+
+    near = space.reduce(space.parameters(center))
+    even = torch.zeros_like(near)
+    if space.scale == "free":
+        even[-1] = near[-1]
+    return [near, even]
+
+
+def lowest(value: Callable[[torch.Tensor], torch.Tensor], begin: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The point of least forecast that L-BFGS finds from any of the starts; the first start where it finds none."""
+    import torch
+
+    ends = [(float(value(begin[0])), begin[0])]
+    for start in begin:
+        point = start.clone().requires_grad_(True)
+        descent = torch.optim.LBFGS([point], max_iter=40, line_search_fn="strong_wolfe")
+
+        def closure(point: torch.Tensor = point, descent: torch.optim.LBFGS = descent) -> torch.Tensor:
+            descent.zero_grad()
+            found = value(point)
+            found.backward()  # type: ignore[no-untyped-call]
+            return found
+
+        descent.step(closure)  # type: ignore[no-untyped-call]
+        end = point.detach()
+        ends.append((float(value(end)), end))
+    return min((each for each in ends if each[0] == each[0]), key=lambda each: each[0])[1]
+
+
+def same(weights: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two blends are too near each other for both to be evaluated."""
+    return float((weights - other).abs().max()) < SAME
