@@ -18,6 +18,9 @@ Category = Literal[
 ]
 """The five data categories of SA-MDKIF section 3.2.2; each has a default template of the same name."""
 
+Normaliser = Literal["sum", "token-mean", "character", "pmi"]
+Keep = Literal["start", "end", "both"]
+
 CATEGORIES: tuple[str, ...] = get_args(Category)
 
 
@@ -85,6 +88,8 @@ class Instructed(Declaration):
     `sources` are merged; `alternatives` are other data sets for the same work, used only when named.
     `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable
     (see `scoring.normalised`), `multi_label` whether any number of the listed labels may be right.
+    `keep` is the part of a context too long that the model reads: what it leaves out is its end, its
+    start or, for "both", its middle.
     `template` is a file in the `templates` folder of `package` (the module that declares it).
     """
 
@@ -94,8 +99,9 @@ class Instructed(Declaration):
     template: str
     package: str
     papers: tuple[str, ...] = ()
-    normaliser: Literal["sum", "token-mean", "pmi"] = "sum"
+    normaliser: Normaliser = "sum"
     multi_label: bool = False
+    keep: Keep = "start"
     max_new_tokens: int = 64
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .declarations import Keep
 from .errors import BadInput
 from .models import Base
 from .records import Record
@@ -14,6 +15,7 @@ from .templating import Instruction, Template
 
 Format = Literal["auto", "chat", "plain"]
 SYSTEM = "You are a doctor."
+LEFT_OUT = " … "
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Encoder:
     """Renders and tokenizes records for one base model.
 
     `format` is the base model's chat template ("chat"), text that ends in "Answer:" ("plain"), or
-    whichever the tokenizer has ("auto"). Only contexts are truncated, from the end; a record whose
-    answer alone leaves no room is left out. Both are counted in `counts`.
+    whichever the tokenizer has ("auto"). Only contexts are truncated, to the part that the template's
+    `keep` names; a record whose answer alone leaves no room is left out. Both are counted in `counts`.
     """
 
     base: Base
@@ -106,14 +108,14 @@ class Encoder:
 
     def _fit(self, instruction: Instruction, room: int) -> Instruction | None:
         """The instruction with its context cut so that the prompt has at most `room` tokens."""
-        offsets = self._offsets(instruction.context)
-        keep = len(offsets)
-        while keep > 0:
-            cut = replace(instruction, context=instruction.context[: offsets[keep - 1]].rstrip())
+        marks = self._marks(instruction.context)
+        left = len(marks)
+        while left > 0:
+            cut = replace(instruction, context=_cut(instruction.context, marks, left, self.template.keep))
             excess = len(self._ids(self.text(cut))) - room
             if excess <= 0:
                 return cut
-            keep -= excess
+            left -= excess
         bare = replace(instruction, context="")
         return bare if len(self._ids(self.text(bare))) <= room else None
 
@@ -134,9 +136,10 @@ class Encoder:
         eos = self.base.tokenizer.eos_token_id
         return tuple(ids[:-1] if not self._chat() and ids and ids[-1] == eos else ids)
 
-    def _offsets(self, text: str) -> list[int]:
+    def _marks(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text starts and ends, in characters."""
         marks: Any = self.base.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return [end for _, end in marks["offset_mapping"]]
+        return list(marks["offset_mapping"])
 
     def _chat(self) -> bool:
         available = bool(self.base.tokenizer.chat_template)
@@ -146,3 +149,11 @@ class Encoder:
 
     def _chat_text(self, messages: list[dict[str, str]]) -> Any:
         return self.base.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def _cut(text: str, marks: Sequence[tuple[int, int]], left: int, keep: Keep) -> str:
+    """The `left` tokens of a text that are at its start, its end or both; a mark stands where its middle was."""
+    head = {"start": left, "end": 0, "both": (left + 1) // 2}[keep]
+    start = marks[head - 1][1] if head else 0
+    end = max(start, marks[head - left][0]) if left > head else len(text)
+    return LEFT_OUT.join(part for part in (text[:start].rstrip(), text[end:].lstrip()) if part)

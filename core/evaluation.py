@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .answers import joined
 from .compositions import origins, running
 from .conversion import Conversion
-from .declarations import Evaluator, Task
+from .declarations import Evaluator, Normaliser, Task
 from .encoding import Encoded, Encoder
-from .errors import BadInput
-from .predictions import Prediction
+from .errors import BadInput, unknown
+from .predictions import Likelihoods, Prediction
 from .progress import Progress
 from .store import write_json
 from .workspace import Sources, Workspace, sample
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 
 CHUNK = 64
 Answer = Literal["score", "span"]
-Unconditional = dict[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]], list[float]]
+Asked = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # the ids of a prompt and of its options
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of one target on one task's records."""
+    """The metrics of one target on one task's records; `normaliser` is None where no labels were scored."""
 
     task: str
     target: str
     n: int
     metrics: Mapping[str, float]
     counts: Mapping[str, int]
+    normaliser: Normaliser | None = None
 
 
 def evaluate(
@@ -50,17 +51,21 @@ def evaluate(
     data: Mapping[str, Any] | None = None,
     split_policy: str = "official",
     answer: Answer = "score",
+    normaliser: Normaliser | None = None,
 ) -> list[Evaluation]:
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
     `answer` "score" gives every listed label its log-likelihood, "span" extracts labels from the
     query as the papers do (see `extraction.extract`); without listed labels text is generated.
-    `split_policy` must be the one a target was made under. `limit` draws that many of the split's
-    records by seed, 0 takes all. Every result is also written to the store's reports, with ids, scores
-    and the numbers of the gold and extracted options, but no text: where the options are answers they
-    are a record's.
+    `normaliser` takes the place of the task's own. `split_policy` must be the one a target
+    was made under. `limit` draws that many of the split's records by seed, 0 takes all. Every result is
+    also written to the store's reports, with ids, scores, what the scores were made of and the numbers
+    of the gold and extracted options, but no text: where the options are answers they are a record's.
     """
-    task = workspace.plugins.get(Task, name)
+    declared = workspace.plugins.get(Task, name)
+    if normaliser is not None and normaliser not in get_args(Normaliser):
+        raise unknown("normaliser", normaliser, get_args(Normaliser))
+    task = replace(declared, normaliser=normaliser or declared.normaliser)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
     for target in targets:  # a wrong one is found before any takes its time
         _check_splits(workspace, task, sources, target, split_policy)
@@ -73,7 +78,8 @@ def evaluate(
         with running(workspace, target):
             predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer)
         metrics = evaluator.load()(predictions)
-        done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts)))
+        used = task.normaliser if any(p.likelihoods for p in predictions) else None
+        done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts), used))
         _report(workspace, done[-1], predictions)
     return done
 
@@ -99,7 +105,7 @@ def predict(
 ) -> list[Prediction]:
     """The base model's answers as it stands: labels where options are listed, else generated text."""
     predictions: list[Prediction] = []
-    unconditional: Unconditional = {}
+    unconditional: dict[Asked, list[float]] = {}
     progress = workspace.progress if title else Progress()
     with progress.task(title, len(examples)) as bar:
         for start in range(0, len(examples), CHUNK):
@@ -109,30 +115,19 @@ def predict(
             elif answer == "span":
                 predictions += _extracted(declared, encoder, chunk)
             else:
-                predictions += _scored(workspace, declared, encoder, chunk, unconditional)
+                predictions += _scored(declared, encoder, chunk, unconditional)
             bar.advance(len(chunk))
     return predictions
 
 
 def _scored(
-    workspace: Workspace,
-    declared: Instructed,
-    encoder: Encoder,
-    chunk: Sequence[Encoded],
-    unconditional: Unconditional,
+    declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
 ) -> list[Prediction]:
-    from .scoring import normalised, option_scores
+    from .scoring import normalised
 
-    bare: list[Encoded] = []
-    if declared.normaliser == "pmi":
-        uncounted = replace(encoder, counts=Counter())
-        bare = list(uncounted.encode(replace(example.record, context="") for example in chunk))
-        new = {_bare_key(b): b for b in bare if _bare_key(b) not in unconditional}
-        unconditional |= dict(zip(new, option_scores(workspace.base, list(new.values())), strict=True))
     predictions = []
-    for i, (example, raw) in enumerate(zip(chunk, option_scores(workspace.base, chunk), strict=True)):
-        record, lengths = example.record, [len(option) for option in example.options]
-        scores = normalised(raw, lengths, unconditional[_bare_key(bare[i])] if bare else None, declared.normaliser)
+    for example, found in zip(chunk, _likelihoods(declared, encoder, chunk, unconditional), strict=True):
+        record, scores = example.record, normalised(found, declared.normaliser)
         predictions.append(
             Prediction(
                 id=record.id,
@@ -140,6 +135,7 @@ def _scored(
                 answer=record.answer,
                 options=record.options,
                 scores=scores,
+                likelihoods=found,
                 text=record.options[scores.index(max(scores))],
                 multi_label=declared.multi_label,
             )
@@ -147,8 +143,28 @@ def _scored(
     return predictions
 
 
-def _bare_key(example: Encoded) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-    return example.prompt, example.options
+def _likelihoods(
+    declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
+) -> Iterator[Likelihoods]:
+    """What is measured of each example; without their contexts many ask the same, and that is measured once."""
+    from .scoring import option_scores
+
+    asked: list[Asked] = []
+    if declared.normaliser == "pmi":
+        uncounted = replace(encoder, counts=Counter())
+        bare = list(uncounted.encode(replace(example.record, context="") for example in chunk))
+        asked = [(each.prompt, each.options) for each in bare]
+        new = {key: each for key, each in zip(asked, bare, strict=True) if key not in unconditional}
+        unconditional |= dict(zip(new, option_scores(encoder.base, list(new.values())), strict=True))
+    without = [tuple(unconditional[key]) for key in asked] or [()] * len(chunk)
+    for example, sums, bare_sums in zip(chunk, option_scores(encoder.base, chunk), without, strict=True):
+        before = encoder.template.frame(example.record)[0]
+        yield Likelihoods(
+            sums=tuple(sums),
+            tokens=tuple(map(len, example.options)),
+            characters=tuple(len(before + option) for option in example.record.options),
+            unconditional=bare_sums,
+        )
 
 
 def _extracted(declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded]) -> list[Prediction]:
@@ -183,12 +199,22 @@ def _generated(
 
 
 def _report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
-    rows = []
-    for p in predictions:
-        gold = [p.options.index(label) for label in p.gold if p.options]
-        found = [p.options.index(label) for label in p.labels]
-        rows.append({"id": p.id, "gold": gold, "scores": [round(score, 5) for score in p.scores], "labels": found})
     name = f"{done.task}-{done.target.replace(':', '-')}"
     body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
-    body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "records": rows}
-    write_json(workspace.store.report(name), body)
+    body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "normaliser": done.normaliser}
+    write_json(workspace.store.report(name), body | {"records": list(map(_row, predictions))})
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    """What a report keeps of a prediction: numbers, one per option or of options, and the id."""
+    gold = [prediction.options.index(label) for label in prediction.gold if prediction.options]
+    found = [prediction.options.index(label) for label in prediction.labels]
+    row: dict[str, Any] = {"id": prediction.id, "gold": gold, "scores": _rounded(prediction.scores), "labels": found}
+    if of := prediction.likelihoods:
+        row |= {"sums": _rounded(of.sums), "tokens": of.tokens, "token_means": _rounded(of.token_means)}
+        row |= {"character_means": _rounded(of.character_means), "unconditional": _rounded(of.unconditional)}
+    return row
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(number, 5) for number in numbers]

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from .batching import budgeted
+from .declarations import Normaliser
 from .encoding import Encoded
 from .models import Base
+from .predictions import Likelihoods
 
-Normaliser = Literal["sum", "token-mean", "pmi"]
+Tokens = tuple[int, ...]
+MEASURES: dict[Normaliser, str] = {
+    "sum": "sums",
+    "token-mean": "token_means",
+    "character": "character_means",
+    "pmi": "pmi",
+}
 
 
 def option_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> list[list[float]]:
@@ -24,39 +32,45 @@ def option_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> li
 def token_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> list[list[list[float]]]:
     """log p of every token of every option of every row, given the prompt and the tokens before it.
 
-    A prompt and all its options go through one forward: the options stand side by side after the
-    prompt, each sees the prompt and itself (a tree mask), and positions continue from the prompt.
-    An option's last token is never an input, so one-token labels cost nothing beyond the prompt.
+    A prompt and all its options go through one forward: the options are a trie whose nodes stand after
+    the prompt, each sees the prompt and the nodes it continues (a tree mask), and positions continue
+    from the prompt. What options begin with in common is computed once, and an option's last token is
+    never an input, so one-token labels cost nothing beyond the prompt.
     """
-    lengths = [len(row.prompt) + sum(len(option) - 1 for option in row.options) for row in rows]
+    tries = [_trie(row.options) for row in rows]
+    lengths = [len(row.prompt) + len(trie) for row, trie in zip(rows, tries, strict=True)]
     scores: list[list[list[float]]] = [[] for _ in rows]
     for indices in budgeted(lengths, tokens):
-        for i, found in zip(indices, _score(base, [rows[i] for i in indices]), strict=True):
+        for i, found in zip(indices, _score(base, [(rows[i], tries[i]) for i in indices]), strict=True):
             scores[i] = found
     return scores
 
 
-def _score(base: Base, rows: Sequence[Encoded]) -> list[list[list[float]]]:
+def _trie(options: Sequence[Tokens]) -> dict[Tokens, int]:
+    """The place of every node, which is what an option begins with, short of the whole; parents come first."""
+    trie: dict[Tokens, int] = {}
+    for option in options:
+        for depth in range(1, len(option)):
+            trie.setdefault(option[:depth], len(trie))
+    return trie
+
+
+def _score(base: Base, rows: Sequence[tuple[Encoded, dict[Tokens, int]]]) -> list[list[list[float]]]:
     model, device = base.model, base.model.device
-    blocks = [sum(len(option) - 1 for option in row.options) for row in rows]
-    length = max(len(row.prompt) + block for row, block in zip(rows, blocks, strict=True))
-    keep = max(blocks) + 1
+    length = max(len(row.prompt) + len(trie) for row, trie in rows)
+    keep = max(len(trie) for _, trie in rows) + 1
     ids = torch.full((len(rows), length), base.pad)
     positions = torch.zeros((len(rows), length), dtype=torch.long)
     sees = torch.zeros((len(rows), length, length), dtype=torch.bool)
-    for i, (row, block) in enumerate(zip(rows, blocks, strict=True)):
-        start = length - block - len(row.prompt)
-        after = start + len(row.prompt)
-        ids[i, start:after] = torch.tensor(row.prompt)
-        positions[i, start:after] = torch.arange(len(row.prompt))
-        sees[i, start:, start:after] = True
+    for i, (row, trie) in enumerate(rows):
+        after = length - len(trie)
+        start = after - len(row.prompt)
+        ids[i, start:] = torch.tensor([*row.prompt, *(node[-1] for node in trie)])
+        positions[i, start:] = torch.tensor([*range(len(row.prompt)), *(len(row.prompt) + len(n) - 1 for n in trie)])
         sees[i, start:after, start:after] = torch.ones(len(row.prompt), len(row.prompt), dtype=torch.bool).tril()
-        for option in row.options:
-            end = after + len(option) - 1
-            ids[i, after:end] = torch.tensor(option[:-1], dtype=torch.long)
-            positions[i, after:end] = torch.arange(len(row.prompt), len(row.prompt) + len(option) - 1)
-            sees[i, after:end, after:end] = torch.ones(end - after, end - after, dtype=torch.bool).tril()
-            after = end
+        sees[i, after:, start:after] = True
+        seen = [(place, trie[node[:depth]]) for node, place in trie.items() for depth in range(1, len(node) + 1)]
+        sees[i, [after + place for place, _ in seen], [after + place for _, place in seen]] = True
     mask = torch.zeros(sees.shape, dtype=model.dtype).masked_fill(~sees, torch.finfo(model.dtype).min)
     logits = model(
         input_ids=ids.to(device),
@@ -66,35 +80,26 @@ def _score(base: Base, rows: Sequence[Encoded]) -> list[list[list[float]]]:
         use_cache=False,
     ).logits
     return [
-        _row_scores(torch.log_softmax(logits[i, keep - 1 - block :].float(), dim=-1), row.options)
-        for i, (row, block) in enumerate(zip(rows, blocks, strict=True))
+        _row_scores(torch.log_softmax(logits[i, keep - 1 - len(trie) :].float(), dim=-1), row.options, trie)
+        for i, (row, trie) in enumerate(rows)
     ]
 
 
-def _row_scores(logp: torch.Tensor, options: Sequence[tuple[int, ...]]) -> list[list[float]]:
-    """Each option's tokens; row 0 of `logp` predicts every option's first token."""
-    scores, at = [], 1
-    for option in options:
-        where = [0, *range(at, at + len(option) - 1)]
-        scores.append(logp[where, list(option)].tolist())
-        at += len(option) - 1
-    return scores
+def _row_scores(logp: torch.Tensor, options: Sequence[Tokens], trie: dict[Tokens, int]) -> list[list[float]]:
+    """Each option's tokens; row 0 of `logp` predicts every option's first token, the others what follows a node."""
+    after = [[0, *(1 + trie[option[:depth]] for depth in range(1, len(option)))] for option in options]
+    return [logp[where, list(option)].tolist() for where, option in zip(after, options, strict=True)]
 
 
-def normalised(
-    raw: Sequence[float], lengths: Sequence[int], unconditional: Sequence[float] | None, normaliser: Normaliser
-) -> tuple[float, ...]:
+def normalised(found: Likelihoods, normaliser: Normaliser) -> tuple[float, ...]:
     """Scores comparable across records: normalised, then a log-softmax over the record's options.
 
-    "sum" keeps log p(option | prompt), "token-mean" divides by the option's tokens, "pmi" subtracts
-    log p(option | the same prompt without its context), `unconditional`.
+    "sum" keeps log p(option | prompt), "token-mean" divides it by the option's tokens, "character" by
+    the characters of its text (lm-eval's acc_norm), and "pmi" subtracts log p(option | the same prompt
+    without its context). Raises ValueError for "pmi" where that was not measured.
     """
-    scores = torch.tensor(raw, dtype=torch.float64)
-    if normaliser == "token-mean":
-        scores = scores / torch.tensor(lengths)
-    elif normaliser == "pmi" and unconditional is not None:
-        scores = scores - torch.tensor(unconditional, dtype=torch.float64)
-    return tuple(torch.log_softmax(scores, dim=0).tolist())
+    scores: tuple[float, ...] = getattr(found, MEASURES[normaliser])
+    return tuple(torch.log_softmax(torch.tensor(scores, dtype=torch.float64), dim=0).tolist())
 
 
 @torch.no_grad()

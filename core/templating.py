@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import jinja2
+from jinja2.meta import find_referenced_templates
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .declarations import Instructed
@@ -36,11 +38,13 @@ class Instruction:
 class Template:
     """The template of a skill or task, looked up in `folders` first, then its plugin, then `templates/`.
 
+    `keep` is the part of a context too long that is read, as the skill or task declares it.
+
     Raises BadInput, naming template, line and reason, if it is missing or cannot be compiled.
     """
 
     def __init__(self, declared: Instructed, folders: Sequence[Path] = ()) -> None:
-        self.name = declared.template
+        self.name, self.keep = declared.template, declared.keep
         places = [*folders, *_plugin_folder(declared.package), SHARED]
         self._environment = environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(places),
@@ -110,9 +114,16 @@ class Template:
             ) from None
 
     def source(self) -> str:
-        """The text of the template, for a hash that tells one wording from another."""
+        """The text of the template and of all it extends or includes: a hash of it tells one wording from another."""
         assert self._environment.loader is not None
-        return self._environment.loader.get_source(self._environment, self.name)[0]
+        texts: list[str] = []
+        names = [self.name]
+        for name in names:  # grows while it is read
+            with suppress(jinja2.TemplateError):  # what is absent or wrong is told of where it is rendered
+                texts.append(self._environment.loader.get_source(self._environment, name)[0])
+                named = find_referenced_templates(self._environment.parse(texts[-1]))
+                names += dict.fromkeys(other for other in named if other and other not in names)
+        return "\n".join(texts)
 
     def _block(self, environment: jinja2.Environment, name: str) -> jinja2.Template:
         """A template that renders one block: the same lookup and inheritance, the other blocks left out."""

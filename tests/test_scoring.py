@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import Record
 from mdkif.core.encoding import Encoded
+from mdkif.core.predictions import Likelihoods
 from mdkif.core.scoring import generate, normalised, option_scores
 
 CLOSE = {"rel": 1e-4, "abs": 1e-4}
@@ -61,6 +62,32 @@ def test_scores_do_not_depend_on_the_batch(base, rows, budget):
         assert scores == pytest.approx(same, **CLOSE)
 
 
+LABEL = st.lists(st.sampled_from([5, 9, 11]), min_size=1, max_size=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    given=st.lists(st.tuples(st.integers(1, 30), st.lists(LABEL, min_size=1, max_size=6)), min_size=1, max_size=3),
+    budget=st.sampled_from([1, 40, 4096]),
+)
+def test_labels_that_share_prefixes_score_as_each_by_itself(shared_base, given, budget):
+    """Labels of three tokens only, so that most begin, repeat or continue others; documents are mixed in a batch."""
+    rows = [row(ids(length, length), *options) for length, options in given]
+    for row_, scores in zip(rows, option_scores(shared_base, rows, budget), strict=True):
+        assert scores == pytest.approx([plainly(shared_base, row_.prompt, o) for o in row_.options], **CLOSE)
+
+
+def test_a_prompt_and_a_shared_prefix_are_read_once(base):
+    read = []
+    handle = base.model.model.embed_tokens.register_forward_hook(lambda _, given, __: read.append(given[0].shape))
+    try:
+        option_scores(base, [row(ids(1, 20), [4], [4, 5, 6], [4, 5, 7, 8], [4, 5, 7, 9], [3, 3])])
+    finally:
+        handle.remove()
+    nodes = {(4,), (4, 5), (4, 5, 7), (3,)}
+    assert read == [(1, 20 + len(nodes))]
+
+
 def test_the_order_of_options_does_not_change_their_scores(base, rows):
     for row_ in rows:
         turned = row(row_.prompt, *row_.options[::-1])
@@ -105,21 +132,48 @@ def test_no_rows_have_no_scores(base):
     assert option_scores(base, []) == []
 
 
-def test_normalisers_by_hand():
-    raw, lengths, bare = (-2.0, -6.0, -3.0), (1, 4, 2), (-1.0, -7.0, -3.5)
+def log_softmax(scores):
+    total = math.log(math.fsum(map(math.exp, scores)))
+    return [score - total for score in scores]
 
-    def log_softmax(scores):
-        total = math.log(math.fsum(map(math.exp, scores)))
-        return [score - total for score in scores]
 
-    assert normalised(raw, lengths, None, "sum") == pytest.approx(log_softmax(raw))
-    assert normalised(raw, lengths, None, "token-mean") == pytest.approx(log_softmax([-2.0, -1.5, -1.5]))
-    assert normalised(raw, lengths, bare, "pmi") == pytest.approx(log_softmax([-1.0, 1.0, 0.5]))
+MEASURED = Likelihoods(
+    sums=(-2.0, -6.0, -3.0), tokens=(1, 4, 2), characters=(4, 24, 2), unconditional=(-1.0, -7.0, -3.5)
+)
+BY_HAND = {
+    "sum": [-2.0, -6.0, -3.0],
+    "token-mean": [-2.0, -1.5, -1.5],
+    "character": [-0.5, -0.25, -1.5],
+    "pmi": [-1.0, 1.0, 0.5],
+}
+
+
+@pytest.mark.parametrize("normaliser", BY_HAND)
+def test_normalisers_by_hand(normaliser):
+    assert normalised(MEASURED, normaliser) == pytest.approx(log_softmax(BY_HAND[normaliser]))
+
+
+def test_every_normaliser_that_can_be_declared_is_one(plugins):
+    from typing import get_args
+
+    from mdkif.core.declarations import Normaliser, Skill, Task
+
+    assert set(get_args(Normaliser)) == set(BY_HAND)
+    assert {declared.normaliser for kind in (Skill, Task) for declared, _ in plugins.all(kind)} <= set(BY_HAND)
+
+
+def test_pmi_that_was_not_measured_is_refused_and_an_empty_label_is_none_to_divide_by():
+    bare = Likelihoods(sums=(-1.0, 0.0), tokens=(2, 0), characters=(4, 0))
+    with pytest.raises(ValueError, match="zip"):
+        normalised(bare, "pmi")
+    assert bare.token_means == (-0.5, 0)
+    assert bare.character_means == (-0.25, 0)
 
 
 @given(st.lists(st.floats(-300, 0), min_size=1, max_size=12))
 def test_normalised_scores_are_log_probabilities_in_the_same_order(raw):
-    scores = normalised(raw, [1] * len(raw), None, "sum")
+    ones = (1,) * len(raw)
+    scores = normalised(Likelihoods(sums=tuple(raw), tokens=ones, characters=ones), "sum")
     assert math.fsum(map(math.exp, scores)) == pytest.approx(1)
     assert all(scores[i] - scores[j] == pytest.approx(raw[i] - raw[j], abs=1e-9) for i in range(len(raw)) for j in (0,))
 

@@ -58,6 +58,56 @@ def test_a_plugins_template_extends_the_users_version_of_a_shared_one(package, m
     assert (made.query, made.context, made.answer) == ("Briefly: Is it so?", SECRET, "yes")
 
 
+def source(mine, template="own.jinja"):
+    return Template(skill(template), (mine,)).source()
+
+
+def test_its_source_is_all_it_extends_or_includes_once(package, mine):
+    (package / "own.jinja").write_text(
+        '{% extends "question-answering.jinja" %}{% block query %}{% include "note" %}{% endblock %}'
+    )
+    (package / "note").write_text('{% include "note" ignore missing %}{% include "own.jinja" %}{% include query %}')
+    names = ("own.jinja", "question-answering.jinja", "note", "instruction.jinja")
+    folders = (package, SHARED, package, SHARED)
+    texts = [(folder / name).read_text() for folder, name in zip(folders, names, strict=True)]
+    assert source(mine) == "\n".join(texts)
+
+
+@pytest.mark.parametrize("changed", ["own.jinja", "question-answering.jinja", "instruction.jinja", "note"])
+def test_a_change_anywhere_in_the_chain_changes_the_source(package, mine, changed):
+    (package / "own.jinja").write_text('{% extends "question-answering.jinja" %}{% block query %}a{% endblock %}')
+    (package / "question-answering.jinja").write_text(
+        '{% extends "instruction.jinja" %}{% block context %}{% include "note" %}{% endblock %}'
+    )
+    (package / "note").write_text("b")
+    before = source(mine)
+    (mine / "text-classification.jinja").write_text("of no concern")
+    assert source(mine) == before
+    (mine / changed).write_text("{% block query %}{{ query }}{% endblock %}")
+    assert source(mine) != before
+
+
+def test_the_source_of_a_chain_with_an_absent_or_wrong_part_is_the_rest(package, mine):
+    (package / "own.jinja").write_text('{% extends "wrong.jinja" %}{% block query %}{% include "no" %}{% endblock %}')
+    (package / "wrong.jinja").write_text("{% if %}")
+    assert source(mine) == (package / "own.jinja").read_text() + "\n{% if %}"
+
+
+def test_a_trained_skills_card_tells_a_parents_wording(workspace, mednli):
+    from mdkif.core.skills import train_skill
+
+    def template():
+        settings = {"steps": "1", "batch_size": "1", "max_length": "256"}
+        return train_skill(workspace, "nli", {"mednli": mednli}, "lora", settings).card["template"]
+
+    first = template()
+    workspace.store.templates.mkdir()
+    (workspace.store.templates / "text-classification.jinja").write_text(
+        '{% extends "instruction.jinja" %}{% block context %}Sentences: {{ context }}{% endblock %}'
+    )
+    assert template() != first
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("*.jinja")))
 def test_every_shared_template_passes_the_record_through(name):
     made = Template(skill(name, "")).render(RECORD)
