@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from .core.authoring import check, new
+from .core.completion import completion, compositions, names_of, targets
 from .core.conversion import Conversion
-from .core.declarations import Skill, Task
+from .core.declarations import BaseModel, Dataset, Normaliser, Router, Skill, Task, Trainer
 from .core.housekeeping import doctor, install, uninstall
+from .core.looking import list_, plugins, show
 from .core.options import (
     COUNT,
     PATH,
@@ -35,8 +37,26 @@ from .core.records import write_records
 from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
 from .core.shell import Commands, State, number, pairs, peak_mebibytes, queries, run, sources_of, state_of, trainable
 
+FIRST = """\
+mdkif turns a frozen general language model into a medical one, skill by skill.
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+  mdkif demo            see it all work, in minutes
+  mdkif list skills     what can be learnt, and from which data
+  mdkif synth hospital  invented data in official layouts, to begin with
+
+Then train skills, adapt them to a task, evaluate and export the blend.
+
+  mdkif --help          every command
+  mdkif train --help    one of them
+  mdkif doctor          is all well here, and what to do if not
+"""
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("--store", type=PATH, envvar="MDKIF_STORE", help="Where everything is kept [default: ./mdkif-store].")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="mdkif")
@@ -51,61 +71,12 @@ def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
     mdkif adapt icd-coding --source PATH --base smollm2
     """
     state_of(ctx).store = store
-
-
-@main.command("list")
-@click.argument("kind", required=False)
-@click.option("--available", is_flag=True, help="What is known, but not installed.")
-@as_json
-@click.pass_obj
-def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
-    """List what is installed, of one KIND or all.
-
-    KIND is skills, tasks, datasets, trainers, routers, evaluators or models.
-    """
-    kit = state.kit()
-    rows = kit.list(kind, available)
-    if as_json:
-        print_json(rows)
-    else:
-        columns = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
-        print_rows(rows, columns)
-    _warn_of_failures(kit)
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST, nl=False)
 
 
 @main.command()
-@click.argument("name")
-@as_json
-@click.pass_obj
-def show(state: State, name: str, as_json: bool) -> None:
-    """Show one card: data, template, papers, trained adapters."""
-    cards = state.kit().show(name)
-    if as_json:
-        print_json(cards[0] if len(cards) == 1 else cards)
-    else:
-        for card in cards:
-            print_card(card)
-
-
-@main.command()
-@as_json
-@click.pass_obj
-def plugins(state: State, as_json: bool) -> None:
-    """List plugins: what each provides, which failed and why."""
-    found = state.kit().plugins.plugins
-    rows = [{"dist": p.dist, "version": p.version, "provides": p.provides, "error": p.error} for p in found]
-    if as_json:
-        print_json(rows)
-    else:
-        shown = [
-            {**row, "provides": ", ".join(p.provides) or f"FAILED: {p.error}"}
-            for row, p in zip(rows, found, strict=True)
-        ]
-        print_rows(shown, ("dist", "version", "provides"))
-
-
-@main.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=names_of(Dataset))
 @click.argument("source", type=PATH)
 @click.option("-o", "--out", type=PATH, required=True, help="The file to write: .jsonl or .parquet.")
 @converted
@@ -135,7 +106,7 @@ def convert(
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_of(Skill, Task))
 @click.argument("source", metavar="[DATASET=]SOURCE")
 @click.option("-n", "count", type=POSITIVE, default=3, show_default=True, help="How many.")
 @converted
@@ -155,13 +126,15 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 
 
 @main.command()
-@click.argument("skills", nargs=-1, metavar="[SKILL...]")
+@click.argument("skills", nargs=-1, metavar="[SKILL...]", shell_complete=names_of(Skill))
 @click.option("--all", "all_skills", is_flag=True, help="Every installed skill that reads one of the data sets given.")
 @sourced
 @listed
 @converted
 @policed
-@click.option("--trainer", default="adalora", show_default=True, help="adalora, lora, …")
+@click.option(
+    "--trainer", default="adalora", show_default=True, help="adalora, lora, …", shell_complete=names_of(Trainer)
+)
 @settable
 @seeded
 @skipping
@@ -198,16 +171,17 @@ def train(
 
 
 @main.command()
-@click.argument("task")
+@click.argument("task", shell_complete=names_of(Task))
 @sourced
 @listed
 @converted
-@click.option("--skills", help="Comma-separated trained skills [default: all].")
+@click.option("--skills", help="Comma-separated trained skills [default: all].", shell_complete=names_of(Skill))
 @click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True,
               help="How many records: --shots, or --limit.")  # fmt: skip
 @click.option("--shots", type=POSITIVE, default=32, show_default=True, help="Records of the few-shot setting.")
 @click.option("--limit", type=COUNT, default=0, help="Records of the normal setting [default: the test size].")
-@click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …")
+@click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …",
+              shell_complete=names_of(Router))  # fmt: skip
 @click.option(
     "--objective", default="cross-entropy", show_default=True, help="What to minimise; or a metric of the task."
 )
@@ -250,7 +224,7 @@ def adapt(
 @main.command()
 @click.argument("name")
 @click.option("--skill", "skills", multiple=True, required=True, metavar="SKILL=WEIGHT",
-              help="A trained skill and its weight; repeatable.")  # fmt: skip
+              help="A trained skill and its weight; repeatable.", shell_complete=names_of(Skill, end="="))  # fmt: skip
 @modelled
 @as_json
 @click.pass_obj
@@ -262,16 +236,19 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 
 
 @main.command()
-@click.argument("task")
+@click.argument("task", shell_complete=names_of(Task))
 @sourced
 @listed
 @converted
-@click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.")
+@click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.",
+              shell_complete=targets)  # fmt: skip
 @click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
 @policed
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The records to measure on.")
 @click.option("--answer", type=click.Choice(["score", "span"]), default="score", show_default=True,
               help="Score every listed label, or extract labels as the papers do.")  # fmt: skip
+@click.option("--normaliser", type=click.Choice(get_args(Normaliser)),
+              help="What makes label scores comparable [default: the task's own].")  # fmt: skip
 @click.option("--max-length", type=POSITIVE, default=512, show_default=True, help="Tokens of prompt and answer.")
 @seeded
 @skipping
@@ -281,17 +258,25 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 def evaluate(
     state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str],
     targets: Sequence[str], limit: int,
-    split_policy: str, split: str, answer: str, max_length: int, seed: int, skip_bad: bool, as_json: bool,
-    **model: Any,
+    split_policy: str, split: str, answer: str, normaliser: Normaliser | None, max_length: int, seed: int,
+    skip_bad: bool, as_json: bool, **model: Any,
 ) -> None:  # fmt: skip
     """Measure the base, skills and compositions on a task."""
     kit = state.kit(progress=_progress(), **model)
     [given] = sources_of(kit, Task, [task], sources, file)
     done = kit.evaluate(task, given, targets, limit=limit, seed=seed, split=split, max_length=max_length,
-                        split_policy=split_policy, answer=answer, skip_bad=skip_bad,
+                        split_policy=split_policy, answer=answer, normaliser=normaliser, skip_bad=skip_bad,
                         data=pairs("--data", data))  # fmt: skip
     rows = [
-        {"task": e.task, "with": e.target, "n": e.n, "metrics": dict(e.metrics), "counts": dict(e.counts)} for e in done
+        {
+            "task": e.task,
+            "with": e.target,
+            "n": e.n,
+            "metrics": dict(e.metrics),
+            "counts": dict(e.counts),
+            "normaliser": e.normaliser,
+        }
+        for e in done  # fmt: skip
     ]
     if as_json:
         print_json(rows[0] if len(rows) == 1 else rows)
@@ -303,7 +288,7 @@ def evaluate(
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), default="-")
-@click.option("--with", "target", required=True, help="base, skill:NAME or a composition.")
+@click.option("--with", "target", required=True, help="base, skill:NAME or a composition.", shell_complete=targets)
 @click.option("--max-length", type=POSITIVE, default=1024, show_default=True, help="Tokens of a prompt.")
 @click.option("--max-new-tokens", type=POSITIVE, default=128, show_default=True, help="Tokens of a free answer.")
 @modelled
@@ -327,7 +312,7 @@ def predict(
 
 
 @main.command()
-@click.argument("composition")
+@click.argument("composition", shell_complete=compositions)
 @click.argument("directory", type=PATH)
 @click.option("--to", required=True, help="What to write: lora, merged or gguf.")
 @click.option("--quantize", default="", help="Type of the matrices of a GGUF: q8_0, q4_0, … [default: f16].")
@@ -342,7 +327,7 @@ def export(
     print_json(done) if as_json else print_card(done)
 
 
-for command in (check, doctor, install, new, uninstall):
+for command in (check, completion, doctor, install, list_, new, plugins, show, uninstall):
     main.add_command(command)
 
 
@@ -352,7 +337,7 @@ def models() -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_of(BaseModel))
 @as_json
 @click.pass_obj
 def pull(state: State, name: str, as_json: bool) -> None:
@@ -363,14 +348,6 @@ def pull(state: State, name: str, as_json: bool) -> None:
 
 def _progress() -> Progress:
     return RichProgress()
-
-
-def _warn_of_failures(kit: Any) -> None:
-    failed = [plugin.dist for plugin in kit.plugins.plugins if plugin.error]
-    if failed:
-        click.echo(
-            f"{len(failed)} plugin(s) could not be used: {', '.join(failed)}; 'mdkif plugins' says why.", err=True
-        )
 
 
 def entry() -> None:

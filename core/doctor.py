@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from .errors import MdkifError
+from .plugins import SLOW
 from .workspace import Workspace
 
 REQUIRED = ("torch", "transformers", "peft", "datasets", "pluggy", "click", "jinja2", "rich", "safetensors")
@@ -28,10 +30,11 @@ class Line:
 
 
 def examine(workspace: Workspace) -> Iterator[Line]:
-    """Interpreter, packages, plugins, store, disk, device and threads of this installation."""
+    """Interpreter, packages, extras, plugins, store, disk, device and threads of this installation."""
     yield Line("python", f"{platform.python_version()} at {sys.executable}")
     for name in ("mdkif", *REQUIRED):
         yield _package(name)
+    yield from _extras()
     yield from _plugins(workspace)
     yield from _store(workspace)
     yield from _device(workspace)
@@ -44,15 +47,23 @@ def _package(name: str) -> Line:
         return Line(name, "missing", False, f"pip install {name}")
 
 
+def _extras() -> Iterator[Line]:
+    """What mdkif can use and does not need; one that is missing is no fault."""
+    for requirement in requires("mdkif") or ():
+        if found := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement):
+            name, extra = found.groups()
+            line = _package(name)
+            yield line if line.ok else Line(name, "missing, and optional", True, f"pip install 'mdkif[{extra}]'")
+
+
 def _plugins(workspace: Workspace) -> Iterator[Line]:
     found = workspace.plugins.plugins
     failed = [plugin for plugin in found if plugin.error]
     remedy = "install a trainer, a skill and a model plugin: 'mdkif list --available' names them"
     yield Line("plugins", f"{len(found) - len(failed)} work", bool(found), "" if found else remedy)
     for plugin in failed:
-        yield Line(plugin.dist, f"failed: {plugin.error}", False, f"mend it, or 'mdkif uninstall {plugin.dist}'")
-    slow = [plugin for plugin in found if plugin.seconds > 1]
-    for plugin in slow:
+        yield Line(plugin.dist, f"failed: {plugin.error}", False, plugin.remedy)
+    for plugin in (plugin for plugin in found if plugin.seconds > SLOW):
         remedy = "let its module import what is slow inside functions"
         yield Line(plugin.dist, f"took {plugin.seconds:.1f} s to load", False, remedy)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .completion import names_of
+from .declarations import BaseModel, Dataset
 from .records import SPLITS
 
 PATH = click.Path(path_type=Path)
@@ -27,7 +29,11 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", default="auto", show_default=True, help="Where it runs: cpu, cuda, mps, …"),
         click.option("--dtype", default="auto", show_default=True, help="Its numbers: float32, bfloat16 or float16."),
         click.option(
-            "--base", envvar="MDKIF_BASE", required=True, help="The base model: smollm2, a folder, or a hub id."
+            "--base",
+            envvar="MDKIF_BASE",
+            required=True,
+            help="The base model: smollm2, a folder, or a hub id.",
+            shell_complete=names_of(BaseModel),
         ),
     ):
         command = option(command)
@@ -36,7 +42,12 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 sourced = click.option(
-    "--source", "sources", multiple=True, metavar="[DATASET=]PATH", help="A data set as its owner distributes it."
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="[DATASET=]PATH",
+    help="A data set as its owner distributes it.",
+    shell_complete=names_of(Dataset, end="="),
 )
 listed = click.option("--sources", "file", type=PATH, metavar="FILE", help='A TOML file of lines DATASET = "PATH".')
 settable = click.option(

@@ -5,31 +5,35 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from itertools import groupby
+from typing import TypeVar
 
 import pluggy
 
 from . import hookspecs
-from .declarations import CATEGORIES, KINDS, Declaration, Instructed
-from .errors import BadInput, unknown
+from .contract import Breach, declared_by, explained, hooks_of, line
+from .declarations import Declaration
+from .distributions import Entry, Texts, installed, named
+from .errors import unknown
 
 GROUP = "mdkif"
-HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
+SLOW = 1.0
+MOST_ENTRIES = 100
 D = TypeVar("D", bound=Declaration)
 
 
 @dataclass
 class Plugin:
-    """One distribution: what it provides, or the reason why it is not used."""
+    """One distribution: what it provides, or the reason why it is not used and the remedy."""
 
     dist: str
     version: str
     module: str = ""
     error: str | None = None
+    remedy: str = ""
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
 
@@ -48,7 +52,7 @@ class Plugins:
 
     def __init__(
         self,
-        entries: Iterable[EntryPoint] | None = None,
+        entries: Iterable[Entry] | None = None,
         *,
         reserved: Iterable[str] = (),
         first: Iterable[str] = (),
@@ -56,12 +60,19 @@ class Plugins:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._taken: dict[tuple[str, str], tuple[Declaration, Plugin]] = {}
+        self._modules: dict[int, Plugin] = {}
         self._reserved = frozenset(reserved)
         self.plugins: list[Plugin] = []
         first = frozenset(first)
-        found = entry_points(group=GROUP) if entries is None else entries
-        for entry in sorted(_wanted(found), key=lambda e: (_dist(e)[0] not in first, _dist(e)[0], e.name)):
-            self.plugins.append(self._load(entry))
+        found = installed(GROUP) if entries is None else entries
+        named = sorted(_wanted(found), key=lambda each: (each[0] not in first, *each[:2], each[2].name))
+        for (dist, version), group in groupby(named, key=lambda each: each[:2]):
+            own = [entry for _, _, entry in group]
+            if len(own) > MOST_ENTRIES:
+                error = f"it has {len(own):,} entry points in the group '{GROUP}', and {MOST_ENTRIES} are the most"
+                self.plugins.append(Plugin(dist, version, error=error, remedy="name its modules only"))
+            else:
+                self.plugins += [self._load(dist, version, entry) for entry in own]
 
     def all(self, cls: type[D]) -> list[tuple[D, Plugin]]:
         """The declarations of one kind with their plugins, by name."""
@@ -79,78 +90,56 @@ class Plugins:
         """The plugin that provides a declaration."""
         return self._taken[declared.kind, declared.name][1]
 
-    def _load(self, entry: EntryPoint) -> Plugin:
-        dist, version = _dist(entry)
-        plugin = Plugin(dist, version, entry.value.partition(":")[0].strip())
+    def _load(self, dist: str, version: str, entry: Entry) -> Plugin:
+        plugin = Plugin(dist, version, line(entry.value.partition(":")[0], 200))
         started = time.perf_counter()
-        module: Any = None
         try:
             with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in a JSON document
                 module = entry.load()
-                self._manager.register(module, name=f"{dist}:{entry.name}")
-                self._manager.check_pending()
-                plugin.declarations = self._declared(module)
-            for declared in plugin.declarations:
-                self._taken[declared.kind, declared.name] = (declared, plugin)
+                hooks = hooks_of(module)
+                if (other := self._modules.setdefault(id(module), plugin)) is not plugin:
+                    raise Breach(f"its module is that of {other.dist}", "give each distribution a module of its own")
+                declared = declared_by(hooks)
+            self._check_names(declared)
+            self._manager.register(_Hooks(hooks), name=f"{dist}:{entry.name}")
+            plugin.declarations = declared
+            self._taken |= {(each.kind, each.name): (each, plugin) for each in declared}
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # a plugin may even call sys.exit at import; the host goes on
-            plugin.error = _reason(error)
-            if module is not None and self._manager.is_registered(module):
-                self._manager.unregister(module)
+            plugin.error, plugin.remedy = explained(error, dist, plugin.module)
         plugin.seconds = time.perf_counter() - started
         return plugin
 
-    def _declared(self, module: Any) -> list[Declaration]:
-        declared: list[Declaration] = []
-        for kind, hook in HOOKS.items():
-            for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-                if implementation.plugin is module:
-                    returned = implementation.function()
-                    if not isinstance(returned, Iterable):
-                        raise BadInput(f"{hook} returned a {type(returned).__name__}; it must return a list")
-                    declared += [self._checked(kind, hook, item) for item in returned]
-        names = [(item.kind, item.name) for item in declared]
-        for kind, name in names:
-            if names.count((kind, name)) > 1:
-                raise BadInput(f"it declares the {kind} '{name}' twice; names must be unique")
-        return declared
-
-    def _checked(self, kind: str, hook: str, item: object) -> Declaration:
-        if not isinstance(item, KINDS[kind]):
-            raise BadInput(f"{hook} returned a {type(item).__name__}; it must return {KINDS[kind].__name__} objects")
-        if not item.name or not item.name.replace("-", "").isalnum() or item.name != item.name.lower():
-            raise BadInput(f"the {kind} name {item.name!r} must be lower-case letters, digits and hyphens")
-        if isinstance(item, Instructed) and item.category not in CATEGORIES:
-            raise BadInput(f"the {kind} '{item.name}' has the category {item.category!r}; use one of {CATEGORIES}")
-        if kind == "command" and item.name in self._reserved:
-            raise BadInput(f"'{item.name}' is a core command and cannot be replaced; rename the command")
-        if taken := self._taken.get((kind, item.name)):
-            other = taken[1]
-            raise BadInput(
-                f"the {kind} '{item.name}' is already provided by {other.dist} {other.version}; "
-                "rename it or uninstall one of the two"
-            )
-        return item
+    def _check_names(self, declared: Iterable[Declaration]) -> None:
+        for kind, name in ((each.kind, each.name) for each in declared):
+            if kind == "command" and name in self._reserved:
+                raise Breach(f"'{name}' is a core command and cannot be replaced", "rename the command")
+            if taken := self._taken.get((kind, name)):
+                other = taken[1]
+                what = f"the {kind} '{name}' is already provided by {other.dist} {other.version}"
+                raise Breach(what, "rename it or uninstall one of the two")
 
 
-def _wanted(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """All entries, or those of the distributions named in `$MDKIF_PLUGINS` (none if it is empty)."""
+class _Hooks:
+    """The hooks of a module and nothing else: pluggy looks at every name it is shown."""
+
+    def __init__(self, hooks: dict[str, Callable[[], object]]) -> None:
+        self.__dict__ = hooks
+
+    def __dir__(self) -> Iterable[str]:
+        return self.__dict__
+
+
+def _wanted(entries: Iterable[Entry]) -> Iterator[tuple[str, str, Entry]]:
+    """Distribution and version of all entries, or of those named in `$MDKIF_PLUGINS` (none if it is empty)."""
     only = os.environ.get("MDKIF_PLUGINS")
-    if only is None:
-        return list(entries)
-    names = {name.strip() for name in only.split(",")}
-    return [entry for entry in entries if _dist(entry)[0] in names]
-
-
-def _dist(entry: EntryPoint) -> tuple[str, str]:
-    try:
-        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
-    except KeyError:  # what is left of a distribution after an interrupted uninstall
-        name = version = None
-    return name or entry.name, version or "unknown"
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+    names = only and {name.strip() for name in only.split(",")}
+    known: dict[Texts | None, tuple[str, str]] = {}
+    for entry in () if only == "" else entries:
+        if entry.dist not in known:
+            known[entry.dist] = named(entry.dist)
+        dist, version = known[entry.dist]
+        dist = dist or line(entry.name, 60)
+        if not names or dist in names:
+            yield dist, version, entry

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
-
 from .errors import BadInput
 from .store import whole_directory
 
@@ -24,6 +22,8 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "") -> list[Pat
         raise BadInput(f"A {kind} cannot be named '{name}': use lower-case letters, digits and single hyphens.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BadInput(f"{directory} holds something already: name a new folder.")
+    import jinja2
+
     facts = _facts(kind, name, " ".join(title.split()) or f"{name.replace('-', ' ').capitalize()}")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SCAFFOLD),

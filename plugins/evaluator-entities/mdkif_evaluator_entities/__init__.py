@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from statistics import fmean
 
 from mdkif import BadInput, Evaluator, Prediction, annotated, hookimpl
 
@@ -33,6 +32,8 @@ def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
 
     Raises BadInput if a gold label is not a "type: entity" line.
     """
+    from statistics import fmean
+
     if not predictions:
         return {"n": 0}
     gold, named, right = Counter[str](), Counter[str](), Counter[str]()

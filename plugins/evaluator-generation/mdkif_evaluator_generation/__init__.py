@@ -6,7 +6,6 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from statistics import fmean
 
 from mdkif import Evaluator, Prediction, hookimpl
 
@@ -33,6 +32,8 @@ def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
     ROUGE-1 and ROUGE-L are F-measures of stemmed words; without predictions only `n` is defined. Each metric
     takes its own nearest answer (see `right_answers`).
     """
+    from statistics import fmean
+
     if not predictions:
         return {"n": 0}
     from rouge_score.rouge_scorer import RougeScorer

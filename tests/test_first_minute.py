@@ -1,0 +1,216 @@
+"""The first minute at the command line: what a newcomer sees, mistypes and has completed, and how tables read."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from mdkif.cli import main
+from mdkif.core.shell import run
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store that holds one composition, of which nothing but the name is read here."""
+    file = tmp_path / "store" / "compositions" / "tiny" / "by-hand.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    return tmp_path / "store"
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, store):
+    monkeypatch.setenv("MDKIF_STORE", str(store))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def mdkif(capsys):
+    """A function that runs one command line; it returns exit code, stdout and stderr."""
+
+    def call(*arguments):
+        code = run(main, list(arguments))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+# What a newcomer sees
+
+
+def test_without_arguments_the_first_commands_fit_a_screen(mdkif):
+    code, out, err = mdkif()
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    commands = re.findall(r"^  (mdkif .+?)  +\S", out, re.MULTILINE)
+    assert commands[:3] == ["mdkif demo", "mdkif list skills", "mdkif synth hospital"]
+    context = click.Context(main)
+    for command in commands:
+        assert command.split()[1] == "--help" or main.get_command(context, command.split()[1]), command
+    assert mdkif("--store", "elsewhere") == (0, out, "")
+
+
+def test_help_names_every_command(mdkif):
+    code, out, err = mdkif("--help")
+    assert (code, err) == (0, "")
+    assert "Turn a frozen general LLM into a medical one" in out
+    for name in ("adapt", "completion", "convert", "demo", "evaluate", "synth", "train"):
+        assert f"\n  {name} " in out
+    code, out, err = mdkif("models")
+    assert (code, err) == (0, "")
+    assert "pull" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [("lst", "list"), ("tran", "train"), ("evalute", "evaluate"), ("docter", "doctor"), ("synht", "synth")],
+)
+def test_a_mistyped_command_is_told_the_nearest(mdkif, typed, nearest):
+    assert mdkif(typed) == (2, "", f"Error: There is no command named '{typed}': did you mean '{nearest}'?\n")
+
+
+def test_every_command_and_option_says_what_it_is():
+    context = click.Context(main)
+    silent = []
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.get_short_help_str(70).strip("."), name
+        assert not command.get_short_help_str(70).endswith("..."), name
+        silent += [f"{name} {p.opts[0]}" for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert silent == []
+
+
+def test_help_fits_eighty_columns(mdkif):
+    for arguments in ([], ["adapt"], ["train"], ["evaluate"], ["predict"], ["export"], ["convert"]):
+        code, out, _ = mdkif(*arguments, "--help")
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= 80
+
+
+# Tables
+
+
+VIEWS = (
+    ["list"],
+    ["list", "--available"],
+    ["list", "skills"],
+    ["list", "tasks"],
+    ["plugins"],
+    ["show", "nli"],
+    ["doctor"],
+)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=" ".join)
+def test_tables_and_cards_fit_the_terminal(mdkif, monkeypatch, view):
+    """At 80 columns, with colour and without, and in a pipe: nothing is cut and nothing is coloured there."""
+    seen = set()
+    for variables in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            _, out, _ = mdkif(*view)
+        assert max(map(len, out.splitlines())) <= 80
+        assert "\x1b" not in out
+        seen.add(re.sub(r"\d+\.\d\d", "", out))  # the seconds of `plugins`
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_names_are_whole_at_any_width(mdkif, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    rows, out = json.loads(mdkif("list", "--json")[1]), mdkif("list")[1]
+    assert "…" not in out
+    for row in rows:
+        assert re.search(rf"^{row['kind']} +{row['name']} ", out, re.MULTILINE), row["name"]
+    words = " ".join(out.split())
+    assert all(word in words for row in rows for word in row["title"].split())
+
+
+def test_a_pipe_gets_every_line_whole_and_no_colour(store):
+    """A real pipe, whose width nobody told: a hundred columns."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
+    script = Path(sys.executable).with_name("mdkif")
+    done = subprocess.run([script, "plugins"], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(re.match(r"mdkif-skill-nli +\S+ +\d+\.\d\d +skill nli$", line.rstrip()) for line in lines)
+
+
+# Completion
+
+
+@pytest.fixture
+def completed(store):
+    """A function that asks as bash does what could be typed next."""
+
+    def completed(line, shell="bash", **variables):
+        words = line.split(" ")
+        environment = os.environ | {"_MDKIF_COMPLETE": f"{shell}_complete", "COMP_WORDS": line} | variables
+        environment["COMP_CWORD"] = words[-1] if shell == "fish" else str(len(words) - 1)
+        script = Path(sys.executable).with_name("mdkif")
+        done = subprocess.run([script], capture_output=True, text=True, env=environment, check=False)
+        assert done.stderr == ""
+        return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+    return completed
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("mdkif eva", ["evaluate"]),
+        ("mdkif syn", ["synth"]),
+        ("mdkif list ski", ["skills"]),
+        ("mdkif show nl", ["nli"]),
+        ("mdkif show adal", ["adalora"]),
+        ("mdkif convert medq", ["medqa", "medquad"]),
+        ("mdkif preview pubmedq", ["pubmedqa"]),
+        ("mdkif train nli m", ["mc", "mcqa", "mldc", "mrc"]),
+        ("mdkif train --trainer l", ["lora"]),
+        ("mdkif train --train", ["--trainer"]),
+        ("mdkif adapt icd", ["icd-coding"]),
+        ("mdkif adapt icd-coding --router cma", ["cma-es"]),
+        ("mdkif adapt icd-coding --skills nli,q", ["nli,qa"]),
+        ("mdkif evaluate pubmedqa --with skill:n", ["skill:ner", "skill:nli"]),
+        ("mdkif evaluate pubmedqa --with b", ["base", "by-hand"]),
+        ("mdkif predict --with by", ["by-hand"]),
+        ("mdkif export b", ["by-hand"]),
+        ("mdkif compose mine --skill n", ["ner=", "nli="]),
+        ("mdkif models pull smo", ["smollm2"]),
+        ("mdkif completion z", ["zsh"]),
+        ("mdkif show no-such-thing", []),
+    ],
+)
+def test_the_shell_completes(completed, line, expected):
+    assert completed(line) == expected
+
+
+def test_other_shells_are_told_what_each_name_is(completed):
+    [found] = completed("mdkif show icd", "fish")
+    assert found == "icd-coding\tICD coding of discharge summaries"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_calls_back(mdkif, shell):
+    code, out, _ = mdkif("completion", shell)
+    assert code == 0
+    assert f"_MDKIF_COMPLETE={shell}_complete" in out
+    assert mdkif("completion", "tcsh")[0] == 2
+
+
+def test_bash_takes_the_script(mdkif, tmp_path):
+    (tmp_path / "script").write_text(mdkif("completion", "bash")[1])
+    line = f"source {tmp_path}/script && complete -p mdkif"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("complete ")
