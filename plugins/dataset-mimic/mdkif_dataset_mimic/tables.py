@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
 _LONGEST_CELL = 2**24
+"""Characters; the longest notes have some ten thousand, so a cell beyond this is a quote that never ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,12 @@ def rows(folder: Path, table: str, columns: Collection[str], conversion: Convers
     if path is None:
         raise BadInput(f"There is no {table}.csv or {table}.csv.gz in {folder}: give the folder with MIMIC's tables.")
     with _opened(path) as lines:
-        # Notes can be longer than the module's default limit for a cell, which only guards memory.
-        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-        reader = csv.reader(lines)
-        header = {name.strip().upper(): place for place, name in enumerate(next(reader, []))}
+        read = _numbered(csv.reader(lines))
+        _, first = next(read, (1, None))
+        header = {name.strip().upper(): place for place, name in enumerate(first or ())}
         if missing := [column for column in columns if column not in header]:
             raise BadInput(f"The table {path} has no column {missing[0]}: get the file as PhysioNet ships it.")
-        for line, cells in _numbered(reader):
+        for line, cells in read:
             if cells is None:
                 conversion.malformed(path, line, "cannot be read as CSV")
             elif len(cells) == len(header):
@@ -84,9 +84,14 @@ def _numbered(reader: CsvReader) -> Iterator[tuple[int, list[str] | None]]:
     """Rows with the line each starts on, which for notes is not the line it ends on; None if not readable."""
     while True:
         line = reader.line_num + 1
+        # Notes may be longer than the limit, which is of the whole process: it is put back before anyone else runs.
+        limit = csv.field_size_limit(_LONGEST_CELL)
         try:
-            yield line, next(reader)
+            cells = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            yield line, None
+            cells = None
+        finally:
+            csv.field_size_limit(limit)
+        yield line, cells

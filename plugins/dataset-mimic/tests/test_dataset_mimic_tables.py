@@ -121,6 +121,28 @@ def test_a_note_may_be_longer_than_the_csv_modules_limit(mimic, cell_limit):
     assert [len(text) for text in texts(mimic(NOTEEVENTS=[note("11", "long " * 250_000)]))] == [1_249_999]
 
 
+def test_the_csv_modules_limit_is_the_processs_own_between_any_two_rows(mimic, cell_limit):
+    """Whoever reads other tables meanwhile, or stops early, finds the limit as it was."""
+    cell_limit(5000)
+    folder = mimic(NOTEEVENTS=[note(str(number), "long " * 2000) for number in range(3)])
+    stopped = rows(folder, "NOTEEVENTS", ["TEXT"], Conversion())
+    next(stopped)
+    assert csv.field_size_limit() == 5000
+    for row in rows(folder, "NOTEEVENTS", ["TEXT"], Conversion()):
+        with pytest.raises(csv.Error, match="field larger than field limit"):
+            next(csv.reader([row["TEXT"]]))
+    assert csv.field_size_limit() == 5000
+
+
+def test_a_first_line_that_never_ends_is_no_header(mimic, monkeypatch):
+    monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
+    folder = mimic(NOTEEVENTS=[])
+    (folder / "NOTEEVENTS.csv").write_text("secret" * 1000)
+    with pytest.raises(BadInput, match=r"NOTEEVENTS.csv has no column TEXT") as error:
+        texts(folder)
+    assert "secret" not in str(error.value)
+
+
 def test_a_cell_that_never_ends_is_malformed(mimic, monkeypatch, cell_limit):
     monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
     cell_limit(1000)

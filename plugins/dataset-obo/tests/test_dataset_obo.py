@@ -1,7 +1,7 @@
 """The converter of ontologies: sources, views and their labels, and the counts of the open 2016 release."""
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -205,10 +205,10 @@ def test_any_negatives_of_es_need_not_share_a_word(ontology):
 
 
 def test_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
-    path, splits = ontology(TREE), {}
+    path, splits = ontology(TREE), defaultdict[str, set[str]](set)
     for view in ("er", "isa"):
         for record in records(path, view):
-            splits.setdefault(record.source, set()).add(record.split)
+            splits[record.source].add(record.split)
     assert len(splits) == 4
     assert all(len(found) == 1 for found in splits.values())
 
@@ -297,7 +297,7 @@ def test_an_is_a_that_comes_twice_counts_once(tmp_path, view, count):
 
 def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):
     pair = stanza() + stanza("is_a: X:1", identity="X:2", name="illness")
-    outcomes = Counter()
+    outcomes = Counter[tuple[int, int]]()
     for seed in range(12):
         conversion = Conversion()
         found = records(ontology(pair), "er", conversion, seed=seed)

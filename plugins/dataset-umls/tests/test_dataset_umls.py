@@ -1,5 +1,7 @@
 """The UMLS converter on small files in the official layout: trailing |, no header, no quoting."""
 
+from collections import defaultdict
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -236,9 +238,9 @@ def test_what_is_not_an_english_unsuppressed_further_name_is_counted(meta):
 
 
 def test_pairs_of_one_concept_stay_in_one_split(meta):
-    splits = {}
+    splits = defaultdict[str, set[str]](set)
     for record in records(meta(MRCONSO=SYNONYMS), "es"):
-        splits.setdefault(record.group, set()).add(record.split)
+        splits[record.group].add(record.split)
     assert all(len(found) == 1 for found in splits.values())
 
 

@@ -1,55 +1,138 @@
+"""The demonstration as people run it: what it leaves, what it prints, and that a seed repeats it."""
+
+import contextlib
+import csv
+import gzip
+import io
 import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
-from mdkif import Skill, Task
+from mdkif import Skill, Task, hashed_split
 from mdkif.cli import main
 from mdkif.core.plugins import Plugins
 from mdkif.core.shell import run
-from mdkif_demo.steps import FULL, QUICK, SKILLS, TASK
+from mdkif_demo import mdkif_commands
+from mdkif_demo.cli import demo
+from mdkif_demo.steps import FULL, METRIC, QUICK, SKILLS, TASK
+
+ROUTERS = ("single", "uniform", "gradient", "cma-es")
+
+
+class Shown(NamedTuple):
+    store: Path
+    code: int
+    printed: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        found = json.loads(self.printed)["rows"]
+        assert isinstance(found, list)
+        return found
+
+
+def ran(store: Path, *options: str) -> Shown:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = run(main, ["--store", str(store), "demo", "--quick", *options])
+    return Shown(store, code, printed.getvalue())
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """The quick demonstration, run once: its exit code and everything it printed."""
-    store = tmp_path_factory.mktemp("demo") / "store"
-    return store, run(main, ["--store", str(store), "demo", "--quick", "--json"])
+    """The quick demonstration for programs."""
+    return ran(tmp_path_factory.mktemp("demo") / "store", "--json")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """The same for people, in another store."""
+    return ran(tmp_path_factory.mktemp("demo") / "a store", "--seed", "0")
+
+
+def test_the_plugin_offers_one_command():
+    (command,) = mdkif_commands()
+    assert (command.name, command.load()) == ("demo", demo)
 
 
 def test_it_leaves_skills_compositions_and_reports(shown):
-    store, code = shown
-    assert code == 0
+    assert shown.code == 0
     for skill in SKILLS:
-        card = json.loads((store / "skills" / "tiny" / skill / "skill.json").read_text())
+        card = json.loads((shown.store / "skills" / "tiny" / skill / "skill.json").read_text())
         assert card["trainer"] == "adalora"
         assert card["rank"]["mean"] == pytest.approx(4.0)
-    for router in ("single", "uniform", "gradient", "cma-es"):
-        assert (store / "compositions" / "tiny" / f"{TASK}-{router}.json").exists()
-        assert (store / "reports" / f"{TASK}-{TASK}-{router}.json").exists()
+        assert card["steps"] == QUICK.steps[skill]
+        assert card["data"]["datasets"] == [SKILLS[skill][0]]
+    for router in ROUTERS:
+        assert (shown.store / "compositions" / "tiny" / f"{TASK}-{router}.json").exists()
+        assert (shown.store / "reports" / f"{TASK}-{TASK}-{router}.json").exists()
 
 
 def test_every_row_is_on_the_same_records(shown):
-    store, _ = shown
-    reports = [json.loads(path.read_text()) for path in sorted((store / "reports").glob("*.json"))]
+    reports = [json.loads(path.read_text()) for path in sorted((shown.store / "reports").glob("*.json"))]
     assert len(reports) == 5
     assert len({tuple(row["id"] for row in report["records"]) for report in reports}) == 1
-    assert all(0 <= report["metrics"]["auroc"] <= 1 for report in reports)
+    assert {len(report["records"]) for report in reports} == {json.loads(shown.printed)["n"]}
+    assert all(0 <= report["metrics"][METRIC] <= 1 for report in reports)
+
+
+def test_figures_are_of_patients_whom_neither_labels_nor_routers_were_chosen_on(shown):
+    with gzip.open(shown.store / "demo" / "hospital" / "MIMIC-III" / "ADMISSIONS.csv.gz", "rt", newline="") as file:
+        patients = {row["HADM_ID"]: row["SUBJECT_ID"] for row in csv.DictReader(file)}
+    report = json.loads((shown.store / "reports" / f"{TASK}-{TASK}-cma-es.json").read_text())
+    tested = {patients[row["id"].rpartition("/")[2]] for row in report["records"]}
+    assert {hashed_split(patient) for patient in tested} == {"test"}
+    made = json.loads((shown.store / "compositions" / "tiny" / f"{TASK}-cma-es.json").read_text())
+    assert made["origin"]["records"] == QUICK.shots
 
 
 def test_searched_routers_are_no_worse_than_any_reference(shown):
-    store, _ = shown
+    def origin(router):
+        return json.loads((shown.store / "compositions" / "tiny" / f"{TASK}-{router}.json").read_text())["origin"]
+
     for router in ("gradient", "cma-es"):
-        origin = json.loads((store / "compositions" / "tiny" / f"{TASK}-{router}.json").read_text())["origin"]
-        single = json.loads((store / "compositions" / "tiny" / f"{TASK}-single.json").read_text())["origin"]
-        assert origin["objective"] <= single["objective"]
+        for reference in ("single", "uniform"):
+            assert origin(router)["objective"] <= origin(reference)["objective"]
 
 
-def test_the_json_has_the_promised_shape(tmp_path, capsys):
-    assert run(main, ["--store", str(tmp_path), "demo", "--quick", "--json"]) == 0
-    printed = json.loads(capsys.readouterr().out)
+def test_the_json_has_the_promised_shape(shown):
+    printed = json.loads(shown.printed)
     assert printed["task"] == TASK
-    assert [row["with"] for row in printed["rows"]] == ["base", "single", "uniform", "gradient", "cma-es"]
+    assert 10 <= printed["n"] <= QUICK.test
+    assert [row["with"] for row in printed["rows"]] == ["base", *ROUTERS]
     assert all(set(row) == {"with", "metric", "value"} for row in printed["rows"])
     assert set(printed["seconds"]) == {"data", "model", "skills", "routers", "evaluation"}
+
+
+def test_people_are_told_the_same_figures_for_the_same_seed(shown, told):
+    assert told.code == 0
+    table = dict(re.findall(r"^(base|[a-z-]+) +(\d\.\d{4})$", told.printed, re.MULTILINE))
+    assert table == {row["with"]: f"{row['value']:.4f}" for row in shown.rows}
+    assert f"{METRIC} on the same {json.loads(shown.printed)['n']} test records" in told.printed
+    for router in ("gradient", "cma-es"):
+        bars = told.printed.partition(f"weights found by {router}\n")[2].splitlines()[: len(SKILLS)]
+        assert {line.split()[0] for line in bars} == set(SKILLS)
+
+
+def test_all_that_is_said_to_have_been_made_is_there(told):
+    listed = told.printed.partition("What was made:\n")[2].partition("\n\n")[0].replace("\n", "")
+    paths = [Path(path) for path in re.split(r"  (?=/)", listed) if path]
+    assert len(paths) == 1 + len(SKILLS) + 2
+    assert all(path.exists() and path.is_relative_to(told.store) for path in paths)
+
+
+def test_what_it_says_to_try_next_works(told, tmp_path, monkeypatch):
+    """Typed as printed, in a folder where the store is the one of the demonstration."""
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^  mdkif (.*)$", told.printed.replace(str(told.store), "STORE"), re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["show", "preview", "export"]
+    for command in commands:
+        words = [word.replace("STORE", str(told.store)) for word in shlex.split(command)]
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert run(main, ["--store", str(told.store), *words]) == 0, command
+    assert (tmp_path / "icd-lora" / "adapter_model.safetensors").exists()
 
 
 def test_the_task_is_one_no_skill_of_the_demo_was_trained_on():

@@ -1,5 +1,7 @@
 """The entity synonymy skill: what it declares, and the instructions it is trained on."""
 
+from pathlib import Path
+
 import mdkif_dataset_obo
 import mdkif_dataset_umls
 import mdkif_skill_es as plugin
@@ -11,26 +13,13 @@ from mdkif.core.templating import Template
 [UMLS] = mdkif_dataset_umls.mdkif_datasets()
 [OBO] = mdkif_dataset_obo.mdkif_datasets()
 
-ONTOLOGY = """format-version: 1.2
-
-[Term]
-id: X:1
-name: hepatitis
-def: "An inflammation of the liver." []
-synonym: "liver inflammation" EXACT []
-
-[Term]
-id: X:2
-name: viral hepatitis
-synonym: "hepatitis caused by a virus" EXACT []
-is_a: X:1 ! hepatitis
-"""
+SAMPLE = Path(mdkif_dataset_obo.__file__).parent / "sample" / "disease-ontology"
 ATOM = "C000000{n}|ENG|P|L{n}|PF|S{n}|Y|A{n}||||XYZ|PT|{n}|{name}|0|N||\n"
 
 
-def ontology(tmp_path):
-    (tmp_path / "doid.obo").write_text(ONTOLOGY)
-    return convert(OBO, tmp_path, Conversion(), SKILL.source("disease-ontology").options)
+def ontology():
+    """The records of the sample that the stand-in's converter ships."""
+    return list(convert(OBO, SAMPLE, Conversion(), SKILL.source("disease-ontology").options))
 
 
 def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
@@ -41,12 +30,13 @@ def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
         SKILL.source("mednli")
 
 
-def test_the_model_reads_two_terms_and_the_labels_and_learns_one(tmp_path):
-    instructions = [Template(SKILL).render(record) for record in ontology(tmp_path)]
+def test_the_model_reads_two_terms_and_the_labels_and_learns_one():
+    instructions = [Template(SKILL).render(record) for record in ontology()]
     assert instructions[0].prompt == (
-        "Do the two medical terms mean the same? Choose from: yes; no.\n\nterm 1: hepatitis\nterm 2: liver inflammation"
+        "Do the two medical terms mean the same? Choose from: yes; no.\n\n"
+        "term 1: lung disease\nterm 2: disease of the lungs"
     )
-    assert [instruction.answer for instruction in instructions] == ["yes", "no", "yes", "no"]
+    assert [instruction.answer for instruction in instructions] == ["yes", "no"] * (len(instructions) // 2)
 
 
 def test_umls_gives_the_same_labels(tmp_path):
@@ -57,4 +47,4 @@ def test_umls_gives_the_same_labels(tmp_path):
     (tmp_path / "MRCONSO.RRF").write_text("".join(atoms))
     records = list(convert(UMLS, tmp_path, Conversion(), SKILL.source("umls").options))
     assert [record.answer for record in records] == ["yes", "no", "yes", "no"]
-    assert {record.query for record in records} == {record.query for record in ontology(tmp_path)}
+    assert {record.query for record in records} == {record.query for record in ontology()}

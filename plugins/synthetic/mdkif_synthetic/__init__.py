@@ -1,8 +1,11 @@
 """A seeded, synthetic teaching hospital in the official layouts, so that the real converters run everywhere."""
 
+from typing import TYPE_CHECKING, Any
+
 from mdkif import Command, hookimpl
 
-from .generation import Written, generate
+if TYPE_CHECKING:
+    from .generation import Written, generate
 
 __all__ = ["Written", "generate", "mdkif_commands"]
 
@@ -17,3 +20,11 @@ def mdkif_commands() -> list[Command]:
             target="mdkif_synthetic.cli:synth",
         )
     ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Written", "generate"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import generation  # fourteen writers, which `mdkif list` does without
+
+    return getattr(generation, name)

@@ -1,6 +1,6 @@
 """What the synthetic hospital knows of medicine: a table written by hand, true and simple.
 
-The table lies in `conditions/*.toml` and `drugs.toml`, so that a clinician can read and correct it.
+The table lies in `conditions/*.toml`, `drugs.toml` and `procedures.toml`, so that a clinician can read and correct it.
 Every text of the hospital is made from it, so that one condition is the same thing in every data set.
 """
 
@@ -73,11 +73,13 @@ class Drug:
 
 @dataclass(frozen=True, kw_only=True)
 class Procedure:
-    """One procedure: ICD-9-CM code without its dot, official titles, and how a note says it."""
+    """One procedure: ICD-9-CM code without its dot, the same in ICD-10-PCS, official titles, and how a note says it."""
 
     code: str
     short_title: str
     long_title: str
+    icd10: str
+    icd10_title: str
     said: str
 
 
@@ -104,6 +106,13 @@ def drugs() -> dict[str, Drug]:
     }
 
 
+@cache
+def procedures() -> tuple[Procedure, ...]:
+    """All procedures, ordered by code; some codes begin with zeros that a reader must not lose."""
+    table = tomllib.loads((_package() / "procedures.toml").read_text(encoding="utf-8"))
+    return tuple(sorted((Procedure(**row) for row in table["procedure"]), key=lambda procedure: procedure.code))
+
+
 def treats(drug: str) -> tuple[Condition, ...]:
     """The conditions a drug is given for."""
     return tuple(condition for condition in conditions() if drug in condition.drugs)
@@ -112,25 +121,6 @@ def treats(drug: str) -> tuple[Condition, ...]:
 def helps(drug: str, condition: Condition) -> bool:
     """Whether a drug is of a class that helps against a condition."""
     return drugs()[drug].drug_class in {*condition.also, *(drugs()[own].drug_class for own in condition.drugs)}
-
-
-PROCEDURES = (
-    Procedure(code="0066", short_title="PTCA",
-              long_title="Percutaneous transluminal coronary angioplasty [PTCA]", said="coronary balloon dilation"),
-    Procedure(code="0331", short_title="Spinal tap", long_title="Spinal tap", said="lumbar puncture"),
-    Procedure(code="3895", short_title="Ven cath renal dialysis",
-              long_title="Venous catheterization for renal dialysis", said="placement of a dialysis line"),
-    Procedure(code="3995", short_title="Hemodialysis", long_title="Hemodialysis", said="renal replacement therapy"),
-    Procedure(code="4513", short_title="Sm bowel endoscopy NEC",
-              long_title="Other endoscopy of small intestine", said="upper endoscopy"),
-    Procedure(code="8872", short_title="Dx ultrasound-heart",
-              long_title="Diagnostic ultrasound of heart", said="echocardiography"),
-    Procedure(code="9604", short_title="Insert endotracheal tube",
-              long_title="Insertion of endotracheal tube", said="intubation"),
-    Procedure(code="9904", short_title="Packed cell transfusion",
-              long_title="Transfusion of packed cells", said="transfusion of two units of blood"),
-)  # fmt: skip
-"""Rare procedures; two of the codes begin with zeros that a reader must not lose."""
 
 
 def _condition(row: dict[str, Any]) -> Condition:

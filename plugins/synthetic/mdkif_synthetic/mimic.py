@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .files import Cell, write_csv_gz
-from .knowledge import PROCEDURES, Drug, conditions, drugs
+from .knowledge import Drug, conditions, drugs, procedures
 from .notes import addendum, discharge_summary, ward_note
 from .patients import Admission, Hospital, Patient
 
@@ -59,7 +59,7 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
         "DIAGNOSES_ICD": _diagnoses(hospital),
         "PROCEDURES_ICD": _procedures(hospital),
         "D_ICD_DIAGNOSES": ((c.code, c.short_title, c.long_title) for c in conditions()),
-        "D_ICD_PROCEDURES": ((p.code, p.short_title, p.long_title) for p in PROCEDURES),
+        "D_ICD_PROCEDURES": ((p.code, p.short_title, p.long_title) for p in procedures()),
         "PRESCRIPTIONS": _prescriptions(hospital),
         "NOTEEVENTS": _notes(hospital),
     }

@@ -1,4 +1,4 @@
-"""MIMIC-IV and MIMIC-IV-Note: the stays of MIMIC-III under other numbers, coded in ICD-9-CM or ICD-10-CM."""
+"""MIMIC-IV and MIMIC-IV-Note: the stays of MIMIC-III under other numbers, coded in ICD-9 or in ICD-10."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .files import Cell, write_csv_gz
-from .knowledge import conditions, drugs
+from .knowledge import Condition, Procedure, conditions, drugs, procedures
 from .mimic import registrations
 from .notes import discharge_summary
 from .patients import Admission, Hospital, Patient
@@ -19,7 +19,9 @@ COLUMNS = {
     "admission_location discharge_location insurance language marital_status race edregtime edouttime "
     "hospital_expire_flag",
     "hosp/diagnoses_icd": "subject_id hadm_id seq_num icd_code icd_version",
+    "hosp/procedures_icd": "subject_id hadm_id seq_num chartdate icd_code icd_version",
     "hosp/d_icd_diagnoses": "icd_code icd_version long_title",
+    "hosp/d_icd_procedures": "icd_code icd_version long_title",
     "hosp/prescriptions": "subject_id hadm_id pharmacy_id poe_id poe_seq order_provider_id starttime stoptime "
     "drug_type drug formulary_drug_cd gsn ndc prod_strength form_rx dose_val_rx dose_unit_rx form_val_disp "
     "form_unit_disp doses_per_24_hrs route",
@@ -35,6 +37,7 @@ LEFT = {"SNF": "SKILLED NURSING FACILITY", "DEAD/EXPIRED": "DIED"}
 GROUPS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019")
 
 Row = Sequence[Cell]
+Coded = Condition | Procedure
 
 
 def write(folder: Path, hospital: Hospital) -> dict[str, int]:
@@ -43,7 +46,9 @@ def write(folder: Path, hospital: Hospital) -> dict[str, int]:
         "hosp/patients": _patients(hospital),
         "hosp/admissions": _admissions(hospital),
         "hosp/diagnoses_icd": _diagnoses(hospital),
-        "hosp/d_icd_diagnoses": _titles(),
+        "hosp/procedures_icd": _procedures(hospital),
+        "hosp/d_icd_diagnoses": _titles(conditions()),
+        "hosp/d_icd_procedures": _titles(procedures()),
         "hosp/prescriptions": _prescriptions(hospital),
         "note/discharge": _notes(hospital),
     }
@@ -90,21 +95,36 @@ def _admissions(hospital: Hospital) -> Iterator[Row]:
         )
 
 
-def _diagnoses(hospital: Hospital) -> Iterator[Row]:
-    """A stay is coded in one of the two versions."""
+def _versions(hospital: Hospital) -> Iterator[tuple[Patient, Admission, int]]:
+    """Every stay with the version of ICD that all of it is coded in."""
     rng = hospital.random("mimic-iv versions")
     for patient, stay in hospital.stays():
-        newer = rng.random() < 0.5
+        yield patient, stay, 10 if rng.random() < 0.5 else 9
+
+
+def _diagnoses(hospital: Hospital) -> Iterator[Row]:
+    for patient, stay, version in _versions(hospital):
         for number, condition in enumerate(stay.diagnoses, 1):
-            code, version = (condition.icd10, 10) if newer else (condition.code, 9)
-            yield *_numbers(patient, stay), number, code, version
+            yield *_numbers(patient, stay), number, _code(condition, version), version
 
 
-def _titles() -> Iterator[Row]:
-    for condition in conditions():
-        yield condition.code, 9, condition.long_title
-    for condition in sorted(conditions(), key=lambda condition: condition.icd10):
-        yield condition.icd10, 10, condition.icd10_title
+def _procedures(hospital: Hospital) -> Iterator[Row]:
+    rng = hospital.random("mimic-iv procedures")
+    for patient, stay, version in _versions(hospital):
+        for number, procedure in enumerate(stay.procedures, 1):
+            day = stay.admitted.date() + timedelta(days=rng.randint(0, (stay.discharged - stay.admitted).days))
+            yield *_numbers(patient, stay), number, day, _code(procedure, version), version
+
+
+def _code(thing: Coded, version: int) -> str:
+    return thing.icd10 if version == 10 else thing.code
+
+
+def _titles(things: Sequence[Coded]) -> Iterator[Row]:
+    for thing in things:
+        yield thing.code, 9, thing.long_title
+    for thing in sorted(things, key=lambda thing: thing.icd10):
+        yield thing.icd10, 10, thing.icd10_title
 
 
 def _prescriptions(hospital: Hospital) -> Iterator[Row]:

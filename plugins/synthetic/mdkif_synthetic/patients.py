@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from .knowledge import PROCEDURES, Condition, Procedure, conditions
+from .knowledge import Condition, Procedure, conditions, procedures
 
 FIRST_SUBJECT = 990001
 FIRST_ADMISSION = 991001
@@ -113,7 +113,7 @@ def _patient(rng: Random, subject: int, number: int) -> Patient:
                 soon_back=not last and away < READMITTED_SOON,
                 diagnoses=diagnoses,
                 drugs=tuple(usual.get(c.code) or _treatment(rng, c) for c in diagnoses),
-                procedures=(rng.choice(PROCEDURES),) if rng.random() < SHARE_WITH_PROCEDURE else (),
+                procedures=(rng.choice(procedures()),) if rng.random() < SHARE_WITH_PROCEDURE else (),
             )
         )
         came = left + timedelta(days=away, hours=rng.randrange(12))

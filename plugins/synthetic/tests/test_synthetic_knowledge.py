@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif_synthetic import annotated, marked, mednli, wording
-from mdkif_synthetic.knowledge import PROCEDURES, by_code, conditions, drugs, helps, treats
+from mdkif_synthetic.knowledge import by_code, conditions, drugs, helps, procedures, treats
 from mdkif_synthetic.medquad import FOLDERS
 from mdkif_synthetic.mimiccause import MOST_HELPED
 from mdkif_synthetic.patients import draw
@@ -27,7 +27,7 @@ def test_there_are_enough_conditions_with_codes_of_their_own():
 
 def test_codes_with_leading_zeros_are_there_to_be_lost_by_careless_readers():
     assert any(code.startswith("0") for code in by_code())
-    assert any(procedure.code.startswith("00") for procedure in PROCEDURES)
+    assert any(procedure.code.startswith("00") for procedure in procedures())
 
 
 @EVERY
@@ -58,10 +58,22 @@ def test_what_is_said_of_a_condition_never_contains_an_icd_title(condition):
 
 
 def test_no_procedure_is_said_by_its_title():
-    for procedure in PROCEDURES:
+    for procedure in procedures():
         assert procedure.short_title.lower() not in procedure.said.lower()
         assert procedure.long_title.lower() not in procedure.said.lower()
-    assert len({procedure.code for procedure in PROCEDURES}) == len(PROCEDURES)
+        assert procedure.icd10_title.lower() not in procedure.said.lower()
+
+
+def test_procedures_have_a_code_of_their_own_in_both_versions():
+    """Of ICD-10-PCS seven characters without I and O, which look like figures."""
+    for procedure in procedures():
+        assert re.fullmatch(r"\d{3,4}", procedure.code)
+        assert re.fullmatch(r"[0-9A-HJ-NP-Z]{7}", procedure.icd10)
+        assert 1 <= len(procedure.short_title) <= 24
+        assert procedure.icd10_title[0].isupper()
+    for codes in ({p.code for p in procedures()}, {p.icd10 for p in procedures()}):
+        assert len(codes) == len(procedures())
+        assert any(code.startswith("0") for code in codes)
 
 
 def test_a_name_means_one_condition():

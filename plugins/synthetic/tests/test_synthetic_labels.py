@@ -103,12 +103,33 @@ def test_codes_are_the_most_frequent_of_the_tables(convert, edition):
     assert left_out == {**without, **empty, **notes(name, tables)}
 
 
-def test_procedures_are_coded_too(convert, written):
-    tables = tables_of(written, "mimic-iii")
-    records, _ = convert("mimic-iii", view="icd", codes="procedures", top="full")
-    titles = {row["ICD9_CODE"]: row["SHORT_TITLE"] for row in tables["D_ICD_PROCEDURES"]}
-    done = {row["HADM_ID"]: {titles[row["ICD9_CODE"]]} for row in tables["PROCEDURES_ICD"]}
-    assert {admission(record): set(record.labels) for record in records} == done
+def told_by(name: str, tables: Tables, kind: str) -> dict[str, set[str]]:
+    """What is coded of each admission, by the titles that label it."""
+    if name == "mimic-iii":
+        short = {row["ICD9_CODE"]: row["SHORT_TITLE"] for row in tables[f"D_ICD_{kind}"]}
+        rows = [(row["HADM_ID"], short[row["ICD9_CODE"]]) for row in tables[f"{kind}_ICD"] if row["ICD9_CODE"]]
+    else:
+        long = {(row["ICD_CODE"], row["ICD_VERSION"]): row["LONG_TITLE"] for row in tables[f"D_ICD_{kind}"]}
+        keys = [(row["HADM_ID"], row["ICD_CODE"], row["ICD_VERSION"]) for row in tables[f"{kind}_ICD"]]
+        rows = [(number, f"{long[code, version]} (ICD-{version})") for number, code, version in keys]
+    found = defaultdict[str, set[str]](set)
+    for number, title in rows:
+        found[number].add(title)
+    return found
+
+
+def test_procedures_are_coded_too(convert, edition):
+    name, tables = edition
+    records, _ = convert(name, view="icd", codes="procedures", top="full")
+    assert {admission(record): set(record.labels) for record in records} == told_by(name, tables, "PROCEDURES")
+
+
+def test_diagnoses_and_procedures_can_be_asked_for_together(convert, edition):
+    name, tables = edition
+    records, _ = convert(name, view="icd", codes="both", top="full")
+    diagnosed, done = (told_by(name, tables, kind) for kind in ("DIAGNOSES", "PROCEDURES"))
+    assert {admission(r): set(r.labels) for r in records} == {n: diagnosed[n] | done.get(n, set()) for n in diagnosed}
+    assert 20 < len(done) < len(diagnosed)
 
 
 def test_drugs_are_those_prescribed_and_no_context_tells_the_answer(convert, edition):

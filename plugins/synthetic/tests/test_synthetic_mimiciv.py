@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from mdkif_synthetic import generate
-from mdkif_synthetic.knowledge import by_code, conditions
+from mdkif_synthetic.knowledge import by_code, conditions, procedures
 
 HEADERS = {
     "hosp/patients": "subject_id gender anchor_age anchor_year anchor_year_group dod",
@@ -17,7 +17,9 @@ HEADERS = {
     "admission_location discharge_location insurance language marital_status race edregtime edouttime "
     "hospital_expire_flag",
     "hosp/diagnoses_icd": "subject_id hadm_id seq_num icd_code icd_version",
+    "hosp/procedures_icd": "subject_id hadm_id seq_num chartdate icd_code icd_version",
     "hosp/d_icd_diagnoses": "icd_code icd_version long_title",
+    "hosp/d_icd_procedures": "icd_code icd_version long_title",
     "hosp/prescriptions": "subject_id hadm_id pharmacy_id poe_id poe_seq order_provider_id starttime stoptime "
     "drug_type drug formulary_drug_cd gsn ndc prod_strength form_rx dose_val_rx dose_unit_rx form_val_disp "
     "form_unit_disp doses_per_24_hrs route",
@@ -83,7 +85,7 @@ def test_keys_hold_between_tables(tables):
     patients = {row["subject_id"] for row in tables["hosp/patients"]}
     stays = {row["hadm_id"]: row["subject_id"] for row in tables["hosp/admissions"]}
     assert set(stays.values()) == patients
-    for name in ("hosp/diagnoses_icd", "hosp/prescriptions", "note/discharge"):
+    for name in ("hosp/diagnoses_icd", "hosp/procedures_icd", "hosp/prescriptions", "note/discharge"):
         assert all(stays[row["hadm_id"]] == row["subject_id"] for row in tables[name])
     assert {row["hadm_id"] for row in tables["note/discharge"]} == stays.keys()
 
@@ -118,6 +120,52 @@ def test_codes_keep_their_zeros_and_have_a_title_in_their_version(tables):
     assert {(row["icd_code"], row["icd_version"]) for row in tables["hosp/diagnoses_icd"]} <= titles.keys()
     assert titles["0389", "9"] == by_code()["0389"].long_title
     assert titles["A419", "10"] == "Sepsis, unspecified organism"
+
+
+def test_procedures_are_those_of_mimic_iii_in_the_version_of_their_stay(folder, tables):
+    versions = {row["hadm_id"]: row["icd_version"] for row in tables["hosp/diagnoses_icd"]}
+    newer = {procedure.icd10: procedure.code for procedure in procedures()}
+    assert [
+        (row["subject_id"], row["hadm_id"], row["seq_num"], newer.get(row["icd_code"], row["icd_code"]))
+        for row in tables["hosp/procedures_icd"]
+    ] == [
+        (
+            str(int(row["SUBJECT_ID"]) + 98_000_000),
+            str(int(row["HADM_ID"]) + 99_000_000),
+            row["SEQ_NUM"],
+            row["ICD9_CODE"],
+        )
+        for row in read(folder / "MIMIC-III" / "PROCEDURES_ICD.csv.gz")
+    ]
+    assert {row["icd_version"] for row in tables["hosp/procedures_icd"]} == {"9", "10"}
+    for row in tables["hosp/procedures_icd"]:
+        assert row["icd_version"] == versions[row["hadm_id"]]
+        assert (row["icd_code"] in newer) == (row["icd_version"] == "10")
+
+
+def test_procedures_were_done_during_the_stay(tables):
+    stays = {row["hadm_id"]: row for row in tables["hosp/admissions"]}
+    days = [(row["chartdate"], stays[row["hadm_id"]]) for row in tables["hosp/procedures_icd"]]
+    assert all(stay["admittime"][:10] <= day <= stay["dischtime"][:10] for day, stay in days)
+    assert any(day > stay["admittime"][:10] for day, stay in days)
+
+
+def test_the_titles_of_procedures_are_in_both_versions(tables):
+    titles = {(row["icd_code"], row["icd_version"]): row["long_title"] for row in tables["hosp/d_icd_procedures"]}
+    assert len(titles) == len(tables["hosp/d_icd_procedures"]) == 2 * len(procedures())
+    assert titles["0331", "9"] == "Spinal tap"
+    assert titles["009U3ZX", "10"] == "Drainage of Spinal Canal, Percutaneous Approach, Diagnostic"
+
+
+def test_no_report_contains_a_title_of_its_codes(tables):
+    told = defaultdict(list)
+    for kind in ("diagnoses", "procedures"):
+        titles = {(row["icd_code"], row["icd_version"]): row["long_title"] for row in tables[f"hosp/d_icd_{kind}"]}
+        for row in tables[f"hosp/{kind}_icd"]:
+            told[row["hadm_id"]].append(titles[row["icd_code"], row["icd_version"]])
+    for row in tables["note/discharge"]:
+        text = " ".join(row["text"].lower().split())
+        assert not [title for title in told[row["hadm_id"]] if title.lower() in text]
 
 
 def test_prescriptions_are_those_of_mimic_iii(folder, tables):

@@ -1,5 +1,7 @@
 """AdaLoRA as a trainer: how factors start, the penalty, the schedule, and settings that cannot work."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,12 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 MODULES = 14
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
 
 
 def make_model():

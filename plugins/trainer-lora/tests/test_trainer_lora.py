@@ -1,13 +1,21 @@
 """Plain LoRA as a trainer."""
 
+from typing import Any
+
 import pytest
 import torch
 from mdkif import BadInput
 from mdkif_trainer_lora import LoRA, mdkif_trainers
+from peft.tuners.lora import Linear
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
 
 
 @pytest.fixture
@@ -47,14 +55,12 @@ def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
 
 def test_the_update_is_b_a_alpha_over_rank(model):
     adapted = LoRA(rank_each=3, alpha=7.5).attach(model, 10, never)
-    found = 0
-    for module in adapted.modules():
-        if hasattr(module, "get_delta_weight"):
-            up, down = module.lora_B["default"].weight, module.lora_A["default"].weight
-            torch.nn.init.normal_(up)
-            torch.testing.assert_close(module.get_delta_weight("default"), up @ down * 2.5)
-            found += 1
-    assert found == 14
+    layers = {name: module for name, module in adapted.named_modules() if isinstance(module, Linear)}
+    assert len(layers) == 14
+    for name, layer in layers.items():
+        up, down = (adapted.get_parameter(f"{name}.lora_{letter}.default.weight") for letter in "BA")
+        torch.nn.init.normal_(up)
+        torch.testing.assert_close(layer.get_delta_weight("default"), up @ down * 2.5)
 
 
 def test_it_learns_and_the_base_does_not_move(model, ids):
