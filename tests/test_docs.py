@@ -1,188 +1,36 @@
 """The documentation is true: what it names exists, what it shows runs, and its tables are those of the code.
 
-`python tests/test_docs.py --write` refreshes the generated tables. A field's meaning is written by hand, in
-the table's last column, and kept.
+`python tests/test_docs.py --write` refreshes what is generated.
 """
 
 import ast
 import inspect
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args
 
 import click
 import pytest
-from mdkif import Prediction, Record, Toolkit
+from documentation import ROOT, SECTIONS, all_commands, context, meanings_of, section, settings_section, write
+from mdkif import Toolkit
 from mdkif.cli import main
 from mdkif.core import hookspecs
-from mdkif.core.declarations import KINDS, Command, Router, Skill, Source, Task, Trainer
+from mdkif.core.declarations import KINDS
 from mdkif.core.plugins import Plugins
-from mdkif.core.registry import Entry, catalogue
+from mdkif.core.registry import catalogue
+from mdkif.core.shell import run
 from mdkif_synthetic import generate
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
-OWN = [page for page in PAGES if page.parent in (ROOT, ROOT / "docs")]
+WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if page.parts[len(ROOT.parts) + 1] != "_build")
+PAGES = [ROOT / "README.md", *sorted(WRITTEN), *sorted((ROOT / "plugins").glob("*/README.md"))]
+OWN = [page for page in PAGES if page.parent in (ROOT, *(ROOT / "docs" / part for part in ("", "concepts", "howto")))]
 REFRESH = "run `python tests/test_docs.py --write`"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ROW = re.compile(r"^\| `([^`]+)` \|.*\| *((?:[^|\\]|\\.)*?) \|$")
-
-
-# What is generated
-
-
-def commands_section(_: str) -> str:
-    """Every command of the core and of the repository's plugins, with its arguments and options."""
-    return "\n\n".join(_command(name, command) for name, command in sorted(all_commands().items()))
-
-
-def skills_section(_: str) -> str:
-    return _catalogue_table(("skill", "task"), "data set", lambda entry: f"{entry.dataset} ({entry.access})")
-
-
-def catalogue_section(_: str) -> str:
-    kinds = dict.fromkeys(entry.kind for entry in catalogue())
-    return "\n\n".join(
-        f"## {kind.capitalize()}s\n\n"
-        + _catalogue_table((kind,), "data set or access", lambda e: ": ".join(filter(None, (e.dataset, e.access))))
-        for kind in kinds
-    )
-
-
-def settings_section(before: str) -> str:
-    """A table of the fields of everything that takes `--set name=value`."""
-    from mdkif.core.adaptation import AdaptationSettings
-    from mdkif.core.training import TrainingSettings
-
-    groups: dict[str, type] = {"The loop of stage I": TrainingSettings}
-    groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
-    groups |= {"Adaptation, stage II": AdaptationSettings}
-    groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
-    meanings = _meanings(before)
-    return "\n\n".join(f"## {title}\n\n{_fields(title, cls, meanings)}" for title, cls in groups.items())
-
-
-def declarations_section(before: str) -> str:
-    """A table of the fields of everything a hook returns, of records and of predictions."""
-    meanings = _meanings(before)
-    classes = [*KINDS.values(), Source, Record, Prediction]
-    parts = [f"### {cls.__name__}\n\n{_fields(cls.__name__, cls, meanings, cls is Task)}" for cls in classes]
-    return "\n\n".join(parts)
-
-
-SECTIONS = {
-    "skills": (ROOT / "README.md", skills_section),
-    "commands": (ROOT / "docs/commands.md", commands_section),
-    "settings": (ROOT / "docs/settings.md", settings_section),
-    "catalogue": (ROOT / "docs/catalogue.md", catalogue_section),
-    "declarations": (ROOT / "docs/plugins.md", declarations_section),
-}
-
-
-def section(name: str) -> tuple[str, str, str]:
-    """The text before, in and after the generated section of that name."""
-    text = SECTIONS[name][0].read_text(encoding="utf-8")
-    begin, end = f"<!-- generated:{name}:begin -->\n", f"<!-- generated:{name}:end -->"
-    head, _, rest = text.partition(begin)
-    body, found, tail = rest.partition(end)
-    assert found, f"{SECTIONS[name][0]} has no section {name}"
-    return head + begin, body, end + tail
-
-
-def write() -> None:
-    """Refresh every generated section."""
-    for name, (page, of_code) in SECTIONS.items():
-        head, body, tail = section(name)
-        page.write_text(f"{head}\n{of_code(body)}\n\n{tail}", encoding="utf-8")
-
-
-def ours(cls: Any) -> list[Any]:
-    """The declarations of one kind that this repository's plugins make."""
-    return [d for d, plugin in Plugins().all(cls) if (ROOT / "plugins" / plugin.dist.removeprefix("mdkif-")).is_dir()]
-
-
-def all_commands() -> dict[str, click.Command]:
-    """Every command by its full name, without the name of the program."""
-    found: dict[str, click.Command] = {declared.name: declared.load() for declared in ours(Command)}
-    for name, command in main.commands.items():
-        if isinstance(command, click.Group):
-            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
-        else:
-            found[name] = command
-    return found
-
-
-def context(name: str, command: click.Command) -> click.Context:
-    return click.Context(command, info_name=f"mdkif {name}")
-
-
-def _command(name: str, command: click.Command) -> str:
-    ctx = context(name, command)
-    usage = " ".join(["mdkif", name, *command.collect_usage_pieces(ctx)])
-    records = [option.get_help_record(ctx) for option in command.params]
-    rows = [record for record in records if record is not None and record[1]]
-    table = "\n".join(f"| `{_cell(left)}` | {_cell(' '.join(right.split()))} |" for left, right in rows)
-    return f"## {name}\n\n`{usage}`\n\n{inspect.cleandoc(command.help or '')}\n\n| option | |\n|---|---|\n{table}"
-
-
-def _catalogue_table(kinds: tuple[str, ...], third: str, facts: Any) -> str:
-    rows = [
-        f"| `{entry.name}` | {entry.kind} | {entry.title} | {facts(entry)} | {_distribution(entry)} |"
-        for entry in catalogue()
-        if entry.kind in kinds
-    ]
-    return "\n".join([f"| name | kind | what it is | {third} | distribution |", "|---|---|---|---|---|", *rows])
-
-
-def _distribution(entry: Entry) -> str:
-    return "planned" if entry.planned else f"`{entry.dist}`"
-
-
-def _meanings(before: str) -> dict[tuple[str, str], str]:
-    title, found = "", {}
-    for line in before.splitlines():
-        if line.startswith("#"):
-            title = line.lstrip("# ")
-        elif row := ROW.match(line):
-            found[title, row[1]] = row[2]
-    return found
-
-
-def _fields(title: str, cls: type, meanings: dict[tuple[str, str], str], beside_skill: bool = False) -> str:
-    hints = get_type_hints(cls, include_extras=True)
-    rows = []
-    common = {field.name for field in fields(Skill)} if beside_skill else set()
-    for field in fields(cls):
-        if field.name in common:
-            continue
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        shown = "" if default is MISSING else f"`{default!r}`"
-        kind = f"`{_cell(_type(hints[field.name]))}`"
-        rows.append(f"| `{field.name}` | {kind} | {shown} | {meanings.get((title, field.name), '')} |")
-    if not rows:
-        return "It has no settings."
-    start = ["All fields of a `Skill`, and:", ""] if common else []
-    return "\n".join([*start, "| name | type | default | meaning |", "|---|---|---|---|", *rows])
-
-
-def _type(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return " | ".join(get_args(hint))
-    if get_origin(hint) is Annotated:
-        return f"{get_args(hint)[0].__name__} > 0"
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else re.sub(r"\b\w+\.", "", str(hint))
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-# What is checked
 
 
 def runnable(page: Path) -> list[str]:
@@ -197,7 +45,7 @@ def test_a_generated_section_is_that_of_the_code(name):
 
 @pytest.mark.parametrize("name", ["settings", "declarations"])
 def test_every_field_has_a_meaning(name):
-    empty = [key for key, meaning in _meanings(section(name)[1]).items() if not meaning]
+    empty = [key for key, meaning in meanings_of(section(name)[1]).items() if not meaning]
     assert not empty
 
 
@@ -207,8 +55,8 @@ def test_a_new_field_would_be_noticed():
     cut = next(line for line in lines if line.startswith("| `steps`"))
     shorter = "\n".join(line for line in lines if line != cut)
     again = settings_section(shorter)
-    assert ("The loop of stage I", "steps") in _meanings(again)
-    assert _meanings(again)["The loop of stage I", "steps"] == ""
+    assert ("The loop of stage I", "steps") in meanings_of(again)
+    assert meanings_of(again)["The loop of stage I", "steps"] == ""
 
 
 def test_every_hook_has_a_heading_with_its_signature():
@@ -302,7 +150,7 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
     """Every command line shown as code, with the page it is on."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        fenced = "\n".join(expanded(body.replace("\\\n", " ")) for _, body in FENCE.findall(text))
+        fenced = expanded("\n".join(body for _, body in FENCE.findall(text)).replace("\\\n", " "))
         indented = "\n".join(re.findall(r"^ {4}(\S.*)$", FENCE.sub("", text).replace("\\\n", " "), re.MULTILINE))
         for line in re.findall(r"^(?:\$ )?mdkif +(.*)$", f"{fenced}\n{indented}", re.MULTILINE):
             yield str(page.relative_to(ROOT)), shlex.split(line, comments=True)
@@ -335,17 +183,31 @@ def test_every_command_line_shown_is_one_the_program_takes():
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in OWN if "```python run\n" in page.read_text(encoding="utf-8")], ids=lambda page: page.name
+    "page",
+    [page for page in OWN if re.search(r"^```\w+ run$", page.read_text("utf-8"), re.M)],
+    ids=lambda page: page.stem,
 )
-def test_the_python_shown_runs(page, tmp_path, monkeypatch):
-    """Blocks marked "python run" are run in order; one that begins with `# name.py` is written to that file."""
+def test_what_is_shown_runs(page, tmp_path, monkeypatch):
+    """Blocks marked "run" are run in order: Python in one namespace, a console's lines one by one.
+
+    Python that begins with `# name.py` is written to that file.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path / "mdkif-store"))
     names: dict[str, Any] = {"__name__": "shown"}
     written = write_modules(page, tmp_path, monkeypatch)
-    for code in runnable(page):
-        if code not in written.values():
+    for info, code in FENCE.findall(page.read_text(encoding="utf-8")):
+        if info == "python run" and code not in written.values():
             exec(compile(code, str(page), "exec"), names)
+        elif info == "console run":
+            for line in code.replace("\\\n", " ").splitlines():
+                assert exit_code(line.removeprefix("$ ")) == 0, line
+
+
+def exit_code(line: str) -> int:
+    """Run a line of a console: mdkif in this process, where its libraries are loaded, the rest in a shell."""
+    words = shlex.split(line)
+    return run(main, words[1:]) if words[0] == "mdkif" else subprocess.run(line, shell=True, check=False).returncode
 
 
 def test_the_plugins_shown_work(tmp_path, monkeypatch):
