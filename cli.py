@@ -276,7 +276,7 @@ def evaluate(
             "counts": dict(e.counts),
             "normaliser": e.normaliser,
         }
-        for e in done  # fmt: skip
+        for e in done
     ]
     if as_json:
         print_json(rows[0] if len(rows) == 1 else rows)

@@ -33,9 +33,10 @@ class Secant(Optimizer):
     """Broyden's idea (1965) on the answers' logits: a linear forecast, corrected by every evaluation.
 
     The references already tell how each skill moves every logit, so the first step is often nearly the
-    last. A step that does not gain shortens the next ones, by what the forecast promised for its length. At most `evaluations` candidates are
-    evaluated, and the search ends after `patience` steps that gain less than `tolerance` of the value.
-    Raises BadInput for a budget below 1, and for a metric, which has no forecast.
+    last. A step that does not gain shortens the next ones, by what the forecast promised for its length.
+    At most `evaluations` candidates are evaluated, and the search ends after `patience` steps that gain
+    less than `tolerance` of the value. Raises BadInput for a budget below 1, and for a metric, which has
+    no forecast.
     """
 
     evaluations: int = 40
