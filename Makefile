@@ -51,7 +51,9 @@ types: setup
 	$(BIN)/mypy $(addprefix -p ,mdkif $(notdir $(wildcard plugins/*/mdkif_*)))
 	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --no-check-untyped-defs $(wildcard tests/*.py plugins/*/tests/*.py)
 
+# lm-eval, one of the peers, is heavy: only this wants it.
 bench: setup
+	$(INSTALL) lm-eval
 	$(BIN)/mdkif bench --base smollm2 --out docs/results/benchmarks.json --table docs/results/benchmarks.md
 
 # The code itself is read for the reference, and what the pages show is run.

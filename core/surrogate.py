@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 WATCHED = 32
-NEARBY = 1e-3
+NEARBY = 1e-5
 RIDGE = 1e-8
 
 

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from mdkif.core import models
 from mdkif.core.adaptation import AdaptationObjective, AdaptationSettings
 from mdkif.core.answers import choose
-from mdkif.core.compositions import bank_of
+from mdkif.core.compositions import bank_of, compose, new_composition
 from mdkif.core.conversion import Conversion
 from mdkif.core.declarations import Task
 from mdkif.core.encoding import Encoder
@@ -21,6 +22,7 @@ from mdkif.core.skills import train_skill
 from mdkif.core.store import Store
 from mdkif.core.workspace import Workspace, sample
 from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM
 
 YES_NO = ("yes", "no", "maybe")
 WORDS = ("fever", "cough", "asthma", "aspirin", "heparin", "renal", "benign", "acute", "lesion", "liver", "trial")
@@ -317,3 +319,25 @@ def accuracy(ready, examples):
         return right / len(examples)
 
     return accuracy
+
+
+@pytest.fixture
+def composed(skilled):
+    compose(skilled, "all", {"qa": 0.7, "nli": -0.3, "er": 0.6})
+    bank = bank_of(skilled, ["qa", "er"], "layer")
+    new_composition(skilled, "layered", bank, torch.tensor([[0.9, -0.2], [0.0, 0.7]]), {})
+    return skilled
+
+
+@pytest.fixture
+def other(base):
+    """A function that makes another base model: a Llama with these settings, or the given model."""
+
+    def other(model=None, tokenizer=None, **settings):
+        if model is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(3)
+                model = LlamaForCausalLM(LlamaConfig.from_pretrained(base.path, **settings)).eval()
+        return replace(base, model=model, tokenizer=tokenizer or base.tokenizer, name="other")
+
+    return other

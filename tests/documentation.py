@@ -60,7 +60,7 @@ def declarations_section(before: str) -> str:
     """A table of the fields of everything a hook returns, of records and of predictions."""
     meanings = meanings_of(before)
     classes = [*KINDS.values(), Source, Record, Prediction]
-    parts = [f"### {cls.__name__}\n\n{_fields(cls.__name__, cls, meanings, cls is Task)}" for cls in classes]
+    parts = [f"## {cls.__name__}\n\n{_fields(cls.__name__, cls, meanings, cls is Task)}" for cls in classes]
     return "\n\n".join(parts)
 
 
@@ -69,7 +69,7 @@ SECTIONS = {
     "commands": (ROOT / "docs/commands.md", commands_section),
     "settings": (ROOT / "docs/settings.md", settings_section),
     "catalogue": (ROOT / "docs/catalogue.md", catalogue_section),
-    "declarations": (ROOT / "docs/plugins.md", declarations_section),
+    "declarations": (ROOT / "docs/declarations.md", declarations_section),
 }
 
 

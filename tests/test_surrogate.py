@@ -60,7 +60,7 @@ def test_it_is_the_weighted_least_squares_solution():
     for weights in points:
         surrogate.note(weights, curved(weights))
     steps = (points - center).double().numpy()
-    root = 1 / np.sqrt(1e-3 + (steps**2).sum(1))
+    root = 1 / np.sqrt(1e-5 + (steps**2).sum(1))
     design = np.column_stack([np.ones(9), steps]) * root[:, None]
     values = np.stack([curved(weights).flatten().double().numpy() for weights in points]) * root[:, None]
     solution, *_ = np.linalg.lstsq(design, values, rcond=None)

@@ -11,7 +11,7 @@ from mdkif import BadInput, Candidate, Progress, Router, SkillBank, Space, Surro
 from .material import Bench, random_ids, random_weights
 from .timing import Row, at_least, row
 
-SEEDS, BUDGET, RECORDS, LENGTH = 5, 150, 4, 8
+SEEDS, BUDGET, RECORDS, LENGTH, TOKENS = 5, 150, 4, 8, 256
 NEAR, WORTH = 1.01, 1.5
 SIZE = 1.0  # of the skills' updates, in spectral norms of about that of the weights
 
@@ -20,7 +20,8 @@ class Planted:
     """The cross-entropy of a blend's next tokens from those of a blend with known weights, over a few short records.
 
     The known weights, which every router can reach, are its least value, `least`; nothing is fitted by chance.
-    Predictions are sharpened until the base's value is half as much again. `found` keeps every value in order.
+    Predicted are the tokens that blend finds likeliest, sharpened until the base's value is half as much again.
+    `found` keeps every value in order.
     """
 
     examples: Sequence[object] = ()
@@ -35,6 +36,8 @@ class Planted:
         self.found: list[float] = []
         self._surrogate = Surrogate()
         self._sharpness = 0.5
+        likeliest = self._logits(self.planted[None]).topk(min(TOKENS, bench.base.model.config.vocab_size), -1)
+        self._tokens = likeliest.indices
         self.least, base = 1.0, 0.0
         while base < WORTH * self.least:
             self._sharpness *= 2
@@ -75,13 +78,19 @@ class Planted:
     def _entropies(self, predictions: torch.Tensor) -> list[float]:
         return [float(value) for value in -(self._wanted * predictions).sum(-1).mean(-1)]
 
-    @torch.no_grad()
     def _predictions(self, weights: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (candidates, records, vocabulary) of what comes after each record."""
+        """Log-probabilities (candidates, records, tokens) of what comes after each record."""
+        logits = self._logits(weights)
+        chosen = logits.gather(-1, self._tokens.expand(len(weights), -1, -1))
+        return torch.log_softmax(chosen * self._sharpness, -1).cpu()
+
+    @torch.no_grad()
+    def _logits(self, weights: torch.Tensor) -> torch.Tensor:
         rows = self._ids.repeat(len(weights), 1)
         with self._bank.blend(weights.float().repeat_interleave(RECORDS, 0)):
             logits = self._model(input_ids=rows, logits_to_keep=1, use_cache=False).logits[:, -1]
-        return torch.log_softmax(logits.float() * self._sharpness, -1).view(len(weights), RECORDS, -1).cpu()
+        found: torch.Tensor = logits.float().view(len(weights), RECORDS, -1)
+        return found
 
 
 def search(bench: Bench) -> Row:
