@@ -11,13 +11,12 @@ from typing import Any, get_args
 
 import click
 
-from .core.authoring import check, new
-from .core.completion import completion, compositions, names_of, targets
-from .core.conversion import Conversion
-from .core.declarations import BaseModel, Dataset, Normaliser, Router, Skill, Task, Trainer
-from .core.housekeeping import doctor, install, uninstall
-from .core.looking import list_, plugins, show
-from .core.options import (
+from .core.console.app import Commands, State, run, state_of
+from .core.console.arguments import number, pairs, peak_mebibytes, queries, sources_of, trainable
+from .core.console.authoring import check, new
+from .core.console.completion import completion, compositions, names_of, targets
+from .core.console.installed import doctor, install, list_, plugins, show, uninstall
+from .core.console.options import (
     COUNT,
     PATH,
     POSITIVE,
@@ -32,10 +31,12 @@ from .core.options import (
     skipping,
     sourced,
 )
-from .core.progress import Bar, Progress, RichProgress
-from .core.records import write_records
-from .core.reporting import print_card, print_json, print_lines, print_rows, print_weights
-from .core.shell import Commands, State, number, pairs, peak_mebibytes, queries, run, sources_of, state_of, trainable
+from .core.console.progress import RichProgress
+from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights
+from .core.contract.declarations import BaseModel, Dataset, Normaliser, Router, Skill, Task, Trainer
+from .core.data.conversion import Conversion
+from .core.data.record_files import write_records
+from .core.progress import Bar, Progress
 
 FIRST = """\
 mdkif turns a frozen general language model into a medical one, skill by skill.

@@ -1,5 +1,7 @@
 """The errors a person may see: one sentence with the thing, the place and the remedy."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from difflib import get_close_matches
 

@@ -7,31 +7,35 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .conversion import Conversion, convert
-from .declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
+from .contract.catalogue import Entry, catalogue, owners
+from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
+from .contract.discovery import Plugins
+from .data.conversion import Conversion, convert
+from .data.record_files import as_dataset
+from .data.records import Record
 from .errors import BadInput, unknown
-from .plugins import Plugins
 from .progress import Progress
-from .records import Record, as_dataset
-from .registry import Entry, catalogue, owners
-from .store import Store
+from .store.layout import Store
 from .workspace import Workspace
 
 if TYPE_CHECKING:
     import datasets
 
-    from .adaptation import Adapted
-    from .compositions import Composition
+    from .adapters.composition import Composition
+    from .adapters.library import TrainedSkill
     from .conformance import Finding
-    from .encoding import Format
-    from .evaluation import Evaluation
-    from .predictions import Prediction
-    from .skills import TrainedSkill
+    from .evaluation.evaluate import Evaluation
+    from .inference.predictions import Prediction
+    from .prompts.encoding import Format
+    from .routing.adapt import Adapted
 
     Evaluations = list[Evaluation]
     Predictions = list[Prediction]
 
+
 Rows = list[dict[str, Any]]
+
+
 Kinds = type[Skill] | type[Task] | tuple[type[Skill], type[Task]]
 
 
@@ -122,31 +126,31 @@ class Toolkit:
 
     def pull(self, name: str) -> Path:
         """Put a base model into the store; returns its folder."""
-        from .models import pull
+        from .models.loading import pull
 
         return pull(self.plugins, self.workspace.store, name)
 
     def train(self, skill: str, sources: Mapping[str, Path], **options: Any) -> TrainedSkill:
         """Stage I: see `mdkif.core.skills.train_skill`."""
-        from .skills import train_skill
+        from .training.train import train_skill
 
         return train_skill(self.workspace, skill, sources, **options)
 
     def adapt(self, task: str, sources: Mapping[str, Path], **options: Any) -> Adapted:
         """Stage II: see `mdkif.core.adaptation.adapt`."""
-        from .adaptation import adapt
+        from .routing.adapt import adapt
 
         return adapt(self.workspace, task, sources, **options)
 
     def compose(self, name: str, weights: Mapping[str, float]) -> Composition:
         """A composition with weights by hand: see `mdkif.core.compositions.compose`."""
-        from .compositions import compose
+        from .adapters.composition import compose
 
         return compose(self.workspace, name, weights)
 
     def evaluate(self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any) -> Evaluations:
         """The task's metrics for each target: see `mdkif.core.evaluation.evaluate`."""
-        from .evaluation import evaluate
+        from .evaluation.evaluate import evaluate
 
         return evaluate(self.workspace, task, sources, targets, **options)
 
@@ -154,8 +158,8 @@ class Toolkit:
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
     ) -> Predictions:
         """Answers to records as they are, without a task's template: label scores or generated text."""
-        from .compositions import running
-        from .evaluation import predict
+        from .adapters.composition import running
+        from .inference.predict import predict
 
         plain = Task(
             name="predict",
@@ -180,7 +184,7 @@ class Toolkit:
 
     def export(self, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:
         """A composition for other tools: see `mdkif.core.exporting.export`."""
-        from .exporting import export
+        from .export.export import export
 
         return export(self.workspace, target, directory, to, quantize)
 
@@ -222,7 +226,7 @@ class Toolkit:
         if isinstance(declared, (Trainer, Router)):
             card["settings"] = {field.name: field.default for field in fields(declared.load())}
         if isinstance(declared, Skill):
-            from .skills import trained_skills
+            from .adapters.library import trained_skills
 
             folder = self.workspace.store.root / "skills"
             bases = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .conversion import Conversion, convert
-from .declarations import Dataset, Instructed
+from .contract.declarations import Dataset, Instructed
+from .contract.discovery import Plugins
+from .data.conversion import Conversion, convert
+from .data.records import Record
+from .data.sources import Sources, check_sources
+from .data.splits import policy
 from .errors import BadInput
-from .plugins import Plugins
 from .progress import Progress
-from .records import Record
-from .splits import policy
-from .store import Store
+from .store.layout import Store
 
 if TYPE_CHECKING:
-    from .encoding import Encoder, Format
-    from .models import Base
-    from .templating import Template
-
-Sources = Mapping[str, Path]
+    from .models.base import Base
+    from .prompts.encoding import Encoder, Format
+    from .prompts.templates import Template
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Workspace:
     @cached_property
     def base(self) -> Base:
         """The frozen base model. Raises BadInput if none was named or it does not exist."""
-        from . import models
+        from .models import loading as models
 
         if self.base_name is None:
             raise BadInput("No base model was named: add --base, for instance --base smollm2.")
@@ -49,13 +46,13 @@ class Workspace:
 
     def template(self, declared: Instructed) -> Template:
         """The skill's or task's template, the user's own first."""
-        from .templating import Template
+        from .prompts.templates import Template
 
         return Template(declared, (self.store.templates,))
 
     def encoder(self, declared: Instructed, max_length: int) -> Encoder:
         """What turns records into this base model's tokens."""
-        from .encoding import Encoder
+        from .prompts.encoding import Encoder
 
         return Encoder(self.base, self.template(declared), max_length, self.format)
 
@@ -84,37 +81,3 @@ class Workspace:
             given = {name: value for name, value in (data or {}).items() if name in dataset.options}
             options = {**source.options, **given}
             yield from convert(dataset, path, conversion, options, policy(split_policy, source.sizes))
-
-
-def check_sources(declared: Instructed, sources: Sources) -> None:
-    """Raises BadInput if no path is given to a skill or task, or one for a data set it does not read."""
-    for name in sources:
-        declared.source(name)
-    if not sources:
-        first = declared.sources[0].dataset
-        raise BadInput(
-            f"The {declared.kind} '{declared.name}' needs its data: add --source {first}=PATH "
-            f"('mdkif show {declared.name}' tells where to get it)."
-        )
-
-
-def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> dict[str, list[Record]]:
-    """Seeded uniform samples of several splits in one pass; memory is bounded by the sizes.
-
-    `sizes` maps each wanted split to how many of its records are drawn, 0 for all.
-    """
-    draws = {split: random.Random(f"{split}:{seed}") for split in sizes}
-    chosen: dict[str, list[Record]] = {split: [] for split in sizes}
-    seen = dict.fromkeys(sizes, 0)
-    for record in records:
-        split = record.split
-        if split not in sizes:
-            continue
-        seen[split] += 1
-        if not sizes[split] or len(chosen[split]) < sizes[split]:
-            chosen[split].append(record)
-        elif (place := draws[split].randrange(seen[split])) < sizes[split]:
-            chosen[split][place] = record
-    for split, kept in chosen.items():
-        draws[split].shuffle(kept)
-    return chosen

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from mdkif.core import models
-from mdkif.core.adaptation import AdaptationObjective, AdaptationSettings
-from mdkif.core.answers import choose
-from mdkif.core.compositions import bank_of, compose, new_composition
-from mdkif.core.conversion import Conversion
-from mdkif.core.declarations import Task
-from mdkif.core.encoding import Encoder
-from mdkif.core.plugins import Plugins
-from mdkif.core.records import Record
-from mdkif.core.skills import train_skill
-from mdkif.core.store import Store
-from mdkif.core.workspace import Workspace, sample
+from mdkif.core.adapters.composition import bank_of, compose, new_composition
+from mdkif.core.contract.declarations import Task
+from mdkif.core.contract.discovery import Plugins
+from mdkif.core.data.conversion import Conversion
+from mdkif.core.data.labels import choose
+from mdkif.core.data.records import Record
+from mdkif.core.data.sampling import sample
+from mdkif.core.models import loading as models
+from mdkif.core.prompts.encoding import Encoder
+from mdkif.core.routing.adapt import AdaptationSettings
+from mdkif.core.routing.objective import AdaptationObjective
+from mdkif.core.store.layout import Store
+from mdkif.core.training.train import train_skill
+from mdkif.core.workspace import Workspace
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -170,7 +172,7 @@ def skilled(workspace, adapters, put_skill):
 @pytest.fixture
 def encoder_for(plugins):
     """A function that makes an encoder for a skill's or task's own template."""
-    from mdkif.core.templating import Template
+    from mdkif.core.prompts.templates import Template
 
     def make(base, max_length=512, format="auto", name="pubmedqa"):
         return Encoder(base, Template(plugins.get(Task, name)), max_length, format)

@@ -14,9 +14,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import click
 from mdkif import Prediction, Record
 from mdkif.cli import main
-from mdkif.core.declarations import KINDS, Coded, Command, Dataset, Declaration, Router, Skill, Source, Task, Trainer
-from mdkif.core.plugins import Plugins
-from mdkif.core.registry import Entry, catalogue
+from mdkif.core.contract.catalogue import Entry, catalogue
+from mdkif.core.contract.declarations import (
+    KINDS,
+    Coded,
+    Command,
+    Dataset,
+    Declaration,
+    Router,
+    Skill,
+    Source,
+    Task,
+    Trainer,
+)
+from mdkif.core.contract.discovery import Plugins
 from sphinx.util.inspect import signature, stringify_signature
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,8 +56,8 @@ def catalogue_section(_: str) -> str:
 
 def settings_section(before: str) -> str:
     """A table of the fields of everything that takes `--set name=value`."""
-    from mdkif.core.adaptation import AdaptationSettings
-    from mdkif.core.training import TrainingSettings
+    from mdkif.core.routing.adapt import AdaptationSettings
+    from mdkif.core.training.settings import TrainingSettings
 
     groups: dict[str, type] = {"The loop of stage I": TrainingSettings}
     groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}

@@ -3,7 +3,7 @@
 import torch
 from gguf import GGUFReader, dequantize
 from mdkif import Progress
-from mdkif.core.gguf_export import check_gguf, write_gguf
+from mdkif.core.export.gguf import check_gguf, write_gguf
 from transformers import (
     AutoModelForCausalLM,
 )

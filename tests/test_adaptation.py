@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from mdkif import BadInput, Progress
-from mdkif.core.adaptation import adapt
-from mdkif.core.compositions import blend, load_composition
-from mdkif.core.objective import AdaptationObjective
+from mdkif.core.adapters.composition import blend, load_composition
+from mdkif.core.routing.adapt import adapt
+from mdkif.core.routing.objective import AdaptationObjective
 from torch.nn import functional
 
 QUICK = {
@@ -251,7 +251,7 @@ def test_the_test_split_is_refused(learn, ready):
 
 def test_no_record_of_the_test_split_is_ever_seen(ready, pubmedqa, monkeypatch):
     """Also in the normal setting, whose size is that of the test split."""
-    from mdkif.core import adaptation
+    from mdkif.core.routing import adapt as adaptation
 
     seen = []
 

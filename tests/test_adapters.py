@@ -6,7 +6,8 @@ import shutil
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.adapters import LowRank, read_adapter, write_lora
+from mdkif.core.adapters.low_rank import LowRank
+from mdkif.core.adapters.peft_files import read_adapter, write_lora
 from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file

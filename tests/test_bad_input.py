@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from mdkif.cli import main
-from mdkif.core import training
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.training import loop as training
 
 SECRET = "Zebrafish Pneumonoultra 1948"
 

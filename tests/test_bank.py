@@ -8,8 +8,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput
-from mdkif.core.adapters import LowRank, read_adapter
-from mdkif.core.bank import SkillBank
+from mdkif.core.adapters.bank import SkillBank
+from mdkif.core.adapters.low_rank import LowRank
+from mdkif.core.adapters.peft_files import read_adapter
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn import functional

@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif.core import bank as module
-from mdkif.core.adapters import LowRank
-from mdkif.core.bank import SkillBank, merging_pays
+from mdkif.core.adapters import bank as module
+from mdkif.core.adapters.bank import SkillBank
+from mdkif.core.adapters.blending import merging_pays
+from mdkif.core.adapters.low_rank import LowRank
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

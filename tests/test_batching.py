@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import Record
-from mdkif.core.batching import budgeted, collate, shuffled
-from mdkif.core.encoding import Encoded
-from mdkif.core.training import answer_loss, mean_loss
+from mdkif.core.inference.likelihood import answer_loss, mean_loss
+from mdkif.core.prompts.batching import budgeted, collate, shuffled
+from mdkif.core.prompts.encoding import Encoded
 
 LENGTHS = st.lists(st.integers(1, 50), max_size=60)
 CPU = torch.device("cpu")

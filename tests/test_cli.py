@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from mdkif.cli import main
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
 
 ROUTERS = ("cma-es", "gradient", "uniform", "single")
 

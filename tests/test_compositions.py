@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.adapters import read_adapter
-from mdkif.core.compositions import bank_of, blend, compose, load_composition, new_composition, running
+from mdkif.core.adapters.composition import bank_of, blend, compose, load_composition, new_composition, running
+from mdkif.core.adapters.peft_files import read_adapter
 
 WEIGHTS = {"nli": 0.6, "qa": 0.4, "er": -0.25}
 

@@ -26,8 +26,8 @@ from mdkif import (
 )
 from mdkif.cli import main
 from mdkif.core.conformance import check, data, evaluators, routers, trainers
-from mdkif.core.plugins import Plugin, Plugins
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.contract.discovery import Plugin, Plugins
 from mdkif_synthetic import generate
 from mdkif_trainer_lora import LoRA
 

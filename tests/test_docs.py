@@ -19,11 +19,11 @@ import pytest
 from documentation import ROOT, SECTIONS, all_commands, context, meanings_of, section, settings_section, write
 from mdkif import Toolkit
 from mdkif.cli import main
-from mdkif.core import hookspecs
-from mdkif.core.declarations import KINDS
-from mdkif.core.plugins import Plugins
-from mdkif.core.registry import catalogue
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.contract import hookspecs
+from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.declarations import KINDS
+from mdkif.core.contract.discovery import Plugins
 from mdkif_synthetic import generate
 
 WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if page.parts[len(ROOT.parts) + 1] != "_build")

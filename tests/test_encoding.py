@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Record, Skill, Task
-from mdkif.core.batching import collate
-from mdkif.core.declarations import Keep
-from mdkif.core.encoding import Encoder
-from mdkif.core.templating import Instruction
+from mdkif.core.contract.declarations import Keep
+from mdkif.core.prompts.batching import collate
+from mdkif.core.prompts.encoding import Encoder
+from mdkif.core.prompts.templates import Instruction
 from tokenizers import Tokenizer, processors, trainers
 from tokenizers import models as tokenizer_models
 from transformers import PreTrainedTokenizerFast

@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 import torch
 from mdkif import BadInput, Record, Skill, Task
-from mdkif.core.answers import choose
-from mdkif.core.declarations import Normaliser
-from mdkif.core.evaluation import evaluate, predict
+from mdkif.core.contract.declarations import Normaliser
+from mdkif.core.data.labels import choose
+from mdkif.core.evaluation.evaluate import evaluate
+from mdkif.core.inference.predict import predict
 
 CLOSE = {"rel": 1e-4, "abs": 1e-4}
 OPTIONS = ("yes", "no", "probably not", "benign lesion of the liver")

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.compositions import bank_of, compose, new_composition, running
-from mdkif.core.exporting import export
+from mdkif.core.adapters.composition import bank_of, compose, new_composition, running
+from mdkif.core.export.export import export
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -78,7 +78,7 @@ def test_a_merged_export_tells_the_error_of_the_cast(composed, fresh, tmp_path):
 
 
 def test_an_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa, fresh, tmp_path, tokens):
-    from mdkif.core.skills import train_skill
+    from mdkif.core.training.train import train_skill
 
     train_skill(workspace, "qa", {"pubmedqa": pubmedqa}, "lora", {"steps": "4", "batch_size": "4"})
     export(workspace, "skill:qa", tmp_path / "merged", "merged")
@@ -118,7 +118,7 @@ def test_a_folder_with_anything_in_it_is_left_alone(composed, tmp_path):
 
 
 def test_an_export_that_fails_leaves_nothing(composed, tmp_path, monkeypatch):
-    from mdkif.core import exporting
+    from mdkif.core.export import export as exporting
 
     def fail(*_):
         raise KeyboardInterrupt

@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, Record, Task, choose, chosen
-from mdkif.core.evaluation import evaluate, predict
-from mdkif.core.extraction import extract, greedy
-from mdkif.core.scoring import option_scores, token_scores
+from mdkif.core.evaluation.evaluate import evaluate
+from mdkif.core.inference.constrained import extract, greedy
+from mdkif.core.inference.predict import predict
+from mdkif.core.inference.scoring import option_scores, token_scores
 
 LABELS = ("asthma", "asthma of the old", "gout", "heart failure", "fever; chills")
 
@@ -145,7 +146,7 @@ def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugi
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ue000")).map(str.strip))
 def test_reading_inverts_rendering(plugins, answer):
-    from mdkif.core.templating import Template
+    from mdkif.core.prompts.templates import Template
 
     template = Template(plugins.get(Task, "pubmedqa"))
     record = Record(id="1", query=choose("Is it?", ["yes", "no"], ["yes"])["query"], answer=answer)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from mdkif.cli import main
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from itertools import product
 import pytest
 from mdkif import BadInput, Conversion, Dataset, Skill, Task
 from mdkif.core.conformance.data import sample
-from mdkif.core.conversion import convert
-from mdkif.core.plugins import Plugins
+from mdkif.core.contract.discovery import Plugins
+from mdkif.core.data.conversion import convert
 from mdkif_synthetic import generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:openpyxl")

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from gguf_files import fields, loaded, logits, tensors, written
 from mdkif import BadInput, MdkifError
 from mdkif.cli import main
-from mdkif.core.compositions import running
-from mdkif.core.exporting import export
-from mdkif.core.gguf_export import TYPES, check_gguf
+from mdkif.core.adapters.composition import running
+from mdkif.core.export.export import export
+from mdkif.core.export.gguf import TYPES, check_gguf
 from transformers import (
     AutoModelForCausalLM,
     Qwen2Config,

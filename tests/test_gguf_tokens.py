@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from gguf_files import fields, loaded, written
 from mdkif import BadInput
-from mdkif.core.exporting import export
-from mdkif.core.gguf_export import check_gguf
+from mdkif.core.export.export import export
+from mdkif.core.export.gguf import check_gguf
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoTokenizer,

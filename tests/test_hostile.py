@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mdkif.core import contract
+from mdkif.core.contract import explanation as contract
 
 HOSTILE = Path(__file__).parent / "hostile"
 MDKIF = Path(sys.executable).with_name("mdkif")
@@ -205,7 +205,7 @@ def test_entry_points_are_those_that_pip_wrote():
     """`importlib.metadata` is the reference, for groups of every kind that is installed here."""
     from importlib.metadata import entry_points
 
-    from mdkif.core.distributions import installed, named
+    from mdkif.core.contract.distributions import installed, named
 
     for group in ("mdkif", "console_scripts", "pytest11", "no.such.group"):
         expected = sorted(
@@ -217,7 +217,7 @@ def test_entry_points_are_those_that_pip_wrote():
 
 
 def test_the_first_of_two_on_the_path_counts(tmp_path, monkeypatch):
-    from mdkif.core.distributions import installed, named
+    from mdkif.core.contract.distributions import installed, named
 
     for version in ("2.0", "1.0"):
         info = tmp_path / version / f"Some_Plugin-{version}.dist-info"
@@ -240,7 +240,7 @@ def written(tmp_path, monkeypatch):
     """A function that loads one module as a plugin, and tells why it is not used and the remedy."""
     from importlib.metadata import EntryPoint
 
-    from mdkif.core.plugins import Plugins
+    from mdkif.core.contract.discovery import Plugins
 
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -255,7 +255,7 @@ def written(tmp_path, monkeypatch):
 
 def test_a_plugin_for_an_older_contract_is_told_what_changed(site, monkeypatch, capsys):
     from mdkif.cli import main
-    from mdkif.core.shell import run
+    from mdkif.core.console.app import run
 
     monkeypatch.setitem(contract.CHANGED, "mdkif_experts", "it was renamed: write mdkif_skills")
     monkeypatch.syspath_prepend(site)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from mdkif import BadInput, Toolkit
 from mdkif.cli import main
-from mdkif.core.doctor import examine
-from mdkif.core.installing import distribution_of
-from mdkif.core.plugins import Plugins
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.console.doctor import examine
+from mdkif.core.contract.discovery import Plugins
+from mdkif.core.contract.install import distribution_of
 
 CODE = "from mdkif.cli import entry; entry()"
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif.core.journal import Journal, digest
+from mdkif.core.hashing import digest
+from mdkif.core.routing.cache import Journal
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from mdkif import Skill, Task
 from mdkif.cli import main
-from mdkif.core.plugins import Plugins
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.contract.discovery import Plugins
 from mdkif_synthetic import generate
 
 SKILLS = {"qa", "mcqa", "mc", "mldc", "mrc", "nli", "ts", "ner", "re", "ea", "es", "er"}

@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 from mdkif import BadInput, Dataset, Evaluator, Skill
-from mdkif.core.declarations import Declaration
-from mdkif.core.plugins import Plugins
+from mdkif.core.contract.declarations import Declaration
+from mdkif.core.contract.discovery import Plugins
 
 HEAD = "from mdkif import *\nfrom mdkif import hookimpl\n"
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from mdkif.cli import main
-from mdkif.core import training
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.training import loop as training
 
 QUERY, CONTEXT, ANSWER = "Quixotryquery", "Xylocontext", "Zymoanswer"
 SENTINELS = (QUERY, CONTEXT, ANSWER)

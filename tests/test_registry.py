@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from mdkif.core.declarations import KINDS, Declaration
-from mdkif.core.registry import catalogue, owners
+from mdkif.core.contract.catalogue import catalogue, owners
+from mdkif.core.contract.declarations import KINDS, Declaration
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 

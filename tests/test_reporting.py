@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mdkif.core import reporting
+from mdkif.core.console import tables as reporting
 
 WORDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
 SENTENCES = st.lists(WORDS, min_size=1, max_size=20).map(" ".join)

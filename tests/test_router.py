@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif.core.router import FLOOR, Space
+from mdkif.core.routing.weights import FLOOR, Space
 
 NORMS = torch.tensor([0.5, 1.0, 1.5])
 POINT = [0.3, -1.2, 0.8, 0.1, 0.4, -0.6]

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from mdkif.cli import main
-from mdkif.core.scaffolding import SCAFFOLDED
-from mdkif.core.shell import run
+from mdkif.core.conformance.scaffold import SCAFFOLDED
+from mdkif.core.console.app import run
 from mdkif.testing import assert_conforms
 
 

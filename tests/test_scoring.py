@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import Record
-from mdkif.core.encoding import Encoded
-from mdkif.core.predictions import Likelihoods
-from mdkif.core.scoring import generate, normalised, option_scores
+from mdkif.core.inference.generation import generate
+from mdkif.core.inference.predictions import Likelihoods
+from mdkif.core.inference.scoring import normalised, option_scores
+from mdkif.core.prompts.encoding import Encoded
 
 CLOSE = {"rel": 1e-4, "abs": 1e-4}
 
@@ -115,8 +116,8 @@ def test_encoded_records_score_as_their_joint_tokens(base, encoder_for, question
 
 
 def test_scores_follow_the_blend_in_the_bank(base, adapters, rows):
-    from mdkif.core.adapters import read_adapter
-    from mdkif.core.bank import SkillBank
+    from mdkif.core.adapters.bank import SkillBank
+    from mdkif.core.adapters.peft_files import read_adapter
 
     bank = SkillBank(base.model, {"qa": read_adapter(adapters["qa"])})
     with bank.blend(torch.ones(1)):
@@ -156,7 +157,7 @@ def test_normalisers_by_hand(normaliser):
 def test_every_normaliser_that_can_be_declared_is_one(plugins):
     from typing import get_args
 
-    from mdkif.core.declarations import Normaliser, Skill, Task
+    from mdkif.core.contract.declarations import Normaliser, Skill, Task
 
     assert set(get_args(Normaliser)) == set(BY_HAND)
     assert {declared.normaliser for kind in (Skill, Task) for declared, _ in plugins.all(kind)} <= set(BY_HAND)

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 import mdkif
 import pytest
 from documentation import ROOT, all_commands, context, ours, signature_lines, signature_of
-from mdkif.core import hookspecs
-from mdkif.core.declarations import KINDS
-from mdkif.core.registry import catalogue
+from mdkif.core.contract import hookspecs
+from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.declarations import KINDS
 
 HOOKS = [hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_")]
 LOADED = {"link": "href", "script": "src", "img": "src", "source": "src", "iframe": "src", "object": "data"}

@@ -6,8 +6,10 @@ import json
 import pytest
 from mdkif import BadInput, Skill, Task, Toolkit
 from mdkif.cli import main
-from mdkif.core.progress import RichProgress
-from mdkif.core.shell import listed_sources, run, sources_of, trainable
+from mdkif.core.console.app import run
+from mdkif.core.console.arguments import sources_of, trainable
+from mdkif.core.console.progress import RichProgress
+from mdkif.core.data.sources import listed_sources
 from rich.console import Console
 
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, Conversion, Record, Task
-from mdkif.core.adaptation import adapt
-from mdkif.core.compositions import compose
-from mdkif.core.evaluation import evaluate
-from mdkif.core.splits import hashed_split, policy
-from mdkif.core.workspace import sample
+from mdkif.core.adapters.composition import compose
+from mdkif.core.data.sampling import sample
+from mdkif.core.data.splits import hashed_split, policy
+from mdkif.core.evaluation.evaluate import evaluate
+from mdkif.core.routing.adapt import adapt
 
 GROUPS = st.lists(st.integers(1, 5), min_size=1, max_size=60)
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, MdkifError
-from mdkif.core.store import Store, read_json, whole_directory, whole_file, write_json
+from mdkif.core.store.documents import read_json, write_json
+from mdkif.core.store.files import whole_directory, whole_file
+from mdkif.core.store.layout import Store
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=9)),

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import Surrogate
-from mdkif.core.surrogate import WATCHED, summary, watched
+from mdkif.core.routing.surrogate import WATCHED, summary, watched
 
 SEEDS = st.integers(0, 10_000)
 

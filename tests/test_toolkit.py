@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from mdkif import BadInput, Conversion, Record, Skill, Task, Toolkit
-from mdkif.core.plugins import Plugins
-from mdkif.core.registry import catalogue
+from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.discovery import Plugins
 
 
 @pytest.fixture

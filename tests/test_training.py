@@ -7,10 +7,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 from mdkif import BadInput, MdkifError, Progress
-from mdkif.core.adapters import read_adapter
+from mdkif.core.adapters.peft_files import read_adapter
 from mdkif.core.progress import Bar
-from mdkif.core.skills import train_skill
-from mdkif.core.training import CHECKPOINT, TrainingSettings, _rate, train
+from mdkif.core.training.checkpoint import CHECKPOINT
+from mdkif.core.training.loop import _rate, train
+from mdkif.core.training.settings import TrainingSettings
+from mdkif.core.training.train import train_skill
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -52,7 +54,7 @@ def learn(workspace, pubmedqa):
     def learn(trainer="lora", progress=None, store=None, skill="qa", source=None, seed=0, **settings):
         from dataclasses import replace
 
-        from mdkif.core.store import Store
+        from mdkif.core.store.layout import Store
 
         own = replace(workspace, store=Store(workspace.store.root / (store or "x")), progress=progress or Progress())
         own.__dict__["base"] = workspace.base
@@ -72,7 +74,7 @@ def examples(workspace, encoder_for, questions):
 
 
 def method_of(plugins, name, **settings):
-    from mdkif.core.declarations import Trainer
+    from mdkif.core.contract.declarations import Trainer
 
     return plugins.get(Trainer, name).load()(**settings)
 
@@ -277,7 +279,7 @@ def test_an_attach_that_fails_leaves_the_base_clean(workspace, examples, plugins
 
 
 def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
-    from mdkif.core import skills
+    from mdkif.core.training import train as skills
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from mdkif import Conversion, Dataset, convert
 from mdkif.cli import main
-from mdkif.core.plugins import Plugins
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.contract.discovery import Plugins
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "docs/examples/mdkif-skill-mimic-meds"

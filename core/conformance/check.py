@@ -7,14 +7,17 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 
-from ..declarations import Coded, Dataset, Declaration, Evaluator, Instructed, Router, Trainer
+from ..contract.declarations import Coded, Dataset, Declaration, Evaluator, Instructed, Router, Trainer
+from ..contract.discovery import Plugin
+from ..data.sources import Sources
 from ..errors import unknown
-from ..plugins import Plugin
-from ..workspace import Sources, Workspace
+from ..workspace import Workspace
 from . import data, evaluators, routers, trainers
 from .finding import Finding, finding
 
 HEAVY = ("torch", "transformers", "peft", "datasets")
+
+
 SLOW = 1.0
 
 

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ..answers import annotated, chosen
-from ..conversion import Conversion, convert
-from ..declarations import Dataset, Evaluator, Instructed, Task
-from ..plugins import Plugin
-from ..records import Record
-from ..workspace import Sources, Workspace
+from ..contract.declarations import Dataset, Evaluator, Instructed, Task
+from ..contract.discovery import Plugin
+from ..data.conversion import Conversion, convert
+from ..data.labels import annotated, chosen
+from ..data.records import Record
+from ..data.sources import Sources
+from ..workspace import Workspace
 from .finding import Finding, finding
 
 MOST = 2000
+
+
 NO_SAMPLE = "There is no sample of it: give --source {0}=PATH, or ship an invented one in the folder sample/{0}."
 
 

@@ -6,8 +6,8 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 
-from ..declarations import Evaluator
-from ..predictions import Prediction
+from ..contract.declarations import Evaluator
+from ..inference.predictions import Prediction
 from .finding import Finding, finding
 
 LABELS = ("asthma", "gout", "sepsis")

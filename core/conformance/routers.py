@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ..declarations import Router
-from ..optimizer import Candidate, Optimizer, best
+from ..contract.declarations import Router
 from ..progress import Progress
+from ..routing.optimizer import Candidate, Optimizer, best
 from .finding import Finding, finding
 
 if TYPE_CHECKING:
     import torch
 
-    from ..router import Space
+    from ..routing.weights import Space
+
 
 BEST = (0.6, 0.3, 0.1)
 
@@ -46,7 +47,7 @@ class Bowl:
     def __init__(self) -> None:
         import torch
 
-        from ..router import Space
+        from ..routing.weights import Space
 
         self.space: Space = Space(torch.ones(len(BEST)))
         self.examples: Sequence[object] = range(16)

@@ -9,17 +9,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ..adapters import read_adapter
-from ..declarations import Trainer
-from ..method import Method
+from ..adapters.peft_files import read_adapter
+from ..contract.declarations import Trainer
 from ..progress import Bar, Progress
+from ..training.method import Method
 from .finding import Finding, finding
 
 if TYPE_CHECKING:
     import torch
 
-    from ..encoding import Encoded
-    from ..models import Base
+    from ..models.base import Base
+    from ..prompts.encoding import Encoded
+
 
 STEPS, STOP = 12, 7
 
@@ -80,7 +81,7 @@ def tiny_base() -> Base:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from ..models import Base
+    from ..models.base import Base
 
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     with torch.random.fork_rng(devices=[]):
@@ -91,7 +92,8 @@ def tiny_base() -> Base:
 
 
 def _train(declared: Trainer, base: Base, run: Path, progress: Progress | None = None) -> Any:
-    from ..training import TrainingSettings, train
+    from ..training.loop import train
+    from ..training.settings import TrainingSettings
 
     settings = TrainingSettings(steps=STEPS, batch_size=4, checkpoint_every=3)
     examples = [_example(i) for i in range(16)]
@@ -99,8 +101,8 @@ def _train(declared: Trainer, base: Base, run: Path, progress: Progress | None =
 
 
 def _example(seed: int) -> Encoded:
-    from ..encoding import Encoded
-    from ..records import Record
+    from ..data.records import Record
+    from ..prompts.encoding import Encoded
 
     ids = [1 + (seed * 7 + i * i) % 60 for i in range(12)]
     return Encoded(Record(id=str(seed), query="q", answer="a"), tuple(ids[: 8 - seed % 3]), tuple(ids[9:]))

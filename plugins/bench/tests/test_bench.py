@@ -10,9 +10,9 @@ import pytest
 import torch
 from mdkif import BadInput, MdkifError, SkillBank, Toolkit
 from mdkif.cli import main
-from mdkif.core.scoring import token_scores
-from mdkif.core.shell import run
-from mdkif.core.training import _rate
+from mdkif.core.console.app import run
+from mdkif.core.inference.scoring import token_scores
+from mdkif.core.training.loop import _rate
 from mdkif_bench import adapters, answering, candidates, processes, searching, training
 from mdkif_bench.comparisons import COMPARISONS, compare
 from mdkif_bench.material import Bench, losses, random_shots, random_skills, random_weights

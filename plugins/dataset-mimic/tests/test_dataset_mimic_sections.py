@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import Conversion, Dataset, convert
-from mdkif.core.plugins import Plugins
+from mdkif.core.contract.discovery import Plugins
 from mdkif_dataset_mimic.sections import ADMISSION, only, sections
 
 NOTE = """Admission Date:  [**2183-5-6**]     Discharge Date:  [**2183-5-21**]

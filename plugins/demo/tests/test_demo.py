@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 from mdkif import Skill, Task, hashed_split
 from mdkif.cli import main
-from mdkif.core.plugins import Plugins
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
+from mdkif.core.contract.discovery import Plugins
 from mdkif_demo import mdkif_commands
 from mdkif_demo.cli import demo
 from mdkif_demo.steps import FULL, METRIC, QUICK, SKILLS, TASK

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, best
-from mdkif.core.router import Space
+from mdkif.core.routing.weights import Space
 from mdkif_router_cmaes import CMAES, mdkif_routers, quiet_strategy
 
 TARGET = torch.tensor([0.15, 0.6, 0.25])

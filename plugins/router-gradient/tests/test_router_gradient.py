@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mdkif import Candidate, Progress, best
-from mdkif.core.router import Space
+from mdkif.core.routing.weights import Space
 from mdkif_router_gradient import Gradient, mdkif_routers
 
 TARGET = torch.tensor([0.2, 0.5, 0.3])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, best
 from mdkif.core.progress import Bar
-from mdkif.core.router import Space
+from mdkif.core.routing.weights import Space
 from mdkif_router_lorahub import LoraHub, mdkif_routers, quiet_ngopt
 
 TARGET = torch.tensor([0.9, -0.4, 0.2])

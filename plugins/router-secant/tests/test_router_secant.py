@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, Surrogate, best
-from mdkif.core.router import Space
+from mdkif.core.routing.weights import Space
 from mdkif_router_secant import Secant, mdkif_routers
 
 NORMS = torch.tensor([0.8, 1.0, 1.2, 0.9])

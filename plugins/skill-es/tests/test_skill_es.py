@@ -7,7 +7,7 @@ import mdkif_dataset_umls
 import mdkif_skill_es as plugin
 import pytest
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
 [UMLS] = mdkif_dataset_umls.mdkif_datasets()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 from mdkif_skill_mldc.semantic_types import CLASS_OF, CLASSES
 from mdkif_skill_mldc.wikimed import LONGEST
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [CLICR] = plugin.mdkif_datasets()
 [SKILL] = plugin.mdkif_skills()

@@ -5,7 +5,7 @@ import mdkif_dataset_ncbi_disease
 import mdkif_skill_ner as plugin
 import pytest
 from mdkif import BadInput, Conversion, annotated, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
 [I2B2] = mdkif_dataset_i2b2.mdkif_datasets()

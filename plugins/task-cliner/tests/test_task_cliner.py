@@ -5,7 +5,7 @@ import mdkif_evaluator_entities
 import mdkif_task_cliner as plugin
 import pytest
 from mdkif import BadInput, Conversion, Prediction, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 [I2B2] = mdkif_dataset_i2b2.mdkif_datasets()

@@ -7,8 +7,8 @@ import mdkif_evaluator_generation
 import mdkif_task_emrqa as plugin
 import pytest
 from mdkif import BadInput, Conversion, Prediction, convert
-from mdkif.core.splits import policy
-from mdkif.core.templating import Template
+from mdkif.core.data.splits import policy
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 [EMRQA] = mdkif_dataset_emrqa.mdkif_datasets()

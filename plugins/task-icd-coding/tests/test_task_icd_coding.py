@@ -6,7 +6,7 @@ import mdkif_dataset_mimic
 import mdkif_task_icd_coding as plugin
 import pytest
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 MIMIC, _ = mdkif_dataset_mimic.mdkif_datasets()

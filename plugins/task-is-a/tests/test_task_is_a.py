@@ -4,7 +4,7 @@ import mdkif_dataset_obo
 import mdkif_task_is_a as plugin
 import pytest
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.templating import Template
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 [OBO] = mdkif_dataset_obo.mdkif_datasets()

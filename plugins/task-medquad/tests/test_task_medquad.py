@@ -6,8 +6,8 @@ import mdkif_dataset_medquad
 import mdkif_task_medquad as plugin
 import pytest
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.splits import policy
-from mdkif.core.templating import Template
+from mdkif.core.data.splits import policy
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 [MEDQUAD] = mdkif_dataset_medquad.mdkif_datasets()

@@ -7,8 +7,8 @@ import mdkif_dataset_mimic
 import mdkif_task_readmission as plugin
 import pytest
 from mdkif import BadInput, Conversion, convert
-from mdkif.core.splits import policy
-from mdkif.core.templating import Template
+from mdkif.core.data.splits import policy
+from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
 MIMIC, _ = mdkif_dataset_mimic.mdkif_datasets()

@@ -1,0 +1,132 @@
+"""Adapters on disk: PEFT's directories read as exact low-rank updates, and blends written as plain LoRA."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..store.documents import read_json
+from .low_rank import LowRank
+
+if TYPE_CHECKING:
+    import torch
+
+
+WEIGHTS, CONFIG, PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
+
+
+FACTOR = re.compile(r"\.lora_[ABE](\.weight)?$")
+
+
+EXTRAS = (
+    "use_dora",
+    "use_qalora",
+    "fan_in_fan_out",
+    "lora_bias",
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+)
+
+
+# Initialisations that also change the base weights, which are then no longer the ones a bank adds to.
+SHIFTS_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+def read_adapter(directory: Path) -> dict[str, LowRank]:
+    """The update of every module, by module path, of an adapter PEFT saved.
+
+    LoRA and rsLoRA fold alpha/r and alpha/sqrt(r), AdaLoRA alpha/(init_r + 1e-5) and its singular
+    values, as PEFT computes them. Raises BadInput, naming the adapter, for any other kind.
+    """
+    from safetensors.torch import load_file
+
+    config = read_json(directory / CONFIG, "adapter configuration")
+    try:
+        tensors = load_file(directory / WEIGHTS)
+    except Exception as error:
+        raise BadInput(
+            f"The adapter weights at {directory / WEIGHTS} cannot be read: train the skill again."
+        ) from error
+    _refuse_others(config, tensors, directory)
+    try:
+        return dict(_updates(config, tensors))
+    except KeyError as error:
+        raise BadInput(f"The adapter at {directory} lacks {error}: train the skill again.") from None
+
+
+def _updates(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, LowRank]]:
+    for key, down in tensors.items():
+        module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
+        if not kind.startswith("A"):
+            continue
+        suffix = kind.removeprefix("A")
+        up = tensors[f"{PREFIX}{module}.lora_B{suffix}"].float()
+        values = tensors.get(f"{PREFIX}{module}.lora_E")
+        scaled = down.float() if values is None else down.float() * values.float()
+        yield module, LowRank(scaled * _scale(config, module, down.shape[0]), up)
+
+
+def write_lora(directory: Path, updates: Mapping[str, LowRank], base: str) -> None:
+    """Write updates as a plain LoRA every runtime computes alike: one rank for all modules, scale 1.
+
+    Ranks are padded with zeros to the largest, so `lora_alpha = r` holds for PEFT, vLLM and llama.cpp.
+    Only files are written; the caller makes `directory` appear whole.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    rank = max(1, *(update.rank for update in updates.values()))
+    tensors: dict[str, torch.Tensor] = {}
+    for module, update in updates.items():
+        down = torch.zeros(rank, update.down.shape[1])
+        up = torch.zeros(update.up.shape[0], rank)
+        down[: update.rank], up[:, : update.rank] = update.down, update.up
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = down
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = up
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "inference_mode": True,
+        "target_modules": sorted({module.rpartition(".")[2] for module in updates}),
+    }
+    save_file(tensors, directory / WEIGHTS)
+    (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_others(config: Mapping[str, Any], tensors: Iterable[str], directory: Path) -> None:
+    kind, start = config.get("peft_type"), config.get("init_lora_weights")
+    extras = [name for name in EXTRAS if config.get(name)]
+    if config.get("bias", "none") != "none":
+        extras.append("bias")
+    if isinstance(start, str) and start.startswith(SHIFTS_BASE):
+        extras.append(f"init_lora_weights {start}")
+    extras += [f"the tensor {key}" for key in tensors if not FACTOR.search(key)][:1]
+    if kind not in ("LORA", "ADALORA") or extras:
+        what = f"peft_type {kind}" + (f" with {', '.join(extras)}" if extras else "")
+        raise BadInput(
+            f"The adapter at {directory} has {what}: only LoRA, rsLoRA and AdaLoRA updates are sums of low-rank terms."
+        )
+    if kind == "ADALORA" and config.get("lora_alpha", 0) <= 0:
+        raise BadInput(
+            f"The adapter at {directory} has lora_alpha {config.get('lora_alpha')}: its scale is lost on reload."
+        )
+
+
+def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
+    """PEFT's factor in front of B A, which AdaLoRA keeps at its initial rank whatever was pruned."""
+    if config["peft_type"] == "ADALORA":
+        return float(config["lora_alpha"]) / (float(config["init_r"]) + 1e-5)
+    patterns = (config.get("alpha_pattern") or {}).items()
+    alpha = float(next((a for end, a in patterns if re.match(rf"(.*\.)?({end})$", module)), config["lora_alpha"]))
+    return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / max(1, rank)

@@ -1,0 +1,129 @@
+"""The frame of the command line: plugins' commands, state, errors and exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..contract.declarations import Command
+from ..contract.discovery import Plugins
+from ..errors import MdkifError, unknown
+from ..toolkit import Toolkit
+
+
+class Commands(click.Group):
+    """The core commands and, beside them, the plugins'; a plugin's code is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, sorted."""
+        return sorted({*super().list_commands(ctx), *(c.name for c, _ in _plugins_of(ctx).all(Command))})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The core command of that name or, not yet imported, a plugin's."""
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        declared = next((c for c, _ in _plugins_of(ctx).all(Command) if c.name == name), None)
+        return None if declared is None else _Lazy(declared)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. Raises BadInput with the nearest name for an unknown one."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+
+class _Lazy(click.Command):
+    """A plugin's command, of which `--help` of the group needs the title only."""
+
+    def __init__(self, declared: Command) -> None:
+        super().__init__(declared.name, short_help=declared.title, help=declared.title, add_help_option=False)
+        self._declared = declared
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        command: click.Command = self._declared.load()
+        return command.make_context(info_name, args, parent, **extra)
+
+
+def _plugins_of(ctx: click.Context) -> Plugins:
+    return state_of(ctx).kit().plugins
+
+
+def state_of(ctx: click.Context) -> State:
+    """The state of this run of the command line; core command names are reserved in it."""
+    root = ctx.find_root()
+    state = root.ensure_object(State)
+    if isinstance(root.command, click.Group):
+        state.reserved = tuple(root.command.commands)
+    return state
+
+
+class State:
+    """The options before the verb, and the toolkit made from them once."""
+
+    def __init__(self) -> None:
+        self.store: Path | None = None
+        self.reserved: tuple[str, ...] = ()
+        self._plugins: Plugins | None = None
+
+    def kit(self, **options: Any) -> Toolkit:
+        """A toolkit with these options; plugins are discovered once."""
+        made = Toolkit(self.store, reserved=self.reserved, plugins=self._plugins, **options)
+        self._plugins = made.plugins
+        return made
+
+
+def run(main: click.Command, arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; errors are one sentence on stderr."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # a short spin spares a wake-up for each of many small products
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that lacks a character shows "?", and work goes on
+    try:
+        result = main(list(arguments), prog_name="mdkif", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except Exception as error:
+        if "--debug" in arguments and not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
+            raise
+        return _reported(error)
+    except KeyboardInterrupt:
+        return _reported(click.Abort())
+
+
+def _reported(error: Exception) -> int:
+    """The exit code of an error, after saying on stderr what there is to say."""
+    code, text = 1, f"An unexpected {type(error).__name__} stopped the work: run 'mdkif --debug …' to see where."
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message())
+            return 0
+        case BrokenPipeError():  # the reader has gone; Python's own flush at the end must not complain either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        case click.Abort():
+            text = "Interrupted: what was finished is kept; run the same command again to go on."
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else "mdkif"
+            code, text = error.exit_code, f"{error.format_message()} See '{path} --help'."
+        case click.ClickException():
+            code, text = error.exit_code, error.format_message()
+        case MdkifError():
+            code, text = error.exit_code, str(error)
+        case OSError(strerror=str(reason)):
+            text = f"{error.filename or 'The output'} cannot be used ({reason}): free space or choose another place."
+    click.echo(f"Error: {text}", err=True)
+    return code

@@ -1,0 +1,109 @@
+"""Arguments given as text, turned into values."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ..contract.declarations import Skill
+from ..data.record_files import read_records
+from ..data.records import Record
+from ..data.sources import check_sources, listed_sources
+from ..errors import BadInput
+from ..toolkit import Kinds, Toolkit
+
+
+def sources_of(
+    kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence[str], file: Path | None = None
+) -> list[dict[str, Path]]:
+    """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
+
+    A bare path is the data set it reads first. Of a file's data sets each takes its own or, where there are
+    none of them, the alternatives. Raises
+    BadInput for an unknown name, one left without data, and a given data set that none of them reads.
+    """
+    declared = [kit.instructed(name, kinds) for name in names]
+    read_by_some = {dataset for each in declared for dataset in each.reads}
+    listed = listed_sources(file) if file else {}
+    found = []
+    for each in declared:
+        own = {source.dataset for source in each.sources}
+        sources = {dataset: path for dataset, path in listed.items() if dataset in own}
+        sources = sources or {dataset: path for dataset, path in listed.items() if dataset in each.reads}
+        for text in given:
+            dataset, equals, path = text.partition("=")
+            if not equals or Path(text).exists():
+                dataset, path = each.reads[0], text
+            if dataset in each.reads or dataset not in read_by_some:
+                sources[dataset] = Path(path).expanduser()
+        check_sources(each, sources)
+        found.append(sources)
+    return found
+
+
+def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[str]:
+    """Every installed skill that reads one of the given data sets. Raises BadInput if there is none."""
+    given = {text.partition("=")[0] for text in sources} | set(listed_sources(file) if file else {})
+    names = [skill.name for skill, _ in kit.plugins.all(Skill) if given & set(skill.reads)]
+    if not names:
+        raise BadInput(
+            "No installed skill reads any of the given data sets: add --source DATASET=PATH or --sources FILE."
+        )
+    return names
+
+
+def queries(file: Path) -> list[Record]:
+    """The records of a .jsonl or .parquet file, or one for each line of plain text ("-": standard input).
+
+    Raises BadInput for a file that is neither, or holds nothing.
+    """
+    if file.suffix in (".jsonl", ".parquet"):
+        records = list(read_records(file))
+    else:
+        try:
+            with click.open_file(str(file), encoding="utf-8-sig") as lines:
+                texts = [line.strip() for line in lines if line.strip()]
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"{file} is not text in UTF-8: give one query a line, or records (.jsonl, .parquet)."
+            ) from None
+        records = [Record(id=str(i), query=text, answer="") for i, text in enumerate(texts, 1)]
+    if not records:
+        raise BadInput(f"There is nothing to answer in {file}: give one query a line, or records (.jsonl, .parquet).")
+    return records
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """`name=value` texts as a mapping; a setting may be written with hyphens. Raises BadInput for other texts."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadInput(f"The option {option} cannot be '{text}': write it as name=value.")
+        found[name.replace("-", "_") if option not in ("--skill", "--source") else name] = value
+    return found
+
+
+def number(name: str, text: str) -> float:
+    """The weight given to a skill. Raises BadInput if it is no finite number."""
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise BadInput(f"The weight of '{name}' cannot be '{text}': give a number, as in --skill {name}=0.5.")
+    return weight
+
+
+def peak_mebibytes() -> int | None:
+    """The most memory this process has held, in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(held / (1 << 20 if sys.platform == "darwin" else 1 << 10))

@@ -1,0 +1,68 @@
+"""The command line for those who write plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ..conformance.scaffold import SCAFFOLDED, scaffold
+from ..data.sources import listed_sources
+from .arguments import pairs
+from .options import PATH, as_json, listed, sourced
+from .tables import print_json, print_lines, print_rows
+
+
+@click.command()
+@click.argument("kind", required=False, type=click.Choice(SCAFFOLDED))
+@click.argument("name", required=False)
+@click.argument("directory", metavar="[DIR]", required=False, type=PATH)
+@click.option("--title", default="", help="One line for people.")
+@as_json
+def new(kind: str | None, name: str | None, directory: Path | None, title: str, as_json: bool) -> None:
+    """Write a new plugin, whose tests pass at once.
+
+    KIND is what it provides, NAME what users will type; what is not given is asked for at a terminal. DIR is
+    the folder to make [default: mdkif-KIND-NAME].
+    """
+    asking = sys.stdin.isatty() and not (kind and name)
+    if not asking and not (kind and name):
+        raise click.UsageError("Give KIND and NAME: 'mdkif new skill triage'.")
+    kind = kind or click.prompt("What will it provide", type=click.Choice(SCAFFOLDED))
+    name = name or click.prompt("What will users type for it")
+    title = title or (click.prompt("One line for people", default="", show_default=False) if asking else "")
+    folder = directory or Path(f"mdkif-{kind}-{name}")
+    files = scaffold(str(kind), str(name), folder, title)
+    if as_json:
+        print_json({"dist": f"mdkif-{kind}-{name}", "directory": str(folder), "files": [str(file) for file in files]})
+        return
+    print_lines([*(f"  {file}" for file in files), "", "Try next:", f"  pip install -e {folder}[test]"])
+    print_lines([f"  pytest {folder}", f"  mdkif check mdkif-{kind}-{name}", f"  mdkif show {name}"])
+
+
+@click.command()
+@click.argument("target", default="")
+@sourced
+@listed
+@as_json
+@click.pass_context
+def check(ctx: click.Context, target: str, sources: Sequence[str], file: Path | None, as_json: bool) -> None:
+    """Check plugins against what the host relies on.
+
+    TARGET is a distribution or anything it provides; without it every plugin is checked. Data sets
+    are converted from the sources given, or from the sample in their plugin's package.
+    """
+    given = {name: Path(path) for name, path in pairs("--source", sources).items()}
+    found = list(ctx.obj.kit().check(target, (listed_sources(file) if file else {}) | given))
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        shown = [asdict(each) for each in found if each.state != "kept"]
+        if shown:
+            print_rows(shown, ("subject", "rule", "state", "remedy"))
+        counts = {state: sum(each.state == state for each in found) for state in ("kept", "broken", "not checked")}
+        print_lines(["Rules: " + ", ".join(f"{count} {state}" for state, count in counts.items()) + "."])
+    ctx.exit(1 if any(each.state == "broken" for each in found) else 0)

@@ -1,0 +1,96 @@
+"""What a person should know of this installation when something does not work, each with its remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from ..contract.discovery import SLOW
+from ..errors import MdkifError
+from ..workspace import Workspace
+
+REQUIRED = ("torch", "transformers", "peft", "datasets", "pluggy", "click", "jinja2", "rich", "safetensors")
+
+
+LEAST_DISK = 5 << 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at: what it is, whether it is well, and what to do if it is not."""
+
+    what: str
+    found: str
+    ok: bool = True
+    remedy: str = ""
+
+
+def examine(workspace: Workspace) -> Iterator[Line]:
+    """Interpreter, packages, extras, plugins, store, disk, device and threads of this installation."""
+    yield Line("python", f"{platform.python_version()} at {sys.executable}")
+    for name in ("mdkif", *REQUIRED):
+        yield _package(name)
+    yield from _extras()
+    yield from _plugins(workspace)
+    yield from _store(workspace)
+    yield from _device(workspace)
+
+
+def _package(name: str) -> Line:
+    try:
+        return Line(name, version(name))
+    except PackageNotFoundError:
+        return Line(name, "missing", False, f"pip install {name}")
+
+
+def _extras() -> Iterator[Line]:
+    """What mdkif can use and does not need; one that is missing is no fault."""
+    for requirement in requires("mdkif") or ():
+        if found := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement):
+            name, extra = found.groups()
+            line = _package(name)
+            yield line if line.ok else Line(name, "missing, and optional", True, f"pip install 'mdkif[{extra}]'")
+
+
+def _plugins(workspace: Workspace) -> Iterator[Line]:
+    found = workspace.plugins.plugins
+    failed = [plugin for plugin in found if plugin.error]
+    remedy = "install a trainer, a skill and a model plugin: 'mdkif list --available' names them"
+    yield Line("plugins", f"{len(found) - len(failed)} work", bool(found), "" if found else remedy)
+    for plugin in failed:
+        yield Line(plugin.dist, f"failed: {plugin.error}", False, plugin.remedy)
+    for plugin in (plugin for plugin in found if plugin.seconds > SLOW):
+        remedy = "let its module import what is slow inside functions"
+        yield Line(plugin.dist, f"took {plugin.seconds:.1f} s to load", False, remedy)
+
+
+def _store(workspace: Workspace) -> Iterator[Line]:
+    root = workspace.store.root.resolve()
+    place = next(folder for folder in (root, *root.parents) if folder.exists())
+    writable = os.access(place, os.W_OK)
+    held = f"{len(list(root.glob('models/*')))} models, {len(list(root.glob('skills/*/*/skill.json')))} skills"
+    yield Line("store", f"{root}: {held}", writable, "" if writable else "give another with --store or $MDKIF_STORE")
+    free = shutil.disk_usage(place).free
+    remedy = "" if free >= LEAST_DISK else "free some: a base model of 7 billion parameters takes 14 GB"
+    yield Line("disk", f"{free / (1 << 30):.0f} GB free", free >= LEAST_DISK, remedy)
+    unfinished = sorted(path.name for path in root.glob("runs/*") if path.is_dir())
+    if unfinished:
+        yield Line("unfinished", ", ".join(unfinished), True, "run the same command again to go on")
+
+
+def _device(workspace: Workspace) -> Iterator[Line]:
+    from ..models.devices import choose_device, choose_dtype
+
+    try:
+        device = choose_device(workspace.device)
+        yield Line("device", f"{device.type}, {choose_dtype(workspace.dtype, device)}")
+    except (MdkifError, ImportError) as error:
+        yield Line("device", "unknown", False, str(error))
+    policy = os.environ.get("OMP_WAIT_POLICY", "")
+    yield Line("threads", f"{os.cpu_count()} processors, OMP_WAIT_POLICY={policy or 'unset'}")

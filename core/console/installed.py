@@ -1,0 +1,121 @@
+"""The command line for what is installed: look around, add, remove, and see whether all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from ..contract.declarations import KINDS, Declaration
+from ..contract.discovery import Plugin
+from .app import State
+from .completion import names_of
+from .options import as_json
+from .tables import print_card, print_json, print_lines, print_rows
+
+
+def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [f"{kind}s" for kind in KINDS if kind != "command" and f"{kind}s".startswith(incomplete)]
+
+
+@click.command("list")
+@click.argument("kind", required=False, shell_complete=_kinds)
+@click.option("--available", is_flag=True, help="What is known, but not installed.")
+@as_json
+@click.pass_obj
+def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
+    """List what is installed, of one KIND or all.
+
+    KIND is skills, tasks, datasets, trainers, routers, evaluators or models.
+    """
+    kit = state.kit()
+    rows = kit.list(kind, available)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
+        print_rows(rows, columns)
+    if failed := [plugin.dist for plugin in kit.plugins.plugins if plugin.error]:
+        shown = ", ".join(failed[:5]) + (", …" if len(failed) > 5 else "")
+        click.echo(f"{len(failed)} plugin(s) could not be used: {shown}; 'mdkif plugins' says why.", err=True)
+
+
+@click.command()
+@click.argument("name", shell_complete=names_of(Declaration))
+@as_json
+@click.pass_obj
+def show(state: State, name: str, as_json: bool) -> None:
+    """Show one card: data, template, papers, trained adapters."""
+    cards = state.kit().show(name)
+    if as_json:
+        print_json(cards[0] if len(cards) == 1 else cards)
+    else:
+        for card in cards:
+            print_card(card)
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def plugins(state: State, as_json: bool) -> None:
+    """List plugins: what each provides, which failed and why."""
+    found = state.kit().plugins.plugins
+    if as_json:
+        print_json([{"dist": p.dist, "version": p.version, "provides": p.provides, "error": p.error,
+                     "remedy": p.remedy, "seconds": round(p.seconds, 4)} for p in found])  # fmt: skip
+    else:
+        rows = [
+            {"dist": p.dist, "version": p.version, "seconds": f"{p.seconds:.2f}", "provides": _said(p)} for p in found
+        ]
+        print_rows(rows, ("dist", "version", "seconds", "provides"))
+
+
+def _said(plugin: Plugin) -> str:
+    """What a plugin provides, or why it does not and what to do."""
+    if plugin.error:
+        return f"FAILED: {plugin.error}\nRemedy: {plugin.remedy}"
+    shown = ", ".join(plugin.provides[:10])
+    return shown + (f" and {len(plugin.provides) - 10} more" if len(plugin.provides) > 10 else "")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--editable", "-e", is_flag=True, help="Leave a folder where it is, and use it as it changes.")
+@as_json
+def install(names: Sequence[str], editable: bool, as_json: bool) -> None:
+    """Install plugins into mdkif's own environment.
+
+    NAME is what the catalogue knows ('mdkif list --available'), a distribution, a folder or a wheel.
+    """
+    from ..contract.install import install as put
+
+    wanted = put(names, editable=editable)
+    print_json({"installed": wanted}) if as_json else print_lines([f"installed {each}" for each in wanted])
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@as_json
+@click.pass_context
+def uninstall(ctx: click.Context, names: Sequence[str], as_json: bool) -> None:
+    """Remove plugins, by distribution or by what they provide."""
+    from ..contract.install import uninstall as remove
+
+    gone = remove(ctx.obj.kit().plugins, names)
+    print_json({"removed": gone}) if as_json else print_lines([f"removed {each}" for each in gone])
+
+
+@click.command()
+@as_json
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Look whether everything is well, and say what to do if not."""
+    from .doctor import examine
+
+    lines = list(examine(ctx.obj.kit().workspace))
+    if as_json:
+        print_json([asdict(line) for line in lines])
+    else:
+        print_rows([{**asdict(line), "": "✓" if line.ok else "✗"} for line in lines], ("", "what", "found", "remedy"))
+    ctx.exit(0 if all(line.ok for line in lines) else 1)

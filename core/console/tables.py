@@ -1,0 +1,146 @@
+"""What a person sees: tables and bars that read well at 80 columns, in any terminal, and piped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..progress import Progress
+from .progress import RichProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+
+BAR, GAP, WIDTH = 28, 2, 100
+
+
+def console() -> Console:
+    """Stdout, `$COLUMNS` or 100 wide where it is no terminal, with colour only where the terminal wants it."""
+    from rich.console import Console
+
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDTH)
+
+
+def progress() -> Progress:
+    """Bars and notes on stderr."""
+    return RichProgress()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
+    """A table of the named columns; numbers are right-aligned with four decimals.
+
+    What is too long for the terminal goes on in the next line, and only a word longer than that is broken. Drawn
+    by hand: `mdkif list` would spend a third of its time in `rich.table`.
+    """
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    numeric = [bool(rows) and all(isinstance(row.get(name), (int, float)) for row in rows) for name in columns]
+    widths = _widths(cells, shutil.get_terminal_size((WIDTH, 0)).columns)
+    if title:
+        click.secho(title, bold=True)
+    for i, row in enumerate(cells):
+        folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*folded, fillvalue=""):
+            aligned = [
+                part.rjust(width) if right else part.ljust(width)
+                for part, width, right in zip(line, widths, numeric, strict=True)
+            ]
+            click.secho((" " * GAP).join(aligned).rstrip(), bold=i == 0)
+
+
+def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns' widths: the widest give way first, and none breaks a word while another has room."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(len(line) for cell in column for line in (cell.splitlines() or [""])) for column in columns]
+    least = [max(len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    while sum(widths) + GAP * (len(widths) - 1) > width and max(widths, default=0) > 1:
+        loose = [i for i, most in enumerate(widths) if most > least[i]] or range(len(widths))
+        widths[max(loose, key=lambda i: widths[i])] -= 1
+    return widths
+
+
+def _folded(cell: str, width: int) -> list[str]:
+    lines = cell.splitlines() or [""]
+    if all(len(line) <= width for line in lines):
+        return lines
+    return [part for line in lines for part in wrap(line, width, break_on_hyphens=False) or [""]]
+
+
+def print_weights(weights: Mapping[str, float], title: str) -> None:
+    """The router's weights as bars, largest first; the longest bar is the largest weight."""
+    from rich.text import Text
+
+    out = console()
+    out.print(Text(title, style="bold"))
+    width = max(map(len, weights), default=0)
+    largest = max((abs(w) for w in weights.values()), default=0.0) or 1.0
+    for name, weight in sorted(weights.items(), key=lambda item: -item[1]):
+        bar = "█" * round(BAR * abs(weight) / largest)
+        out.print(Text(f"  {name:<{width}}{weight:>8.3f}  ") + Text(bar, style="cyan"))
+
+
+def print_card(card: Mapping[str, Any], indent: int = 0, mark: str = "") -> None:
+    """A card as lines: nested values are indented below their name, and empty ones are left out.
+
+    `mark` stands before the first line, to tell the items of a list apart.
+    """
+    from rich.text import Text
+
+    out, inner = console(), indent + len(mark)
+    for key, value in card.items():
+        if value in (None, "", (), [], {}):
+            continue
+        label = Text(mark + (key if inner else key.replace("_", " ")), style="bold")
+        here, mark = inner - len(mark), ""
+        nested = [value] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else []
+        if any(isinstance(item, Mapping) for item in nested):
+            _print_hanging(out, label, here)
+            for item in nested:
+                print_card(item, inner + 2, "- " if isinstance(value, (list, tuple)) else "")
+            continue
+        lines = (", ".join(map(str, nested)) or _cell(value, "{:.6g}")).splitlines()
+        _print_hanging(out, label + ": " + (lines[0] if len(lines) == 1 else ""), here)
+        for line in lines if len(lines) > 1 else []:
+            _print_hanging(out, Text(line), inner + 2)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Plain lines, as long as they are."""
+    from rich.text import Text
+
+    out = console()
+    for line in lines:
+        out.print(Text(line), soft_wrap=True)
+
+
+def _print_hanging(out: Console, text: Text, indent: int) -> None:
+    """Print a text whose further lines, where it is too long for one, stand two columns further in."""
+    from rich.text import Text
+
+    for i, line in enumerate(text.wrap(out, max(20, out.width - indent - 2))):
+        out.print(Text(" " * (indent + 2 * bool(i))) + line)
+
+
+def _cell(value: Any, number: str = "{:.4f}") -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number.format(value) if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
+    return str(value)

@@ -1,0 +1,190 @@
+"""What a plugin declares: names, facts and where the code is. Nothing here imports the code itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar, Literal, get_args
+
+from ..errors import BadInput
+
+Category = Literal[
+    "question-answering",
+    "text-classification",
+    "sequence-labelling",
+    "sequence-to-sequence",
+    "knowledge-graph",
+]
+"""The five data categories of SA-MDKIF section 3.2.2; each has a default template of the same name."""
+
+
+Normaliser = Literal["sum", "token-mean", "character", "pmi"]
+
+
+Keep = Literal["start", "end", "both"]
+
+
+CATEGORIES: tuple[str, ...] = get_args(Category)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """A thing a plugin provides: `name` is what users type, `title` one line for people."""
+
+    kind: ClassVar[str]
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coded(Declaration):
+    """A declaration whose code lies at `target`, "module:attribute", and is imported only when used."""
+
+    target: str
+
+    def load(self) -> Any:
+        """Import the code. Raises BadInput naming the declaration if it cannot be imported."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise BadInput(
+                f"The {self.kind} '{self.name}' cannot be loaded from {self.target}: {error}; "
+                "reinstall the distribution that provides it."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Coded):
+    """A converter from one data set's official distribution to records.
+
+    `target` is a function `(source: Path, conversion: Conversion, **options) -> Iterator[Record]`;
+    `options` names each keyword it accepts, with one line of help.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    licence: str
+    access: str
+    homepage: str
+    citation: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    stand_in: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which data set feeds a skill or task, and the converter options that select its part of it.
+
+    `sizes` are STAF-LLM's numbers of training, adaptation and test records (its table 2), for the
+    split policy "paper".
+    """
+
+    dataset: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instructed(Declaration):
+    """What skills and tasks share: where records come from and the template that renders them.
+
+    `sources` are merged; `alternatives` are other data sets for the same work, used only when named.
+    `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable
+    (see `scoring.normalised`), `multi_label` whether any number of the listed labels may be right.
+    `keep` is the part of a context too long that the model reads: what it leaves out is its end, its
+    start or, for "both", its middle.
+    `template` is a file in the `templates` folder of `package` (the module that declares it).
+    """
+
+    category: Category
+    sources: tuple[Source, ...]
+    alternatives: tuple[Source, ...] = ()
+    template: str
+    package: str
+    papers: tuple[str, ...] = ()
+    normaliser: Normaliser = "sum"
+    multi_label: bool = False
+    keep: Keep = "start"
+    max_new_tokens: int = 64
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of its data sets, stand-ins last."""
+        return tuple(source.dataset for source in (*self.sources, *self.alternatives))
+
+    def source(self, dataset: str) -> Source:
+        """The source named `dataset`. Raises BadInput if this skill or task does not read it."""
+        for source in (*self.sources, *self.alternatives):
+            if source.dataset == dataset:
+                return source
+        raise BadInput(f"The {self.kind} '{self.name}' does not read '{dataset}': it reads {', '.join(self.reads)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skill(Instructed):
+    """One kind of medical work to be learnt as a low-rank adapter (STAF-LLM calls it an expert)."""
+
+    kind: ClassVar[str] = "skill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Instructed):
+    """A downstream task a router is learnt for; `track` is the papers' unseen data or unseen task.
+
+    `evaluator` names the evaluator plugin and `metric` the one of its metrics the papers report.
+    """
+
+    kind: ClassVar[str] = "task"
+    track: Literal["unseen data", "unseen task"]
+    evaluator: str
+    metric: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer(Coded):
+    """A way to train an adapter: `target` is a dataclass that implements `training.Method`."""
+
+    kind: ClassVar[str] = "trainer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router(Coded):
+    """A router optimizer: `target` is a dataclass that implements `router.Optimizer`."""
+
+    kind: ClassVar[str] = "router"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator(Coded):
+    """Metrics over predictions: `target` is a function `(Sequence[Prediction]) -> dict[str, float]`.
+
+    `metrics` maps each metric it computes to whether higher is better.
+    """
+
+    kind: ClassVar[str] = "evaluator"
+    metrics: Mapping[str, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel(Coded):
+    """A base model the store can hold: `target` is a function `(directory: Path) -> None`.
+
+    It writes a Hugging Face model directory (config, safetensors, tokenizer) into `directory`.
+    """
+
+    kind: ClassVar[str] = "model"
+    licence: str
+    parameters: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(Coded):
+    """A subcommand of `mdkif`: `target` is a click command, imported when it is called."""
+
+    kind: ClassVar[str] = "command"
+
+
+KINDS: dict[str, type[Declaration]] = {
+    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Evaluator, BaseModel, Command)
+}

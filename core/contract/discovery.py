@@ -1,0 +1,152 @@
+"""Discovery: every distribution is loaded, checked and registered by itself, so one cannot break another."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeVar
+
+import pluggy
+
+from ..contract import hookspecs
+from ..errors import unknown
+from .declarations import Declaration
+from .distributions import Entry, Texts, installed, named
+from .explanation import explained, line
+from .validation import Breach, declared_by, hooks_of
+
+GROUP = "mdkif"
+
+
+SLOW = 1.0
+
+
+MOST_ENTRIES = 100
+
+
+D = TypeVar("D", bound=Declaration)
+
+
+@dataclass
+class Plugin:
+    """One distribution: what it provides, or the reason why it is not used and the remedy."""
+
+    dist: str
+    version: str
+    module: str = ""
+    error: str | None = None
+    remedy: str = ""
+    seconds: float = 0.0
+    declarations: list[Declaration] = field(default_factory=list)
+
+    @property
+    def provides(self) -> list[str]:
+        """What it adds, as "kind name"."""
+        return [f"{declared.kind} {declared.name}" for declared in self.declarations]
+
+
+class Plugins:
+    """Every installed plugin, and the declarations of those that work.
+
+    `reserved` are command names that no plugin may take; `first` are the distributions whose claim to
+    a name goes before the others'.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] | None = None,
+        *,
+        reserved: Iterable[str] = (),
+        first: Iterable[str] = (),
+    ) -> None:
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._taken: dict[tuple[str, str], tuple[Declaration, Plugin]] = {}
+        self._modules: dict[int, Plugin] = {}
+        self._reserved = frozenset(reserved)
+        self.plugins: list[Plugin] = []
+        first = frozenset(first)
+        found = installed(GROUP) if entries is None else entries
+        named = sorted(_wanted(found), key=lambda each: (each[0] not in first, *each[:2], each[2].name))
+        for (dist, version), group in groupby(named, key=lambda each: each[:2]):
+            own = [entry for _, _, entry in group]
+            if len(own) > MOST_ENTRIES:
+                error = f"it has {len(own):,} entry points in the group '{GROUP}', and {MOST_ENTRIES} are the most"
+                self.plugins.append(Plugin(dist, version, error=error, remedy="name its modules only"))
+            else:
+                self.plugins += [self._load(dist, version, entry) for entry in own]
+
+    def all(self, cls: type[D]) -> list[tuple[D, Plugin]]:
+        """The declarations of one kind with their plugins, by name."""
+        chosen = [(d, plugin) for d, plugin in self._taken.values() if isinstance(d, cls)]
+        return sorted(chosen, key=lambda pair: pair[0].name)
+
+    def get(self, cls: type[D], name: str) -> D:
+        """The declaration of that kind and name. Raises BadInput with the nearest known name."""
+        found = self._taken.get((cls.kind, name))
+        if found is not None and isinstance(found[0], cls):
+            return found[0]
+        raise unknown(cls.kind, name, [d.name for d, _ in self.all(cls)])
+
+    def owner(self, declared: Declaration) -> Plugin:
+        """The plugin that provides a declaration."""
+        return self._taken[declared.kind, declared.name][1]
+
+    def _load(self, dist: str, version: str, entry: Entry) -> Plugin:
+        plugin = Plugin(dist, version, line(entry.value.partition(":")[0], 200))
+        started = time.perf_counter()
+        try:
+            with redirect_stdout(sys.stderr):  # what a plugin prints must not end up in a JSON document
+                module = entry.load()
+                hooks = hooks_of(module)
+                if (other := self._modules.setdefault(id(module), plugin)) is not plugin:
+                    raise Breach(f"its module is that of {other.dist}", "give each distribution a module of its own")
+                declared = declared_by(hooks)
+            self._check_names(declared)
+            self._manager.register(_Hooks(hooks), name=f"{dist}:{entry.name}")
+            plugin.declarations = declared
+            self._taken |= {(each.kind, each.name): (each, plugin) for each in declared}
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit at import; the host goes on
+            plugin.error, plugin.remedy = explained(error, dist, plugin.module)
+        plugin.seconds = time.perf_counter() - started
+        return plugin
+
+    def _check_names(self, declared: Iterable[Declaration]) -> None:
+        for kind, name in ((each.kind, each.name) for each in declared):
+            if kind == "command" and name in self._reserved:
+                raise Breach(f"'{name}' is a core command and cannot be replaced", "rename the command")
+            if taken := self._taken.get((kind, name)):
+                other = taken[1]
+                what = f"the {kind} '{name}' is already provided by {other.dist} {other.version}"
+                raise Breach(what, "rename it or uninstall one of the two")
+
+
+class _Hooks:
+    """The hooks of a module and nothing else: pluggy looks at every name it is shown."""
+
+    def __init__(self, hooks: dict[str, Callable[[], object]]) -> None:
+        self.__dict__ = hooks
+
+    def __dir__(self) -> Iterable[str]:
+        return self.__dict__
+
+
+def _wanted(entries: Iterable[Entry]) -> Iterator[tuple[str, str, Entry]]:
+    """Distribution and version of all entries, or of those named in `$MDKIF_PLUGINS` (none if it is empty)."""
+    only = os.environ.get("MDKIF_PLUGINS")
+    names = only and {name.strip() for name in only.split(",")}
+    known: dict[Texts | None, tuple[str, str]] = {}
+    for entry in () if only == "" else entries:
+        if entry.dist not in known:
+            known[entry.dist] = named(entry.dist)
+        dist, version = known[entry.dist]
+        dist = dist or line(entry.name, 60)
+        if not names or dist in names:
+            yield dist, version, entry

@@ -1,0 +1,113 @@
+"""Running a converter: options in, records out, and a count of everything that was left out."""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..contract.declarations import Dataset
+from ..errors import BadInput
+from .records import Record
+from .splits import Policy, policy
+
+
+@dataclass
+class Conversion:
+    """What a converter is told and what it reports.
+
+    With `skip_bad` malformed rows are counted and the conversion goes on; without, the first stops it.
+    """
+
+    skip_bad: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Count rows that are right but not wanted, such as those without an answer."""
+        self.left_out[reason] += count
+
+    def malformed(self, place: Path | str, line: int | str, reason: str) -> None:
+        """Report a row that cannot be read; `reason` must not quote the row.
+
+        Raises BadInput with file and line, unless bad rows are skipped.
+        """
+        if not self.skip_bad:
+            raise BadInput(f"{place}:{line} {reason}: mend the row, or use --skip-bad to count and skip such rows.")
+        self.left_out[f"malformed: {reason}"] += 1
+
+
+def convert(
+    dataset: Dataset,
+    source: Path,
+    conversion: Conversion,
+    options: Mapping[str, Any] | None = None,
+    splits: Policy | None = None,
+) -> Iterator[Record]:
+    """The records of an official distribution, one at a time, each with a split.
+
+    `splits` is a policy, by default "official". A group never straddles the splits that a policy makes,
+    and which one it gets never depends on order. Raises BadInput for a missing
+    source, an option the converter does not have, and (file and line) for a malformed row.
+    """
+    if not source.exists():
+        raise BadInput(
+            f"The source of '{dataset.name}' does not exist at {source}: give the folder or file as its "
+            f"owner distributes it ({dataset.homepage})."
+        )
+    converter = dataset.load()
+    options = dict(options or {})
+    if wrong := sorted(
+        set(options) - set(inspect.signature(converter).parameters) | {"source", "conversion"} & set(options)
+    ):
+        known = ", ".join(dataset.options) or "none"
+        raise BadInput(f"The data set '{dataset.name}' has no option '{wrong[0]}': its options are {known}.")
+
+    def read(told: Conversion) -> Iterator[Record]:
+        yield from converter(source, told, **options)
+
+    return _finished(dataset, source, read, conversion, splits or policy("official"))
+
+
+def _finished(
+    dataset: Dataset,
+    source: Path,
+    read: Callable[[Conversion], Iterator[Record]],
+    conversion: Conversion,
+    splits: Policy,
+) -> Iterator[Record]:
+    try:
+        assign = splits(lambda: read(Conversion(conversion.skip_bad)))
+        for record in read(conversion):
+            if not _is_text(record):
+                conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")
+                continue
+            split = assign(record)
+            if not split:
+                conversion.leave_out("beyond the split policy's sizes")
+                continue
+            conversion.records += 1
+            conversion.splits[split] += 1
+            yield record if record.split == split else replace(record, split=split)
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        where = getattr(error, "filename", None) or source
+        raise BadInput(
+            f"The source of '{dataset.name}' at {where} cannot be read ({what}): "
+            "check that it is complete and as its owner distributes it."
+        ) from error
+
+
+def _is_text(record: Record) -> bool:
+    """Whether the record can be written and tokenized: JSON may escape what is no character."""
+    try:
+        texts = (record.query, record.context, record.answer, record.id, record.group, record.source)
+        "".join((*texts, *record.options, *record.labels)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""Free answers: greedy continuations of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..models.base import Base
+from ..prompts.batching import budgeted
+from ..prompts.encoding import Encoded
+
+
+@torch.no_grad()
+def generate(base: Base, rows: Sequence[Encoded], max_new_tokens: int = 64, tokens: int = 4096) -> list[str]:
+    """The greedy continuation of every prompt, as text without special tokens."""
+    texts = [""] * len(rows)
+    tokenizer: Any = base.tokenizer
+    for indices in budgeted([len(row.prompt) + max_new_tokens for row in rows], tokens):
+        length = max(len(rows[i].prompt) for i in indices)
+        ids = torch.full((len(indices), length), base.pad)
+        mask = torch.zeros((len(indices), length), dtype=torch.long)
+        for place, i in enumerate(indices):
+            ids[place, length - len(rows[i].prompt) :] = torch.tensor(rows[i].prompt)
+            mask[place, length - len(rows[i].prompt) :] = 1
+        out: Any = base.model.generate(  # type: ignore[operator]
+            input_ids=ids.to(base.model.device),
+            attention_mask=mask.to(base.model.device),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=base.pad,
+        )
+        for place, i in enumerate(indices):
+            texts[i] = tokenizer.decode(out[place, length:], skip_special_tokens=True).strip()
+    return texts

@@ -1,0 +1,77 @@
+"""The contract of a router optimizer: what it is given to minimise and what it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..progress import Progress
+    from .weights import Space
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Weights with the value of the objective there (lower is better); `name` tells a reference."""
+
+    weights: torch.Tensor
+    value: float
+    name: str = ""
+
+
+class Objective(Protocol):
+    """What an optimizer minimises: the task loss over the adaptation set plus the regulariser.
+
+    `references` are base (all weights 0), every single skill and uniform, evaluated beforehand. What was
+    evaluated once is not evaluated again, not even by a later search on the same records.
+    """
+
+    space: Space
+    references: Sequence[Candidate]
+
+    @property
+    def examples(self) -> Sequence[object]:
+        """The adaptation set, in random order; an optimizer draws mini-batches and subsets by its length."""
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a part of the examples estimates the objective: a loss is divisible, a metric is not."""
+
+    def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
+        """The objective of a population, (P, size), over the given examples or all of them.
+
+        It is evaluated in shared forward passes. Raises BadInput for rows of an indivisible objective.
+        """
+
+    def at(self, weights: torch.Tensor) -> list[float]:
+        """The objective at weights themselves, (P, *space.norms.shape); they may be negative and have any sum."""
+
+    def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
+        """The objective at (size,) and its gradient, over the given examples or all of them."""
+
+    def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What the evaluations so far foretell, best near those weights: from parameters (size,) to a scalar.
+
+        It can be differentiated and costs no pass through the model. Raises BadInput where there is none.
+        """
+
+    def candidate(self, parameters: torch.Tensor, value: float) -> Candidate:
+        """Parameters that were evaluated, as weights."""
+
+
+@dataclass(kw_only=True)
+class Optimizer(ABC):
+    """A dataclass whose fields are the optimizer's settings (`--set name=value`)."""
+
+    @abstractmethod
+    def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
+        """The best candidate found; the same seed finds the same. Never worse than its own start."""
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate of the lowest value; the first of equals."""
+    return min(candidates, key=lambda candidate: candidate.value)

@@ -1,0 +1,75 @@
+"""A surrogate of the blend: the answers' logits, foretold for any weights from those that were evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+WATCHED = 32
+
+
+NEARBY = 1e-5
+
+
+RIDGE = 1e-8
+
+
+class Surrogate:
+    """Logits as functions of the weights, by locally weighted linear regression over the evaluated blends.
+
+    A blend's output is linear in the weights in every layer (SA-MDKIF eq. 8) and, for updates that are small
+    beside the base, nearly so at the end. One evaluation tells thousands of logits and not one loss, so K + 2
+    of them foretell the loss of every blend; each further one corrects the forecast where it lies.
+    """
+
+    def __init__(self) -> None:
+        self._weights: list[torch.Tensor] = []
+        self._logits: list[torch.Tensor] = []
+
+    def note(self, weights: torch.Tensor, logits: torch.Tensor) -> None:
+        """Remember an evaluated blend: weights of any shape, and logits (positions, watched)."""
+        self._weights.append(weights.detach().flatten().double().cpu())
+        self._logits.append(logits.detach().float().cpu())
+
+    def knows(self, weights: torch.Tensor) -> bool:
+        """Whether that blend was noted."""
+        return any(torch.equal(each, weights.detach().flatten().double().cpu()) for each in self._weights)
+
+    def around(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The forecast, fitted best near those weights: from weights to logits (positions, watched)."""
+        center = near.detach().flatten().double().cpu()
+        steps = torch.stack(self._weights) - center
+        share = (NEARBY + steps.square().sum(1)).rsqrt()[:, None]
+        design = torch.cat([torch.ones(len(steps), 1, dtype=torch.float64), steps], 1) * share
+        gram = design.T @ design
+        gram += RIDGE * gram.trace() / len(gram) * torch.eye(len(gram), dtype=torch.float64)
+        # solved for the evaluations' shares, of which there are few, and not for each of the many logits
+        shares = torch.linalg.solve(gram, design.T) * share.T
+        known = torch.stack(self._logits)
+
+        def foretell(weights: torch.Tensor) -> torch.Tensor:
+            step = torch.cat([torch.ones(1), weights.flatten() - center])
+            return torch.einsum("e,epw->pw", (step @ shares).float(), known)
+
+        return foretell
+
+
+def watched(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
+    """The tokens to watch at each position: the gold one first, then the likeliest others.
+
+    From logits (positions, vocabulary) and gold ids (positions,); int64 (positions, at most 33).
+    """
+    others = logits.scatter(1, gold[:, None], -torch.inf)
+    return torch.cat([gold[:, None], others.topk(min(WATCHED, logits.shape[1] - 1), 1).indices], 1)
+
+
+def summary(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits of the watched tokens and, in the last column, of all others together.
+
+    From logits (positions, vocabulary) and ids (positions, watched) to (positions, watched + 1), of which
+    softmax gives the watched tokens' exact probabilities.
+    """
+    chosen = logits.gather(1, tokens)
+    rest = logits.scatter(1, tokens, -torch.inf).logsumexp(1, keepdim=True)
+    return torch.cat([chosen, rest.clamp(min=torch.finfo(torch.float32).min / 4)], 1)

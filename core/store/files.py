@@ -1,0 +1,74 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import MdkifError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it only if the block succeeds.
+
+    Raises MdkifError, naming the file, if the disk refuses.
+    """
+    with _refused(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.stem}-{os.urandom(16).hex()}{path.suffix}")
+        try:
+            part.touch(exist_ok=False)
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
+
+    Raises MdkifError, naming the directory, if the disk refuses.
+    """
+    with _refused(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}-{os.urandom(16).hex()}")
+        old = part.with_name(part.name + "-old")
+        try:
+            part.mkdir()
+            yield part
+            if path.exists():
+                path.replace(old)
+            part.replace(path)
+        finally:
+            if old.exists() and not path.exists():
+                old.replace(path)
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        reason = _refusal(error)
+        if reason is None:
+            raise
+        raise MdkifError(
+            f"{path} could not be written ({reason}): nothing before it was lost; "
+            "free space or choose another place and run the command again."
+        ) from error
+
+
+def _refusal(error: Exception) -> str | None:
+    """What the operating system said, whether Python or safetensors passes it on; None for other errors."""
+    if isinstance(error, OSError):
+        return None if error.filename is None and error.errno is None else error.strerror
+    said = re.search(r"I/O error: (.*) \(os error", str(error))
+    return said[1] if said and type(error).__name__ == "SafetensorError" else None

@@ -1,0 +1,51 @@
+"""Where everything lies in a store: models, skills, compositions, runs, caches and reports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def default_store() -> Path:
+    """`$MDKIF_STORE`, or `./mdkif-store`."""
+    return Path(os.environ.get("MDKIF_STORE") or "mdkif-store")
+
+
+class Store:
+    """Where things lie under the root of a store; directories are made only when something is written."""
+
+    def __init__(self, root: Path | str | None = None) -> None:
+        self.root = Path(root) if root is not None else default_store()
+
+    @property
+    def templates(self) -> Path:
+        """The user's own templates, which take precedence over the plugins'."""
+        return self.root / "templates"
+
+    def model(self, name: str) -> Path:
+        """The Hugging Face directory of a pulled base model."""
+        return self.root / "models" / name
+
+    def skills(self, base: str) -> Path:
+        """The adapters trained on a base model, one directory each."""
+        return self.root / "skills" / base
+
+    def skill(self, base: str, name: str) -> Path:
+        """The PEFT adapter directory of one trained skill."""
+        return self.skills(base) / name
+
+    def composition(self, base: str, name: str) -> Path:
+        """The JSON file of one composition."""
+        return self.root / "compositions" / base / f"{name}.json"
+
+    def run(self, name: str) -> Path:
+        """The directory of unfinished work, from which it resumes."""
+        return self.root / "runs" / name
+
+    def journal(self, base: str, name: str) -> Path:
+        """The file of what stage II evaluated on one adaptation set."""
+        return self.root / "journals" / base / f"{name}.jsonl"
+
+    def report(self, name: str) -> Path:
+        """The JSON file of one evaluation."""
+        return self.root / "reports" / f"{name}.json"

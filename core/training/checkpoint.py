@@ -1,0 +1,59 @@
+"""Unfinished training on disk: everything a later step depends on, in one safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..store.files import whole_file
+from .method import Method
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def _checkpoint(
+    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method, losses: list[float]
+) -> None:
+    """Unpruned parameters, optimizer and method state, losses and random state in one safetensors file."""
+    from safetensors.torch import save_file
+
+    tensors = {f"model/{n}": p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{i}/{key}": torch.as_tensor(value) for key, value in state.items()}
+    tensors |= {f"method/{key}": value for key, value in method.state(model).items()}
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
+    tensors["random"] = torch.get_rng_state()
+    with whole_file(path) as part:
+        save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part)
+
+
+def _resume(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method) -> tuple[int, list[float]]:
+    if not path.exists():
+        return 0, []
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    own = dict(model.named_parameters())
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    kept: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == "model":
+                own[name].copy_(value)
+            elif kind == "optimizer":
+                index, _, slot = name.partition("/")
+                state.setdefault(int(index), {})[slot] = value
+            elif kind == "method":
+                kept[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    method.restore(model, kept)
+    torch.set_rng_state(tensors["random"])
+    losses = tensors["losses"].tolist()
+    return len(losses), losses
