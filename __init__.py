@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from .core.contract.declarations import BaseModel, Command, Dataset, Evaluator, Router, Skill, Source, Task, Trainer
 from .core.contract.hookspecs import hookimpl
-from .core.data.conversion import Conversion, convert
-from .core.data.labels import annotate, annotated, choose, chosen
+from .core.data.conversion import ConversionReport, convert
+from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
 from .core.data.record_files import read_records, write_records
 from .core.data.records import Record
 from .core.data.splits import hashed_split
 from .core.errors import BadInput, MdkifError
 from .core.inference.predictions import Likelihoods, Prediction
 from .core.progress import Progress
-from .core.routing.optimizer import Candidate, Objective, Optimizer, best
-from .core.store.files import whole_directory, whole_file
-from .core.training.method import Loss, Method
+from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best
+from .core.store.files import atomic_directory, atomic_file
+from .core.training.method import Loss, TuningMethod
+from .core.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from .core.adapters.bank import SkillBank
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
     from .core.routing.surrogate import Surrogate
-    from .core.routing.weights import Space
+    from .core.routing.weights import WeightParameterization
     from .core.toolkit import Toolkit
     from .core.training.loop import train
-    from .core.training.settings import TrainingSettings
 
 __version__ = "0.1.0"
 
@@ -45,10 +45,9 @@ _LAZY = {
     "Encoded": "prompts.encoding",
     "LowRank": "adapters.low_rank",
     "SkillBank": "adapters.bank",
-    "Space": "routing.weights",
+    "WeightParameterization": "routing.weights",
     "Surrogate": "routing.surrogate",
     "Toolkit": "toolkit",
-    "TrainingSettings": "training.settings",
     "answer_loss": "inference.likelihood",
     "collate": "prompts.batching",
     "option_scores": "inference.scoring",
@@ -62,7 +61,7 @@ __all__ = [
     "Batch",
     "Candidate",
     "Command",
-    "Conversion",
+    "ConversionReport",
     "Dataset",
     "Encoded",
     "Evaluator",
@@ -70,38 +69,38 @@ __all__ = [
     "Loss",
     "LowRank",
     "MdkifError",
-    "Method",
     "Objective",
-    "Optimizer",
     "Prediction",
     "Progress",
     "Record",
     "Router",
+    "RouterOptimizer",
     "Skill",
     "SkillBank",
     "Source",
-    "Space",
     "Surrogate",
     "Task",
     "Toolkit",
+    "TrainSettings",
     "Trainer",
-    "TrainingSettings",
-    "annotate",
-    "annotated",
+    "TuningMethod",
+    "WeightParameterization",
     "answer_loss",
+    "atomic_directory",
+    "atomic_file",
     "best",
-    "choose",
-    "chosen",
     "collate",
     "convert",
+    "format_choices",
+    "format_entities",
     "hashed_split",
     "hookimpl",
     "option_scores",
+    "parse_choices",
+    "parse_entities",
     "read_records",
     "reporting",
     "train",
-    "whole_directory",
-    "whole_file",
     "write_records",
 ]
 

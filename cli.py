@@ -34,7 +34,7 @@ from .core.console.options import (
 from .core.console.progress import RichProgress
 from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights
 from .core.contract.declarations import BaseModel, Dataset, Normaliser, Router, Skill, Task, Trainer
-from .core.data.conversion import Conversion
+from .core.data.conversion import ConversionReport
 from .core.data.record_files import write_records
 from .core.progress import Bar, Progress
 
@@ -90,7 +90,7 @@ def convert(
     """Convert a data set's official files to unified records."""
     import time
 
-    started, conversion = time.perf_counter(), Conversion(skip_bad)
+    started, conversion = time.perf_counter(), ConversionReport(skip_bad)
     write_records(state.kit().convert(dataset, source, conversion, pairs("--data", data)), out)
     seconds = time.perf_counter() - started
     report = {

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from .errors import BadInput, unknown
 
 Positive = Annotated[int, "positive"]
-
-
 PositiveFloat = Annotated[float, "positive"]
 """The types of settings that may not be 0; no setting may be negative."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .contract.catalogue import Entry, catalogue, owners
 from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
 from .contract.discovery import Plugins
-from .data.conversion import Conversion, convert
+from .data.conversion import ConversionReport, convert
 from .data.record_files import as_dataset
 from .data.records import Record
 from .errors import BadInput, unknown
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .adapters.composition import Composition
     from .adapters.library import TrainedSkill
     from .conformance import Finding
-    from .evaluation.evaluate import Evaluation
+    from .evaluation.report import Evaluation
     from .inference.predictions import Prediction
     from .prompts.encoding import Format
     from .routing.adapt import Adapted
@@ -32,10 +32,7 @@ if TYPE_CHECKING:
     Evaluations = list[Evaluation]
     Predictions = list[Prediction]
 
-
 Rows = list[dict[str, Any]]
-
-
 Kinds = type[Skill] | type[Task] | tuple[type[Skill], type[Task]]
 
 
@@ -99,14 +96,14 @@ class Toolkit:
         return [self._card(declared) | {"dist": plugin.dist, "version": plugin.version} for declared, plugin in found]
 
     def convert(
-        self, dataset: str, source: Path, conversion: Conversion, options: Mapping[str, Any] | None = None
+        self, dataset: str, source: Path, conversion: ConversionReport, options: Mapping[str, Any] | None = None
     ) -> Iterator[Record]:
         """The records of an official distribution; `conversion` counts what was left out."""
         self._check_installed(dataset, Dataset.kind)
         return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
 
     def dataset(
-        self, dataset: str, source: Path, conversion: Conversion, options: Mapping[str, Any] | None = None
+        self, dataset: str, source: Path, conversion: ConversionReport, options: Mapping[str, Any] | None = None
     ) -> datasets.Dataset:
         """The records of an official distribution as a `datasets.Dataset` in memory."""
         return as_dataset(self.convert(dataset, source, conversion, options))
@@ -118,7 +115,7 @@ class Toolkit:
         declared = self.instructed(name)
         template = self.workspace.template(declared)
         rows: Rows = []
-        for record in self.workspace.records(declared, sources, Conversion(), data):
+        for record in self.workspace.records(declared, sources, ConversionReport(), data):
             if len(rows) == count:
                 break
             rows.append({"id": record.id, **asdict(template.render(record))})
@@ -158,7 +155,7 @@ class Toolkit:
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
     ) -> Predictions:
         """Answers to records as they are, without a task's template: label scores or generated text."""
-        from .adapters.composition import running
+        from .adapters.composition import applied
         from .inference.predict import predict
 
         plain = Task(
@@ -179,7 +176,7 @@ class Toolkit:
             raise BadInput(
                 f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length."
             )
-        with running(self.workspace, target):
+        with applied(self.workspace, target):
             return predict(self.workspace, plain, encoder, examples, f"predicting with {target}")
 
     def export(self, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:

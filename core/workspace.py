@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .contract.declarations import Dataset, Instructed
+from .contract.declarations import Dataset, PromptedSpec
 from .contract.discovery import Plugins
-from .data.conversion import Conversion, convert
+from .data.conversion import ConversionReport, convert
 from .data.records import Record
 from .data.sources import Sources, check_sources
 from .data.splits import policy
@@ -44,13 +44,13 @@ class Workspace:
             raise BadInput("No base model was named: add --base, for instance --base smollm2.")
         return models.load(self.plugins, self.store, self.base_name, self.dtype, self.device)
 
-    def template(self, declared: Instructed) -> Template:
+    def template(self, declared: PromptedSpec) -> Template:
         """The skill's or task's template, the user's own first."""
         from .prompts.templates import Template
 
         return Template(declared, (self.store.templates,))
 
-    def encoder(self, declared: Instructed, max_length: int) -> Encoder:
+    def encoder(self, declared: PromptedSpec, max_length: int) -> Encoder:
         """What turns records into this base model's tokens."""
         from .prompts.encoding import Encoder
 
@@ -58,9 +58,9 @@ class Workspace:
 
     def records(
         self,
-        declared: Instructed,
+        declared: PromptedSpec,
         sources: Sources,
-        conversion: Conversion,
+        conversion: ConversionReport,
         data: Mapping[str, Any] | None = None,
         split_policy: str = "official",
     ) -> Iterator[Record]:

@@ -12,13 +12,13 @@ import torch
 from mdkif.core.adapters.composition import bank_of, compose, new_composition
 from mdkif.core.contract.declarations import Task
 from mdkif.core.contract.discovery import Plugins
-from mdkif.core.data.conversion import Conversion
-from mdkif.core.data.labels import choose
+from mdkif.core.data.conversion import ConversionReport
+from mdkif.core.data.labels import format_choices
 from mdkif.core.data.records import Record
 from mdkif.core.data.sampling import sample
 from mdkif.core.models import loading as models
 from mdkif.core.prompts.encoding import Encoder
-from mdkif.core.routing.adapt import AdaptationSettings
+from mdkif.core.routing.adapt import AdaptSettings
 from mdkif.core.routing.objective import AdaptationObjective
 from mdkif.core.store.layout import Store
 from mdkif.core.training.train import train_skill
@@ -189,7 +189,7 @@ def questions():
         records = []
         for i in range(count):
             text = " ".join(draw.choices(WORDS, k=draw.randint(1, longest)))
-            fields = choose(f"Is {draw.choice(WORDS)} {i} safe?", options, [gold or options[i % len(options)]])
+            fields = format_choices(f"Is {draw.choice(WORDS)} {i} safe?", options, [gold or options[i % len(options)]])
             records.append(Record(id=f"q{i}", context=text, split="train", **fields))
         return records
 
@@ -250,7 +250,7 @@ def ontology(tmp_path_factory):
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory, shared_base, plugins, pubmedqa, mednli):
     """The folders of two skills that were really trained; pubmedqa's own is of use to the task, mednli's less."""
-    loop = {"steps": "10", "batch_size": "8", "learning_rate": "1e-2", "rank_each": "3", "alpha": "6"}
+    loop = {"steps": "10", "batch_size": "8", "learning_rate": "1e-2", "rank": "3", "alpha": "6"}
     made = Workspace(plugins, Store(tmp_path_factory.mktemp("taught")), shared_base.path)
     made.__dict__["base"] = shared_base
     return {
@@ -271,7 +271,7 @@ def ready(workspace, taught, adapters, put_skill):
 def examples(ready, pubmedqa):
     """The adaptation set of eight shots of seed 0, drawn and encoded apart from `adapt`."""
     task = ready.plugins.get(Task, "pubmedqa")
-    records = ready.records(task, {"pubmedqa": pubmedqa}, Conversion())
+    records = ready.records(task, {"pubmedqa": pubmedqa}, ConversionReport())
     return list(ready.encoder(task, 512).encode(sample(records, {"train": 8}, 0)["train"]))
 
 
@@ -279,7 +279,7 @@ def examples(ready, pubmedqa):
 def objective(ready, examples):
     def objective(skills=("qa", "nli", "er"), **settings):
         task = ready.plugins.get(Task, "pubmedqa")
-        chosen = AdaptationSettings(**settings)
+        chosen = AdaptSettings(**settings)
         bank = bank_of(ready, skills, chosen.granularity)
         return AdaptationObjective(ready, task, ready.encoder(task, 512), bank, examples, chosen)
 

@@ -17,10 +17,10 @@ from mdkif.cli import main
 from mdkif.core.contract.catalogue import Entry, catalogue
 from mdkif.core.contract.declarations import (
     KINDS,
-    Coded,
     Command,
     Dataset,
     Declaration,
+    LazySpec,
     Router,
     Skill,
     Source,
@@ -56,12 +56,12 @@ def catalogue_section(_: str) -> str:
 
 def settings_section(before: str) -> str:
     """A table of the fields of everything that takes `--set name=value`."""
-    from mdkif.core.routing.adapt import AdaptationSettings
-    from mdkif.core.training.settings import TrainingSettings
+    from mdkif.core.routing.adapt import AdaptSettings
+    from mdkif.core.training.settings import TrainSettings
 
-    groups: dict[str, type] = {"The loop of stage I": TrainingSettings}
+    groups: dict[str, type] = {"The loop of stage I": TrainSettings}
     groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
-    groups |= {"Adaptation, stage II": AdaptationSettings}
+    groups |= {"Adaptation, stage II": AdaptSettings}
     groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
     meanings = meanings_of(before)
     return "\n\n".join(f"## {title}\n\n{_fields(title, cls, meanings)}" for title, cls in groups.items())
@@ -108,7 +108,7 @@ def ours(cls: Any) -> list[Any]:
 
 def signature_lines(declared: Declaration) -> Iterator[str]:
     """A list item with the exact signature of one entry and, below it, what its options or metrics mean."""
-    if isinstance(declared, Coded):
+    if isinstance(declared, LazySpec):
         exact = f"{declared.target}{signature_of(declared.load())}"
     else:
         exact = declaration_of(declared, leave_out=("name", "title", "package", "papers"))

@@ -200,7 +200,9 @@ def test_lorahub_searches_free_weights_and_saves_what_it_valued(learn, ready, ob
     assert found.evaluations == 5 + 30 - 1, "the first candidate is the base, which is known"
     assert found.composition.granularity == granularity
     _, weights = saved(ready, "lorahub")
-    assert objective(granularity=granularity, gamma=0.01).at(weights[None]) == pytest.approx([found.end], rel=1e-4)
+    assert objective(granularity=granularity, gamma=0.01).evaluate_weights(weights[None]) == pytest.approx(
+        [found.end], rel=1e-4
+    )
     assert weights.abs().max() <= 1.5
     assert not torch.allclose(weights.sum(-1), torch.tensor(1.0), atol=0.05), "not a softmax"
 

@@ -37,11 +37,13 @@ def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective
     losses = [measured(dict(zip(skills, row.tolist(), strict=True))) for row in SIGNED]
     own = objective(gamma=0.3)
     before = own.evaluations
-    assert own.at(SIGNED) == pytest.approx(
+    assert own.evaluate_weights(SIGNED) == pytest.approx(
         [loss + 0.3 * float((row**2).sum()) for loss, row in zip(losses, SIGNED, strict=True)], rel=1e-4
     )
     assert own.evaluations == before + 2, "the base, weights of 0, is known"
-    assert objective(gamma=0.3, regulariser="alpha").at(SIGNED) == pytest.approx(losses, rel=1e-4), "a is 0"
+    assert objective(gamma=0.3, regulariser="alpha").evaluate_weights(SIGNED) == pytest.approx(losses, rel=1e-4), (
+        "a is 0"
+    )
     assert len({round(loss, 3) for loss in losses}) == 3
 
 
@@ -51,20 +53,20 @@ def test_the_objective_at_softmax_weights_is_the_value_of_their_parameters(objec
         points = torch.randn(3, own.space.size, generator=torch.Generator().manual_seed(8))
         weights = own.space.weights(points)
         assert weights.shape == (3, *own.space.norms.shape)
-        assert own.at(weights) == pytest.approx(own.values(points), rel=1e-6)
+        assert own.evaluate_weights(weights) == pytest.approx(own.values(points), rel=1e-6)
 
 
 def test_the_objective_at_the_references_is_theirs(objective):
     for settings in ({"gamma": 0.6}, {"gamma": 0.6, "granularity": "module"}, {"gamma": 0.6, "regulariser": "alpha"}):
         own = objective(**settings)
         known = [candidate.value for candidate in own.references]
-        assert own.at(torch.stack([candidate.weights for candidate in own.references])) == pytest.approx(
+        assert own.evaluate_weights(torch.stack([candidate.weights for candidate in own.references])) == pytest.approx(
             known, rel=1e-5
         )
 
 
 def test_a_metric_is_an_objective_at_weights_too(objective, accuracy):
-    [found] = objective(objective="accuracy").at(SIGNED[:1])
+    [found] = objective(objective="accuracy").evaluate_weights(SIGNED[:1])
     skills = ("qa", "nli", "er")
     assert found == pytest.approx(-accuracy(dict(zip(skills, SIGNED[0].tolist(), strict=True))))
 
@@ -118,7 +120,7 @@ def test_a_part_of_the_examples_is_valued_as_that_part_and_paid_for_once(objecti
 
 def test_a_metric_is_not_divisible_and_has_no_surrogate(objective):
     own = objective(objective="accuracy")
-    assert (own.divisible, objective().divisible) == (False, True)
+    assert (own.supports_minibatch, objective().supports_minibatch) == (False, True)
     with pytest.raises(BadInput, match="'accuracy' is a metric of the whole adaptation set"):
         own.values(torch.zeros(1, 6), [0, 1])
     with pytest.raises(BadInput, match="'accuracy' has no surrogate: use --router cma-es"):

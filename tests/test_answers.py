@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import Record, annotate, annotated, choose, chosen
+from mdkif import Record, format_choices, format_entities, parse_choices, parse_entities
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -20,7 +20,7 @@ LABELS = st.lists(
 )
 def test_a_closed_query_lists_every_option_and_points_at_the_right_ones(request, options, data):
     gold = data.draw(st.lists(st.sampled_from(options), unique=True))
-    made = choose(request, options, gold)
+    made = format_choices(request, options, gold)
     record = Record(id="r", **made)
     assert record.query.startswith(request)
     assert record.options == tuple(options)
@@ -32,7 +32,7 @@ def test_a_closed_query_lists_every_option_and_points_at_the_right_ones(request,
 
 
 def test_spans_point_into_the_list_and_not_at_the_same_words_before_it():
-    made = choose("Is it benign or not benign?", ["benign", "not benign"], ["not benign"])
+    made = format_choices("Is it benign or not benign?", ["benign", "not benign"], ["not benign"])
     ((start, end),) = made["spans"]
     assert made["query"][start:end] == "not benign"
     assert start > len("Is it benign or not benign?")
@@ -40,7 +40,7 @@ def test_spans_point_into_the_list_and_not_at_the_same_words_before_it():
 
 def test_a_gold_label_that_is_not_listed_is_refused_without_naming_it():
     with pytest.raises(ValueError, match=r"^1 gold label\(s\) are not among the 2 options$"):
-        choose("Which?", ["a", "b"], ["secret"])
+        format_choices("Which?", ["a", "b"], ["secret"])
 
 
 @given(options=LABELS, data=st.data())
@@ -48,18 +48,18 @@ def test_labels_without_the_separator_are_read_back_as_they_were_written(options
     options = [option.replace(";", "") or "x" for option in options]
     options = list(dict.fromkeys(" ".join(option.split()) or "y" for option in options))
     gold = data.draw(st.lists(st.sampled_from(options), unique=True))
-    made = choose("Which?", options, gold)
-    assert chosen(made["answer"], options) == made["labels"]
-    assert chosen(f" {made['answer'].upper()}\n", [o.upper() for o in options]) == tuple(
+    made = format_choices("Which?", options, gold)
+    assert parse_choices(made["answer"], options) == made["labels"]
+    assert parse_choices(f" {made['answer'].upper()}\n", [o.upper() for o in options]) == tuple(
         label.upper() for label in made["labels"]
     )
 
 
 def test_a_label_may_hold_the_separator():
     options = ["fever; chills", "fever", "chills"]
-    made = choose("Which?", options, ["fever; chills"])
-    assert chosen(made["answer"], options) == ("fever; chills",)
-    assert chosen("chills; fever", options) == ("fever", "chills")
+    made = format_choices("Which?", options, ["fever; chills"])
+    assert parse_choices(made["answer"], options) == ("fever; chills",)
+    assert parse_choices("chills; fever", options) == ("fever", "chills")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_label_may_hold_the_separator():
     ],
 )
 def test_what_is_no_label_is_passed_over(text, found):
-    assert chosen(text, ["yes", "no"]) == found
+    assert parse_choices(text, ["yes", "no"]) == found
 
 
 @given(st.lists(st.tuples(st.sampled_from(["problem", "test", "drug"]), WORDS), max_size=6))
@@ -87,9 +87,9 @@ def test_entities_are_read_back_as_they_were_written(pairs):
         entities.append((kind, len(context), len(context) + len(entity)))
         context += entity
     visible = [e for e in entities if context[e[1] : e[2]].strip()]
-    made = annotate(context, visible)
+    made = format_entities(context, visible)
     record = Record(id="r", query="Which?", context=context, **made)
-    assert annotated(record.answer) == record.labels
+    assert parse_entities(record.answer) == record.labels
     assert len(record.labels) == len(record.spans) == len(visible)
     for label, (start, end) in zip(record.labels, record.spans, strict=True):
         assert label.partition(": ")[2] == " ".join(context[start:end].split())
@@ -98,7 +98,7 @@ def test_entities_are_read_back_as_they_were_written(pairs):
 def test_entities_stand_in_the_order_of_the_text_once_each():
     context = "He takes insulin for type 2 diabetes."
     found = [("disease", 21, 36), ("treatment", 9, 16), ("disease", 21, 36)]
-    assert annotate(context, found) == {
+    assert format_entities(context, found) == {
         "answer": "treatment: insulin\ndisease: type 2 diabetes",
         "labels": ("treatment: insulin", "disease: type 2 diabetes"),
         "spans": ((9, 16), (21, 36)),
@@ -106,9 +106,9 @@ def test_entities_stand_in_the_order_of_the_text_once_each():
 
 
 def test_a_context_without_entities_says_so():
-    assert annotate("All is well.", []) == {"answer": "none", "labels": (), "spans": ()}
-    assert annotated("none") == ()
+    assert format_entities("All is well.", []) == {"answer": "none", "labels": (), "spans": ()}
+    assert parse_entities("none") == ()
 
 
 def test_lines_that_are_no_entities_are_passed_over():
-    assert annotated("Here they are\nproblem:\n: fever\nproblem: chest  pain \n") == ("problem: chest pain",)
+    assert parse_entities("Here they are\nproblem:\n: fever\nproblem: chest  pain \n") == ("problem: chest pain",)

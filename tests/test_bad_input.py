@@ -256,7 +256,7 @@ LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 from mdkif.cli import main
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
 codes = [run(main, line.split()) for line in sys.argv[1:]]
 sys.exit(codes != [1] * len(codes))
 """
@@ -297,13 +297,13 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monk
     arguments = f"{TRAIN} --trainer lora {settings}".split()
     assert run(main, ["--store", "straight", *arguments]) == 0
     straight = Path("straight/skills/tiny/nli/adapter_model.safetensors").read_bytes()
-    write = training._checkpoint
+    write = training.save_checkpoint
 
     def interrupt(*given):
         write(*given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_checkpoint", interrupt)
+    monkeypatch.setattr(training, "save_checkpoint", interrupt)
     before = contents(store / "skills")
     capsys.readouterr()
     assert run(main, arguments) == 1
@@ -313,7 +313,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monk
     assert "Traceback" not in err
     assert contents(store / "skills") == before
     assert len(list(store.glob("runs/*/checkpoint.safetensors"))) == 1
-    monkeypatch.setattr(training, "_checkpoint", write)
+    monkeypatch.setattr(training, "save_checkpoint", write)
     assert run(main, arguments) == 0
     assert "resuming at step 2 of 6" in capsys.readouterr().err
     assert (store / "skills" / "tiny" / "nli" / "adapter_model.safetensors").read_bytes() == straight

@@ -289,7 +289,7 @@ def test_one_run_of_both_stages_is_quiet(mednli, pubmedqa, tmp_path):
     source = f"""
 import sys
 from mdkif.cli import main
-from mdkif.core.shell import run
+from mdkif.core.console.app import run
 store = ["--store", {str(tmp_path / "store")!r}]
 train = ["train", "nli", "--source", {str(mednli)!r}, {", ".join(map(repr, QUICK))}]
 adapt = ["adapt", "pubmedqa", "--source", {str(pubmedqa)!r}, "--shots", "2", "--set", "evaluations=8", "--json"]

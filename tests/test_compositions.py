@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.adapters.composition import bank_of, blend, compose, load_composition, new_composition, running
+from mdkif.core.adapters.composition import applied, bank_of, blend, compose, load_composition, new_composition
 from mdkif.core.adapters.peft_files import read_adapter
 
 WEIGHTS = {"nli": 0.6, "qa": 0.4, "er": -0.25}
@@ -41,11 +41,11 @@ def test_within_running_the_base_computes_the_target(skilled, base, adapters, fr
     compose(skilled, "both", WEIGHTS)
     bare = logits(base.model, tokens)
     for target, weights in {"both": WEIGHTS, "skill:er": {"er": 1.0}, "base": {}}.items():
-        with running(skilled, target):
+        with applied(skilled, target):
             found = logits(base.model, tokens)
         torch.testing.assert_close(found, logits(dense(fresh(), adapters, weights), tokens), atol=2e-5, rtol=1e-5)
         assert torch.equal(found, bare) == (target == "base")
-    with pytest.raises(RuntimeError, match="inside"), running(skilled, "both"):
+    with pytest.raises(RuntimeError, match="inside"), applied(skilled, "both"):
         raise RuntimeError("inside")
     assert torch.equal(logits(base.model, tokens), bare)
 

@@ -12,17 +12,17 @@ from mdkif import (
     BadInput,
     Dataset,
     Evaluator,
-    Method,
-    Optimizer,
     Record,
     Router,
+    RouterOptimizer,
     Skill,
     Source,
     Task,
     Toolkit,
     Trainer,
+    TuningMethod,
     best,
-    choose,
+    format_choices,
 )
 from mdkif.cli import main
 from mdkif.core.conformance import check, data, evaluators, routers, trainers
@@ -68,7 +68,7 @@ def broken(findings):
 
 
 def a_record(**changes):
-    fields = {"id": "1", "source": "file:1", **choose("Is it?", ["yes", "no"], ["yes"]), **changes}
+    fields = {"id": "1", "source": "file:1", **format_choices("Is it?", ["yes", "no"], ["yes"]), **changes}
     return Record(**fields)
 
 
@@ -235,7 +235,7 @@ def a_router(target):
     return Router(name="mine", title="Mine", target=target)
 
 
-class Careless(Optimizer):
+class Careless(RouterOptimizer):
     """Draws weights from everybody's generator, more often than it was told, and returns the last."""
 
     def __init__(self, evaluations: int = 10) -> None:
@@ -249,7 +249,7 @@ class Careless(Optimizer):
 
 
 @dataclass(kw_only=True)
-class Lazy(Optimizer):
+class Lazy(RouterOptimizer):
     """Looks at one candidate and returns the best reference."""
 
     evaluations: int = 10
@@ -325,12 +325,12 @@ class Idle(LoRA):
         (Forgetful, "resumes to the same adapter", "return from state() all that a step depends on"),
         (Meddling, "leaves the base model as it was", "train nothing but the adapter"),
         (Idle, "makes an adapter that PEFT loads to the same logits", "After training the adapter changes nothing"),
-        (dict, "its settings have defaults", "name a class that inherits from mdkif.Method"),
+        (dict, "its settings have defaults", "name a class that inherits from mdkif.TuningMethod"),
     ],
 )
 def test_a_trainer_that_breaks_a_rule(provide, cls, rule, remedy):
     assert remedy in broken(trainers.trainer(a_trainer(provide(cls)), "t"))[rule]
-    assert cls is dict or issubclass(cls, Method)
+    assert cls is dict or issubclass(cls, TuningMethod)
 
 
 def test_the_command_line_tells_what_is_broken_and_exits_with_1(tmp_path, capsys, monkeypatch, mednli):

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, Dataset, Record, convert, hashed_split, write_records
+from mdkif import BadInput, ConversionReport, Dataset, Record, convert, hashed_split, write_records
 
 DATASET = Dataset(
     name="lines",
@@ -63,7 +63,7 @@ def source(tmp_path):
 
 
 def test_records_come_with_counts_of_what_was_kept_and_left_out(source):
-    done = Conversion()
+    done = ConversionReport()
     records = list(convert(DATASET, source("a|q1|yes|test", "b|q2|", "c|q3|no|dev", "d|q4|"), done))
     assert [(record.id, record.split) for record in records] == [("1", "test"), ("3", "dev")]
     assert done.records == 2
@@ -73,14 +73,14 @@ def test_records_come_with_counts_of_what_was_kept_and_left_out(source):
 
 def test_records_are_streamed(source):
     """The first record is there before the malformed second row is read."""
-    records = convert(DATASET, source("a|q|yes", "broken"), Conversion())
+    records = convert(DATASET, source("a|q|yes", "broken"), ConversionReport())
     assert next(records).query == "q"
     with pytest.raises(BadInput):
         next(records)
 
 
 def test_a_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source):
-    records = convert(DATASET, source("a|q|yes", "secret of patient 7"), Conversion())
+    records = convert(DATASET, source("a|q|yes", "secret of patient 7"), ConversionReport())
     with pytest.raises(BadInput) as caught:
         list(records)
     assert str(caught.value) == (
@@ -89,39 +89,39 @@ def test_a_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source
 
 
 def test_malformed_rows_are_counted_by_reason_where_they_are_skipped(source):
-    done = Conversion(skip_bad=True)
+    done = ConversionReport(skip_bad=True)
     assert len(list(convert(DATASET, source("x", "a|q|yes", "y", "1|2|3|4|5"), done))) == 1
     assert done.left_out == {"malformed: has 1 fields, not 3 or 4": 2, "malformed: has 5 fields, not 3 or 4": 1}
 
 
 def test_leaving_out_many_at_once():
-    done = Conversion()
+    done = ConversionReport()
     done.leave_out("duplicate", 3)
     done.leave_out("duplicate")
     assert done.left_out == {"duplicate": 4}
 
 
 def test_options_reach_the_converter(source):
-    (record,) = convert(DATASET, source("a|q|yes"), Conversion(), {"prefix": "Say: "})
+    (record,) = convert(DATASET, source("a|q|yes"), ConversionReport(), {"prefix": "Say: "})
     assert record.query == "Say: q"
 
 
 @pytest.mark.parametrize("wrong", ["prefx", "source", "conversion"])
 def test_an_option_the_converter_does_not_have_is_refused_at_once_with_those_it_has(source, wrong):
     with pytest.raises(BadInput) as caught:
-        convert(DATASET, source("a|q|yes"), Conversion(), {wrong: "x"})  # not even iterated
+        convert(DATASET, source("a|q|yes"), ConversionReport(), {wrong: "x"})  # not even iterated
     assert str(caught.value) == f"The data set 'lines' has no option '{wrong}': its options are prefix, fail."
 
 
 def test_a_missing_source_is_refused_at_once_with_where_to_get_it(tmp_path):
     with pytest.raises(BadInput, match=r"'lines' does not exist at .*nowhere: .* \(https://example\.org/lines\)"):
-        convert(DATASET, tmp_path / "nowhere", Conversion())
+        convert(DATASET, tmp_path / "nowhere", ConversionReport())
 
 
 def test_a_converter_that_cannot_be_imported_is_refused_with_the_remedy(source):
     broken = Dataset(name="b", title="b", target="no_such_module:read", licence="", access="", homepage="")
     with pytest.raises(BadInput, match=r"dataset 'b' cannot be loaded from no_such_module:read: .*reinstall"):
-        convert(broken, source("a|q|yes"), Conversion())
+        convert(broken, source("a|q|yes"), ConversionReport())
 
 
 def test_an_archive_cut_short_is_bad_input(tmp_path):
@@ -131,31 +131,31 @@ def test_an_archive_cut_short_is_bad_input(tmp_path):
     with pytest.raises(
         BadInput, match=r"'lines' at .*lines\.gz cannot be read \(EOFError\): check that it is complete"
     ):
-        list(convert(DATASET, path, Conversion()))
+        list(convert(DATASET, path, ConversionReport()))
 
 
 def test_a_file_that_is_no_text_is_bad_input_and_not_quoted(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"a|q|yes\n\xff\xfe secret\n")
     with pytest.raises(BadInput, match=r"cannot be read \(UnicodeDecodeError\)") as caught:
-        list(convert(DATASET, path, Conversion()))
+        list(convert(DATASET, path, ConversionReport()))
     assert "secret" not in str(caught.value)
 
 
 def test_a_folder_where_a_file_is_expected_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"cannot be read \(Is a directory\)"):
-        list(convert(DATASET, tmp_path, Conversion()))
+        list(convert(DATASET, tmp_path, ConversionReport()))
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), BadInput("a sentence"), KeyError("bug")])
 def test_a_converters_own_errors_pass_through(source, error):
     with pytest.raises(type(error)):
-        list(convert(DATASET, source("a|q|yes"), Conversion(), {"fail": error}))
+        list(convert(DATASET, source("a|q|yes"), ConversionReport(), {"fail": error}))
 
 
 def test_a_failed_conversion_leaves_no_file(source, tmp_path):
     with pytest.raises(BadInput):
-        write_records(convert(DATASET, source("a|q|yes", "broken"), Conversion()), tmp_path / "out.jsonl")
+        write_records(convert(DATASET, source("a|q|yes", "broken"), ConversionReport()), tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["lines.txt"]
 
 
@@ -179,7 +179,7 @@ def test_no_group_straddles_splits_and_order_does_not_matter(tmp_path_factory, r
 
     def splits(ordered):
         path.write_text("".join(f"{group}|{query}|yes\n" for group, query in ordered), "utf-8")
-        return {(r.group, r.query): r.split for r in convert(DATASET, path, Conversion())}
+        return {(r.group, r.query): r.split for r in convert(DATASET, path, ConversionReport())}
 
     found = splits(rows)
     assert found == splits(random.Random(seed).sample(rows, len(rows)))
@@ -188,7 +188,7 @@ def test_no_group_straddles_splits_and_order_does_not_matter(tmp_path_factory, r
 
 def test_an_official_split_is_kept_whatever_the_hash_says(source):
     lines = [f"g{i}|q|yes|{split}" for i in range(10) for split in ("train", "dev", "test")]
-    done = Conversion()
+    done = ConversionReport()
     list(convert(DATASET, source(*lines), done))
     assert done.splits == {"train": 10, "dev": 10, "test": 10}
 
@@ -206,7 +206,7 @@ def test_half_of_a_surrogate_pair_is_a_malformed_row(monkeypatch, source, tmp_pa
     monkeypatch.setattr("test_conversion_converters.read", read)
     path = source("unused")
     with pytest.raises(BadInput, match=r"lines\.txt:rows\.json:2 holds half of a surrogate pair"):
-        list(convert(DATASET, path, Conversion()))
-    done = Conversion(skip_bad=True)
+        list(convert(DATASET, path, ConversionReport()))
+    done = ConversionReport(skip_bad=True)
     assert write_records(convert(DATASET, path, done), tmp_path / "out.jsonl") == 1
     assert done.left_out == {"malformed: holds half of a surrogate pair, which is no character": 1}

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mdkif import Conversion, Toolkit
+from mdkif import ConversionReport, Toolkit
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("MDKIF_TEST_DATA") or ROOT.parent / "shared" / "data")
@@ -24,7 +24,7 @@ def test_the_open_distributions_convert_to_the_counts_of_the_documentation(tmp_p
     dataset, folder, options, records, splits, left_out, labels = row
     if not (DATA / folder).exists():
         pytest.skip(f"{DATA / folder} is not there")
-    done, told = Conversion(), dict(option.split("=") for option in options.split("; ") if option)
+    done, told = ConversionReport(), dict(option.split("=") for option in options.split("; ") if option)
     found = sum(len(r.labels) for r in Toolkit(tmp_path).convert(dataset.strip("`"), DATA / folder, done, told))
     assert done.records == int(records)
     assert [done.splits[name] for name in ("train", "dev", "test")] == [int(n) for n in splits.split(" / ")]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import pytest
@@ -61,12 +61,10 @@ def test_a_new_field_would_be_noticed():
 
 def test_every_hook_has_a_heading_with_its_signature():
     text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
-    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_")}
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_") and callable(hook)}
     assert len(hooks) == len(KINDS)
     for name, hook in hooks.items():
-        returned = inspect.signature(hook).return_annotation
-        shown = f"{returned.__name__}[{get_args(returned)[0].__name__}]"
-        assert f"\n### `{name}() -> {shown}`\n" in text
+        assert f"\n### `{name}() -> {inspect.signature(hook).return_annotation}`\n" in text
 
 
 def test_every_catalogue_entry_is_named():
@@ -95,7 +93,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
 def test_every_named_file_and_function_exists(page):
-    """References are written `core/router.py::Space.weights` or, for a file alone, `core/router.py`."""
+    """References are written `core/errors.py::BadInput` or, for a file alone, `core/errors.py`."""
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"`((?:core|plugins|tests|templates)/[\w./-]+)(?:::([\w.]+))?`", text)
     missing = [f"{path}::{name}" for path, name in named if not _defined(ROOT / path, name)]

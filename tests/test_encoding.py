@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Record, Skill, Task
-from mdkif.core.contract.declarations import Keep
+from mdkif.core.contract.declarations import TruncationSide
 from mdkif.core.prompts.batching import collate
 from mdkif.core.prompts.encoding import Encoder
 from mdkif.core.prompts.templates import Instruction
@@ -22,13 +22,13 @@ FORMATS = ("chat", "plain")
 class AsIs:
     """A template whose fields are the record's own, stripped, as every rendered field is."""
 
-    def __init__(self, keep="start"):
-        self.keep = keep
+    def __init__(self, truncation_side="right"):
+        self.truncation_side = truncation_side
 
     def render(self, record):
         return Instruction(record.query.strip(), record.context.strip(), record.answer.strip())
 
-    def frame(self, record):
+    def answer_affixes(self, record):
         return "", ""
 
 
@@ -128,9 +128,9 @@ def test_truncation_cuts_the_contexts_end_and_nothing_else(shared_base, context,
     assert text in prefixes
 
 
-def is_cut(context, read, keep):
+def is_cut(context, read, side):
     """Whether `read` is the declared part of a context, and nothing of it twice."""
-    start, _, end = (read, "", "") if keep == "start" else ("", "", read) if keep == "end" else read.partition(" … ")
+    start, _, end = (read, "", "") if side == "right" else ("", "", read) if side == "left" else read.partition(" … ")
     return context.startswith(start) and context.endswith(end) and len(start) + len(end) <= len(context)
 
 
@@ -140,15 +140,15 @@ def is_cut(context, read, keep):
     query=TEXT.map(str.strip),
     max_length=st.integers(20, 300),
     format=st.sampled_from(FORMATS),
-    keep=st.sampled_from(get_args(Keep)),
+    side=st.sampled_from(get_args(TruncationSide)),
 )
 def test_any_context_fits_any_budget_by_the_part_that_is_declared(
-    shared_base, context, query, max_length, format, keep
+    shared_base, context, query, max_length, format, side
 ):
     fields = {"options": ("yes", "no"), "labels": ("no",), "spans": ((0, len(context)),)}
     record = Record(id="r", query=query, context=context, answer="no", **fields)
-    encoder = Encoder(shared_base, AsIs(keep), max_length, format)
-    [whole] = Encoder(shared_base, AsIs(keep), 10_000, format).encode([record])
+    encoder = Encoder(shared_base, AsIs(side), max_length, format)
+    [whole] = Encoder(shared_base, AsIs(side), 10_000, format).encode([record])
     longest = max(map(len, (whole.answer, *whole.options)))
     found = list(encoder.encode([record]))
     if not found:
@@ -167,19 +167,19 @@ def test_any_context_fits_any_budget_by_the_part_that_is_declared(
         return
     assert text.startswith(before)
     assert text.endswith(after)
-    assert is_cut(context, text[len(before) : len(text) - len(after)], keep)
+    assert is_cut(context, text[len(before) : len(text) - len(after)], side)
 
 
 def test_each_part_by_hand(base):
     words = [f"w{i}" for i in range(300)]
     record = Record(id="r", query="Is it so?", context=" ".join(words), answer="yes")
     read = {}
-    for keep in get_args(Keep):
-        [encoded] = Encoder(base, AsIs(keep), 120, "plain").encode([record])
-        read[keep] = base.tokenizer.decode(encoded.prompt).split("\n\n")[1]
-    assert read["start"].startswith("w0 w1 w2 ")
-    assert read["end"].endswith(" w297 w298 w299")
-    start, end = read["both"].split(" … ")
+    for side in get_args(TruncationSide):
+        [encoded] = Encoder(base, AsIs(side), 120, "plain").encode([record])
+        read[side] = base.tokenizer.decode(encoded.prompt).split("\n\n")[1]
+    assert read["right"].startswith("w0 w1 w2 ")
+    assert read["left"].endswith(" w297 w298 w299")
+    start, end = read["middle"].split(" … ")
     assert start.startswith("w0 w1 w2 ")
     assert end.endswith(" w297 w298 w299")
     assert abs(len(base.tokenizer(start)["input_ids"]) - len(base.tokenizer(end)["input_ids"])) <= 2
@@ -187,10 +187,10 @@ def test_each_part_by_hand(base):
 
 
 def test_the_part_is_the_one_the_skill_or_task_declares(base, plugins, encoder_for):
-    assert {name: plugins.get(Task, name).keep for name in ("pubmedqa", "mednli")} == {
-        "pubmedqa": "end", "mednli": "start",
+    assert {name: plugins.get(Task, name).truncation_side for name in ("pubmedqa", "mednli")} == {
+        "pubmedqa": "left", "mednli": "right",
     }  # fmt: skip
-    assert plugins.get(Skill, "qa").keep == "end"  # the results of an abstract stand at its end
+    assert plugins.get(Skill, "qa").truncation_side == "left"  # the results of an abstract stand at its end
     record = Record(id="r", query="Is it so?", context="Background. " + "fever " * 300 + "Results.", answer="yes")
     for name, read in (("pubmedqa", "Results."), ("mednli", "Background.")):
         [encoded] = encoder_for(base, max_length=100, name=name).encode([record])
@@ -198,12 +198,12 @@ def test_the_part_is_the_one_the_skill_or_task_declares(base, plugins, encoder_f
         assert [word for word in ("Background.", "Results.") if word in text] == [read]
 
 
-@pytest.mark.parametrize("keep", get_args(Keep))
+@pytest.mark.parametrize("side", get_args(TruncationSide))
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("max_length", [80, 100, 150])
-def test_no_more_is_cut_than_needed(base, encoder_for, questions, format, max_length, keep):
+def test_no_more_is_cut_than_needed(base, encoder_for, questions, format, max_length, side):
     encoder = encoder_for(base, max_length=max_length, format=format)
-    encoder.template.keep = keep
+    encoder.template.truncation_side = side
     examples = list(encoder.encode(questions(20, longest=120)))
     rooms = [max_length - len(e.prompt) - max(map(len, (e.answer, *e.options))) for e in examples]
     assert encoder.counts["context truncated"] >= 10

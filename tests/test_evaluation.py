@@ -9,7 +9,7 @@ import pytest
 import torch
 from mdkif import BadInput, Record, Skill, Task
 from mdkif.core.contract.declarations import Normaliser
-from mdkif.core.data.labels import choose
+from mdkif.core.data.labels import format_choices
 from mdkif.core.evaluation.evaluate import evaluate
 from mdkif.core.inference.predict import predict
 
@@ -102,7 +102,9 @@ def test_without_contexts_the_same_question_is_read_once_and_other_labels_are_no
     workspace, base, encoder_for
 ):
     """The key is the prompt with its options: here three records ask the same, two with options in another order."""
-    fields = [choose("Is it safe?", options, ["yes"]) for options in (("yes", "no"), ("yes", "no"), ("no", "yes"))]
+    fields = [
+        format_choices("Is it safe?", options, ["yes"]) for options in (("yes", "no"), ("yes", "no"), ("no", "yes"))
+    ]
     records = [
         Record(id=str(i), context=f"Trial {i}.", **{**each, "query": "Is it safe?"}) for i, each in enumerate(fields)
     ]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.adapters.composition import bank_of, compose, new_composition, running
+from mdkif.core.adapters.composition import applied, bank_of, compose, new_composition
 from mdkif.core.export.export import export
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -26,7 +26,7 @@ def composed(skilled):
 
 
 def expected(workspace, target, tokens):
-    with running(workspace, target):
+    with applied(workspace, target):
         return logits(workspace.base.model, tokens)
 
 

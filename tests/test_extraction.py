@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Record, Task, choose, chosen
+from mdkif import BadInput, Record, Task, format_choices, parse_choices
 from mdkif.core.evaluation.evaluate import evaluate
 from mdkif.core.inference.constrained import extract, greedy
 from mdkif.core.inference.predict import predict
@@ -53,13 +53,13 @@ def test_several_labels_are_what_constrained_generation_writes(base, encoder_for
     """The paths of every list without repetition, up to three labels."""
     labels = ("asthma", "gout", "sepsis")
     encoder = encoder_for(base)
-    end, [separator] = encoder.end(), encoder.pieces([";"])
+    end, [separator] = encoder.end(), encoder.token_ids([";"])
     rows = list(encoder.encode(questions(8, labels, seed=5)))
     for row, found in zip(rows, extract(encoder, rows, multi_label=True), strict=True):
         first = dict(zip(labels, row.options, strict=True))
-        paths = {encoder.pieces([encoder.start() + "none"])[0] + end: ()}
+        paths = {encoder.token_ids([encoder.start() + "none"])[0] + end: ()}
         for listed in (p for size in (1, 2, 3) for p in permutations(labels, size)):
-            rest = [separator + encoder.pieces([f" {label}"])[0] for label in listed[1:]]
+            rest = [separator + encoder.token_ids([f" {label}"])[0] for label in listed[1:]]
             paths[sum(rest, first[listed[0]]) + end] = listed
         assert found == paths[written(base, row.prompt, along(list(paths)))]
 
@@ -105,7 +105,7 @@ def test_predictions_say_what_was_extracted(workspace, plugins, questions):
     for prediction in predict(workspace, task, encoder, rows, answer="span"):
         assert prediction.scores == ()
         assert set(prediction.labels) <= {"asthma", "gout"}
-        assert chosen(prediction.text, prediction.options) == tuple(sorted(prediction.labels))
+        assert parse_choices(prediction.text, prediction.options) == tuple(sorted(prediction.labels))
 
 
 def test_an_evaluation_by_spans_has_no_scores_but_the_metrics_of_labels(workspace, pubmedqa):
@@ -129,8 +129,8 @@ def test_a_template_frames_every_label(workspace, plugins, questions):
     assert [text.strip() for text in texts] == ["It is yes", "It is no"]
     assert extract(encoder, [row])[0] in (("yes",), ("no",))
     record = row.record
-    assert encoder.template.read("It is no, surely", record) == "no"
-    assert encoder.template.read(" no ", record) == "no"
+    assert encoder.template.parse_answer("It is no, surely", record) == "no"
+    assert encoder.template.parse_answer(" no ", record) == "no"
 
 
 @pytest.mark.parametrize("block", ["always the same", "{{ answer }} and {{ answer }}"])
@@ -149,5 +149,5 @@ def test_reading_inverts_rendering(plugins, answer):
     from mdkif.core.prompts.templates import Template
 
     template = Template(plugins.get(Task, "pubmedqa"))
-    record = Record(id="1", query=choose("Is it?", ["yes", "no"], ["yes"])["query"], answer=answer)
-    assert template.read(template.render(record).answer, record) == answer
+    record = Record(id="1", query=format_choices("Is it?", ["yes", "no"], ["yes"])["query"], answer=answer)
+    assert template.parse_answer(template.render(record).answer, record) == answer

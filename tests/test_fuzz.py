@@ -12,7 +12,7 @@ from collections import defaultdict
 from itertools import product
 
 import pytest
-from mdkif import BadInput, Conversion, Dataset, Skill, Task
+from mdkif import BadInput, ConversionReport, Dataset, Skill, Task
 from mdkif.core.conformance.data import sample
 from mdkif.core.contract.discovery import Plugins
 from mdkif.core.data.conversion import convert
@@ -239,7 +239,7 @@ def copies(tmp_path_factory):
 
 def fault(name, source, options, skip_bad, folder="", content=""):
     """What is wrong with a conversion; "" if it gives records, or one sentence that may be shown to anyone."""
-    conversion, said = Conversion(skip_bad=skip_bad), []
+    conversion, said = ConversionReport(skip_bad=skip_bad), []
     ids = set()
     try:
         for record in convert(PLUGINS.get(Dataset, name), source, conversion, options):
@@ -275,7 +275,7 @@ def copied(message, content):
 def test_a_whole_source_gives_records_with_each_set_of_options(name, copies):
     _, source, every = copies[name]
     for options in every:
-        assert any(True for _ in convert(PLUGINS.get(Dataset, name), source, Conversion(), options)), options
+        assert any(True for _ in convert(PLUGINS.get(Dataset, name), source, ConversionReport(), options)), options
         assert fault(name, source, options, skip_bad=False) == ""
 
 

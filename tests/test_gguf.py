@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from gguf_files import fields, loaded, logits, tensors, written
 from mdkif import BadInput, MdkifError
 from mdkif.cli import main
-from mdkif.core.adapters.composition import running
+from mdkif.core.adapters.composition import applied
 from mdkif.core.export.export import export
 from mdkif.core.export.gguf import TYPES, check_gguf
 from transformers import (
@@ -40,7 +40,7 @@ def test_transformers_loads_it_to_the_logits_of_the_merged_export(composed, fres
 
 def test_in_float32_nothing_is_lost(composed, tmp_path, tokens):
     facts = export(composed, "all", tmp_path / "out", "gguf", "f32")
-    with running(composed, "all"):
+    with applied(composed, "all"):
         expected = logits(composed.base.model, tokens)
     torch.testing.assert_close(logits(loaded(tmp_path / "out"), tokens), expected, atol=1e-5, rtol=0)
     assert facts["quantization_error"] == 0
@@ -58,7 +58,7 @@ def test_a_bfloat16_blend_is_stored_in_f16_without_another_loss(composed, fresh,
 
 
 def test_coarser_types_are_smaller_and_lose_more(composed, tmp_path, tokens):
-    with running(composed, "all"):
+    with applied(composed, "all"):
         expected = logits(composed.base.model, tokens)
     sizes, errors, effects = [], [], []
     for quantize in ("f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"):
@@ -108,7 +108,7 @@ def test_the_rows_of_q_and_k_are_interleaved_head_by_head_as_llama_cpp_has_them(
     """Row j of the first half of a head comes to 2j, row j of the second to 2j + 1; there are fewer heads of k."""
     export(composed, "skill:nli", tmp_path / "out", "gguf", "f32")
     values, _ = tensors(tmp_path / "out")
-    with running(composed, "skill:nli"):
+    with applied(composed, "skill:nli"):
         attention = {
             name: module.weight.detach().numpy().copy()
             for name, module in base.model.model.layers[1].self_attn.named_children()

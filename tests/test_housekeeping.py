@@ -131,7 +131,7 @@ def test_a_broken_plugin_and_a_missing_package_are_told_with_a_remedy(tmp_path, 
     assert not found["broken"].ok
     assert "ModuleNotFoundError" in found["broken"].found
     assert "mdkif uninstall broken" in found["broken"].remedy
-    monkeypatch.setattr("mdkif.core.doctor.REQUIRED", ("torch", "no-such-package"))
+    monkeypatch.setattr("mdkif.core.console.doctor.REQUIRED", ("torch", "no-such-package"))
     missing = lines(Toolkit(tmp_path))["no-such-package"]
     assert (missing.ok, missing.found, missing.remedy) == (False, "missing", "pip install no-such-package")
     assert run(main, ["--store", str(tmp_path), "doctor"]) == 1

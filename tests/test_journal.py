@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif.core.hashing import digest
-from mdkif.core.routing.cache import Journal
+from mdkif.core.routing.cache import EvaluationCache
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)
 
@@ -16,21 +16,21 @@ NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_s
 @given(st.lists(st.tuples(st.sampled_from("abc"), NUMBERS), max_size=8))
 def test_what_was_put_is_read_back_exactly(tmp_path_factory, entries):
     path = tmp_path_factory.mktemp("journal") / "folder" / "search.jsonl"
-    journal, expected = Journal(path), {}
+    journal, expected = EvaluationCache(path), {}
     for key, values in entries:
         journal.put(key, values)
         expected.setdefault(key, {}).update(values)
-    for read in (journal, Journal(path)):
+    for read in (journal, EvaluationCache(path)):
         assert {key: read.get(key) for key in "abc"} == {key: expected.get(key, {}) for key in "abc"}
 
 
 def test_nothing_is_made_until_something_is_put(tmp_path):
-    assert Journal(tmp_path / "a" / "b.jsonl").get("x") == {}
+    assert EvaluationCache(tmp_path / "a" / "b.jsonl").get("x") == {}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_entry_is_on_disk_as_soon_as_it_is_put(tmp_path):
-    Journal(tmp_path / "j.jsonl").put("x", {0: 0.1 + 0.2})
+    EvaluationCache(tmp_path / "j.jsonl").put("x", {0: 0.1 + 0.2})
     assert json.loads((tmp_path / "j.jsonl").read_text()) == {"at": "x", "values": {"0": 0.1 + 0.2}}
 
 
@@ -39,18 +39,18 @@ def test_an_entry_is_on_disk_as_soon_as_it_is_put(tmp_path):
 )
 def test_a_broken_line_is_left_out(tmp_path, broken):
     path = tmp_path / "j.jsonl"
-    Journal(path).put("x", {0: 1.5})
+    EvaluationCache(path).put("x", {0: 1.5})
     with path.open("a", encoding="latin-1") as file:
         file.write(broken)
-    again = Journal(path)
+    again = EvaluationCache(path)
     assert (again.get("x"), again.get("y")) == ({0: 1.5}, {})
 
 
 def test_what_follows_a_broken_line_is_kept(tmp_path):
     path = tmp_path / "j.jsonl"
     path.write_text('{"at": "x", "val')
-    Journal(path).put("z", {0: 2.5})
-    assert Journal(path).get("z") == {0: 2.5}
+    EvaluationCache(path).put("z", {0: 2.5})
+    assert EvaluationCache(path).get("z") == {0: 2.5}
 
 
 def test_a_digest_tells_values_shapes_and_order_apart():

@@ -11,9 +11,8 @@ HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safet
 TENSORS = {
     "Batch",
     "SkillBank",
-    "Space",
+    "WeightParameterization",
     "Surrogate",
-    "TrainingSettings",
     "answer_loss",
     "collate",
     "option_scores",

@@ -255,7 +255,7 @@ def test_an_installed_plugin_is_found_by_a_new_process(install, tmp_path):
     install("mdkif-good", evaluator())
     install("mdkif-bad", "import sys; sys.exit('no')")
     code = (
-        "import json; from mdkif.core.plugins import Plugins; "
+        "import json; from mdkif.core.contract.discovery import Plugins; "
         "print(json.dumps([[p.dist, p.version, p.provides, p.error] for p in Plugins().plugins]))"
     )
     env = os.environ | {"PYTHONPATH": str(tmp_path), "MDKIF_PLUGINS": "mdkif-good,mdkif-bad"}
@@ -269,7 +269,7 @@ def test_an_installed_plugin_is_found_by_a_new_process(install, tmp_path):
 @pytest.mark.parametrize("heavy", ["torch", "transformers", "peft", "datasets"])
 def test_loading_every_plugin_of_the_repository_imports_nothing_heavy(heavy):
     code = (
-        "import sys; from mdkif.core.plugins import Plugins; "
+        "import sys; from mdkif.core.contract.discovery import Plugins; "
         f"sys.exit(any(p.error for p in Plugins().plugins) or {heavy!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

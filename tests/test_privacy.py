@@ -53,14 +53,14 @@ def leaks(*given):
 
 def test_neither_the_store_nor_the_output_holds_record_text(sources, tmp_path, capsys, monkeypatch):
     store = tmp_path / "store"
-    write = training._checkpoint
+    write = training.save_checkpoint
     kept = []
 
     def keep(path, *given):
         write(path, *given)
         kept.append(path.read_bytes())
 
-    monkeypatch.setattr(training, "_checkpoint", keep)
+    monkeypatch.setattr(training, "save_checkpoint", keep)
 
     def call(*arguments):
         code = run(main, ["--store", str(store), *arguments, "--base", "tiny"])
@@ -141,10 +141,11 @@ def test_an_error_nobody_foresaw_quotes_nothing(sources):
     code = f"""
 import sys
 from mdkif.cli import main
-from mdkif.core import shell, toolkit
+from mdkif.core import toolkit
+from mdkif.core.console import app
 def fail(*_): raise ValueError({CONTEXT!r})
 toolkit.Toolkit.preview = fail
-sys.exit(shell.run(main, sys.argv[1:]))
+sys.exit(app.run(main, sys.argv[1:]))
 """
     line = ["preview", "pubmedqa", str(sources)]
     done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=False)

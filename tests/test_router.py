@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif.core.routing.weights import FLOOR, Space
+from mdkif.core.routing.weights import FLOOR, WeightParameterization
 
 NORMS = torch.tensor([0.5, 1.0, 1.5])
 POINT = [0.3, -1.2, 0.8, 0.1, 0.4, -0.6]
@@ -27,7 +27,7 @@ def by_hand(point, norms, temperature):
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 7.0])
 def test_weights_are_the_softmax_of_the_experts_energies(temperature):
-    space = Space(NORMS, temperature)
+    space = WeightParameterization(NORMS, temperature)
     expected = by_hand(np.array(POINT), NORMS.double().numpy(), temperature)
     assert space.size == 6
     assert space.weights(torch.tensor(POINT)).numpy() == pytest.approx(expected, rel=1e-5)
@@ -35,20 +35,20 @@ def test_weights_are_the_softmax_of_the_experts_energies(temperature):
 
 
 def test_a_norm_moves_an_energy_only_through_its_a():
-    logits = torch.log(Space(NORMS).weights(torch.tensor([2.0, 0, 0, 0, 0, 0])))
+    logits = torch.log(WeightParameterization(NORMS).weights(torch.tensor([2.0, 0, 0, 0, 0, 0])))
     assert (logits[0] - logits[1]).item() == pytest.approx(2.0 * 0.5, rel=1e-5)
     assert logits[1].item() == pytest.approx(logits[2].item())
 
 
 def test_high_temperatures_are_uniform_and_low_ones_choose_the_best():
     point = torch.tensor(POINT)
-    assert Space(NORMS, 1e4).weights(point).tolist() == pytest.approx([1 / 3] * 3, abs=1e-3)
-    assert Space(NORMS, 1e-3).weights(point).tolist() == pytest.approx([0, 0, 1], abs=1e-6)
+    assert WeightParameterization(NORMS, 1e4).weights(point).tolist() == pytest.approx([1 / 3] * 3, abs=1e-3)
+    assert WeightParameterization(NORMS, 1e-3).weights(point).tolist() == pytest.approx([0, 0, 1], abs=1e-6)
 
 
 def test_a_population_is_each_candidate_alone():
     for scale, norms in (("one", NORMS), ("free", NORMS), ("free", torch.rand(4, 3) + 0.5)):
-        space = Space(norms, 0.7, scale)
+        space = WeightParameterization(norms, 0.7, scale)
         points = torch.randn(5, space.size, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(space.weights(points), torch.stack([space.weights(p) for p in points]))
         for name in ("alpha", "weights"):
@@ -60,7 +60,7 @@ def test_a_population_is_each_candidate_alone():
 
 
 def test_a_free_scale_multiplies_the_shares_and_not_the_regulariser():
-    one, free = Space(NORMS), Space(NORMS, scale="free")
+    one, free = WeightParameterization(NORMS), WeightParameterization(NORMS, scale="free")
     assert free.size == one.size + 1
     for total in (0.25, 1.0, 3.0):
         point = torch.tensor([*POINT, math.log(total)])
@@ -74,7 +74,7 @@ def test_a_free_scale_multiplies_the_shares_and_not_the_regulariser():
 def test_both_regularisers_by_hand(scale):
     """sum ||a_i||^2 (SA-MDKIF eq. 6) and sum R_i^2 (STAF-LLM eq. 7)."""
     point = torch.tensor(POINT + [1.0] * (scale == "free"))
-    space = Space(NORMS, 0.5, scale)
+    space = WeightParameterization(NORMS, 0.5, scale)
     assert space.penalty(point, "alpha").item() == pytest.approx(0.3**2 + 1.2**2 + 0.8**2)
     shares = by_hand(np.array(POINT), NORMS.double().numpy(), 0.5)
     assert space.penalty(point, "weights").item() == pytest.approx((shares**2).sum(), rel=1e-5)
@@ -82,7 +82,7 @@ def test_both_regularisers_by_hand(scale):
 
 def test_every_group_has_a_router_of_its_own():
     norms = torch.tensor([[0.5, 1.5], [1.0, 1.0], [1.2, 0.8]])
-    space = Space(norms, 2.0)
+    space = WeightParameterization(norms, 2.0)
     point = np.linspace(-2, 1, 12)
     weights = space.weights(torch.tensor(point, dtype=torch.float32))
     assert weights.shape == (3, 2)
@@ -95,7 +95,7 @@ def test_every_group_has_a_router_of_its_own():
 
 
 def test_gradients_are_finite_differences():
-    space = Space(NORMS.double(), 0.8, "free")
+    space = WeightParameterization(NORMS.double(), 0.8, "free")
     point = torch.tensor([*POINT, 0.3], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(space.weights, point)
     for name in ("alpha", "weights"):
@@ -109,7 +109,7 @@ SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda shares
 def test_parameters_give_back_the_weights_but_for_the_floor(shares, total, temperature, scale):
     count = len(shares)
     own = torch.tensor(shares, dtype=torch.float64) / sum(shares)
-    space = Space(torch.linspace(0.5, 1.5, count), temperature, scale)
+    space = WeightParameterization(torch.linspace(0.5, 1.5, count), temperature, scale)
     point = space.parameters((own * total).float())
     assert point.shape == (space.size,)
     assert point[:count].abs().max() == 0
@@ -120,21 +120,21 @@ def test_parameters_give_back_the_weights_but_for_the_floor(shares, total, tempe
 
 @given(st.integers(1, 8), st.sampled_from(["one", "free"]))
 def test_the_base_becomes_nearly_nothing_where_the_scale_is_free_and_uniform_elsewhere(count, scale):
-    space = Space(torch.ones(count), scale=scale)
+    space = WeightParameterization(torch.ones(count), scale=scale)
     weights = space.weights(space.parameters(torch.zeros(count)))
     assert weights.tolist() == pytest.approx([(FLOOR if scale == "free" else 1) / count] * count, rel=1e-4)
 
 
 def test_parameters_of_groups_give_back_their_weights():
     weights = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
-    space = Space(torch.ones(3, 2), scale="free")
+    space = WeightParameterization(torch.ones(3, 2), scale="free")
     expected = (1 - FLOOR) * weights + FLOOR / 2
     torch.testing.assert_close(space.weights(space.parameters(weights)), expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(space.weights(space.parameters(2 * weights)), 2 * expected, rtol=1e-4, atol=1e-6)
 
 
 SPACES = st.builds(
-    lambda shape, temperature, scale: Space(torch.rand(shape) + 0.5, temperature, scale),
+    lambda shape, temperature, scale: WeightParameterization(torch.rand(shape) + 0.5, temperature, scale),
     st.sampled_from([(1,), (2,), (5,), (3, 1), (4, 3)]),
     st.sampled_from([0.5, 1.0, 3.0]),
     st.sampled_from(["one", "free"]),

@@ -145,7 +145,7 @@ def test_every_hook_is_documented_with_its_exact_signature(pages, hook):
     exact = squeezed(f"{hook.__name__}{signature_of(hook)}")
     assert exact in pages["reference.html"].text
     assert exact in pages["plugins.html"].text
-    assert f"mdkif.core.hookspecs.{hook.__name__}" in pages["reference.html"].ids
+    assert f"mdkif.core.contract.hookspecs.{hook.__name__}" in pages["reference.html"].ids
 
 
 @pytest.mark.parametrize("name", all_commands())

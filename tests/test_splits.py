@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, Record, Task
+from mdkif import BadInput, ConversionReport, Record, Task
 from mdkif.core.adapters.composition import compose
 from mdkif.core.data.sampling import sample
 from mdkif.core.data.splits import hashed_split, policy
@@ -101,7 +101,7 @@ def test_without_sizes_of_the_papers_their_8_to_2_stands():
 
 def test_what_is_beyond_the_sizes_is_counted(workspace, plugins, mednli):
     """36 pairs; STAF-LLM's 1,138/142/142 are scaled down to them."""
-    task, told = plugins.get(Task, "mednli"), Conversion()
+    task, told = plugins.get(Task, "mednli"), ConversionReport()
     records = list(workspace.records(task, {"mednli": mednli}, told, None, "paper"))
     assert told.splits == Counter(record.split for record in records)
     assert told.splits["dev"] == told.splits["test"] == round(142 * 36 / 1422)
@@ -111,7 +111,7 @@ def test_what_is_beyond_the_sizes_is_counted(workspace, plugins, mednli):
 def test_the_router_learns_from_what_paper_calls_dev_and_the_test_is_another(skilled, plugins, mednli):
     done = adapt(skilled, "mednli", {"mednli": mednli}, router="uniform", settings={"split_policy": "paper"})
     assert done.composition.origin["settings"]["split_policy"] == "paper"
-    records = list(skilled.records(plugins.get(Task, "mednli"), {"mednli": mednli}, Conversion(), None, "paper"))
+    records = list(skilled.records(plugins.get(Task, "mednli"), {"mednli": mednli}, ConversionReport(), None, "paper"))
     drawn = sample(records, {"dev": 0, "test": 0}, 0)
     assert done.composition.origin["records"] == len(drawn["dev"])
     assert not {r.group for r in drawn["dev"]} & {r.group for r in drawn["test"]}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, MdkifError
 from mdkif.core.store.documents import read_json, write_json
-from mdkif.core.store.files import whole_directory, whole_file
+from mdkif.core.store.files import atomic_directory, atomic_file
 from mdkif.core.store.layout import Store
 
 JSON = st.recursive(
@@ -38,9 +38,9 @@ def umask():
 def whole(request):
     """Both ways to write: a context manager, how to fill what it yields, and how to read it back."""
     if request.param == "file":
-        return whole_file, lambda part, text: part.write_text(text), lambda path: path.read_text()
+        return atomic_file, lambda part, text: part.write_text(text), lambda path: path.read_text()
     return (
-        whole_directory,
+        atomic_directory,
         lambda part, text: (part / "inside").write_text(text),
         lambda path: (path / "inside").read_text(),
     )
@@ -58,7 +58,7 @@ def test_it_appears_with_its_folders_when_the_block_ends(tmp_path, whole):
 
 
 def test_the_temporary_file_keeps_the_suffix_that_writers_look_at(tmp_path):
-    with whole_file(tmp_path / "out.parquet") as part:
+    with atomic_file(tmp_path / "out.parquet") as part:
         assert part.suffix == ".parquet"
 
 
@@ -73,9 +73,9 @@ def test_it_replaces_what_was_there(tmp_path, whole):
 
 
 def test_a_replaced_directory_keeps_nothing_of_the_old(tmp_path):
-    with whole_directory(tmp_path / "thing") as part:
+    with atomic_directory(tmp_path / "thing") as part:
         (part / "old").touch()
-    with whole_directory(tmp_path / "thing") as part:
+    with atomic_directory(tmp_path / "thing") as part:
         (part / "new").touch()
     assert [file.name for file in (tmp_path / "thing").iterdir()] == ["new"]
 
@@ -145,7 +145,7 @@ def test_a_disk_that_refuses_the_last_rename_leaves_what_was_there(tmp_path, who
 @pytest.mark.parametrize("step", ["touch", "mkdir"])
 def test_a_disk_that_refuses_the_first_step_is_reported(tmp_path, monkeypatch, step):
     monkeypatch.setattr(Path, step, full)
-    manager = whole_file if step == "touch" else whole_directory
+    manager = atomic_file if step == "touch" else atomic_directory
     with pytest.raises(MdkifError, match="No space left on device"), manager(tmp_path / "thing"):
         pytest.fail("the block must not run")
 
@@ -161,7 +161,7 @@ def test_the_users_umask_is_kept(tmp_path, umask, mask, file, folder):
     """Where patients' records must not be read by others, what is made from them must not either."""
     umask(mask)
     write_json(tmp_path / "facts.json", {})
-    with whole_directory(tmp_path / "skill"):
+    with atomic_directory(tmp_path / "skill"):
         pass
     assert (tmp_path / "facts.json").stat().st_mode & 0o777 == file
     assert (tmp_path / "skill").stat().st_mode & 0o777 == folder
@@ -171,8 +171,8 @@ def test_a_killed_process_leaves_the_old_file(tmp_path):
     path = tmp_path / "facts.json"
     write_json(path, "old")
     code = (
-        "import os, pathlib, sys; from mdkif.core.store import whole_file\n"
-        "with whole_file(pathlib.Path(sys.argv[1])) as part:\n    part.write_text('half'); os._exit(9)"
+        "import os, pathlib, sys; from mdkif.core.store.files import atomic_file\n"
+        "with atomic_file(pathlib.Path(sys.argv[1])) as part:\n    part.write_text('half'); os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     assert read_json(path, "fact") == "old"

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import Surrogate
-from mdkif.core.routing.surrogate import WATCHED, summary, watched
+from mdkif.core.routing.surrogate import TOP_K, summary, top_k
 
 SEEDS = st.integers(0, 10_000)
 
@@ -88,8 +88,8 @@ def test_a_summary_keeps_the_watched_tokens_probabilities(seed, vocabulary):
     draw = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(4, vocabulary, generator=draw)
     gold = torch.randint(vocabulary, (4,), generator=draw)
-    tokens = watched(logits, gold)
-    assert tokens.shape == (4, min(WATCHED + 1, vocabulary))
+    tokens = top_k(logits, gold)
+    assert tokens.shape == (4, min(TOP_K + 1, vocabulary))
     assert torch.equal(tokens[:, 0], gold)
     assert all(len(set(row)) == len(row) for row in tokens.tolist())
     for row, own in zip(logits, tokens, strict=True):

@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from mdkif import BadInput, Conversion, Record, Skill, Task, Toolkit
+from mdkif import BadInput, ConversionReport, Record, Skill, Task, Toolkit
 from mdkif.core.contract.catalogue import catalogue
 from mdkif.core.contract.discovery import Plugins
 
@@ -46,7 +46,7 @@ def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path
     with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed"):
         bare.instructed("nli")
     with pytest.raises(BadInput, match=r"^The dataset 'mednli' is not installed: pip install mdkif-dataset-mednli\.$"):
-        bare.convert("mednli", tmp_path, Conversion())
+        bare.convert("mednli", tmp_path, ConversionReport())
 
 
 def test_one_kind_is_not_taken_for_another(kit):
@@ -128,8 +128,8 @@ def test_the_store_may_be_text(plugins):
 def test_records_as_a_dataset_in_memory(kit, mednli, tmp_path, monkeypatch):
     """The same records, typed, and nothing of them in a cache."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    records = list(kit.convert("mednli", mednli, Conversion()))
-    made = kit.dataset("mednli", mednli, Conversion())
+    records = list(kit.convert("mednli", mednli, ConversionReport()))
+    made = kit.dataset("mednli", mednli, ConversionReport())
     assert [Record.from_dict(row) for row in made] == records
     assert made.filter(lambda row: row["split"] == "test", keep_in_memory=True).num_rows == 6
     assert made.cache_files == []
@@ -140,6 +140,6 @@ def test_no_records_are_an_empty_dataset_with_the_same_columns(kit, mednli, tmp_
     (tmp_path / "empty").mkdir()
     for name in ("train", "dev", "test"):
         (tmp_path / "empty" / f"mli_{name}_v1.jsonl").write_text("")
-    empty = kit.dataset("mednli", tmp_path / "empty", Conversion())
+    empty = kit.dataset("mednli", tmp_path / "empty", ConversionReport())
     assert empty.num_rows == 0
-    assert empty.column_names == kit.dataset("mednli", mednli, Conversion()).column_names
+    assert empty.column_names == kit.dataset("mednli", mednli, ConversionReport()).column_names

@@ -11,7 +11,7 @@ from mdkif.core.adapters.peft_files import read_adapter
 from mdkif.core.progress import Bar
 from mdkif.core.training.checkpoint import CHECKPOINT
 from mdkif.core.training.loop import _rate, train
-from mdkif.core.training.settings import TrainingSettings
+from mdkif.core.training.settings import TrainSettings
 from mdkif.core.training.train import train_skill
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 LOOP = {"steps": "12", "batch_size": "4", "checkpoint_every": "3", "dev_records": "8", "learning_rate": "1e-2"}
 SETTINGS = {
-    "lora": {**LOOP, "rank_each": "3"},
+    "lora": {**LOOP, "rank": "3"},
     "adalora": {**LOOP, "init_rank": "4", "target_rank": "2", "dropout": "0.1"},
 }
 TRAINERS = pytest.mark.parametrize("trainer", SETTINGS)
@@ -153,7 +153,7 @@ def test_a_start_from_the_gradient_is_resumed_too(learn):
 def test_other_settings_or_data_do_not_resume_from_a_checkpoint(learn):
     with pytest.raises(KeyboardInterrupt):
         learn("lora", Interrupting(7))
-    for change in ({"rank_each": 2}, {"seed": 5}):
+    for change in ({"rank": 2}, {"seed": 5}):
         fresh = Interrupting(1)
         with pytest.raises(KeyboardInterrupt):
             learn("lora", fresh, **change)
@@ -202,7 +202,7 @@ def test_reported_losses_are_manual_cross_entropies_without_any_penalty(
     base = workspace.base
     strong = {"orthogonality": 50.0} if trainer == "adalora" else {}
     method = method_of(plugins, trainer, learning_rate=1e-2, **strong)
-    loop = TrainingSettings(steps=10, batch_size=12)
+    loop = TrainSettings(steps=10, batch_size=12)
     bare = manual_loss(base.model, examples)
     trained = train(base, examples, examples, method, loop, tmp_path, Progress())
     assert trained.losses[0] == pytest.approx(bare, rel=1e-4)
@@ -225,7 +225,7 @@ def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(
     plugins, workspace, examples, tmp_path, fresh, trainer, tokens
 ):
     method = method_of(plugins, trainer, learning_rate=1e-2)
-    loop = TrainingSettings(steps=10, batch_size=4)
+    loop = TrainSettings(steps=10, batch_size=4)
     trained = train(workspace.base, examples, [], method, loop, tmp_path, Progress())
     with torch.no_grad():
         expected = trained.model(input_ids=tokens).logits
@@ -275,7 +275,7 @@ def test_the_base_is_clean_between_skills(learn, whole, workspace, recwarn):
 def test_an_attach_that_fails_leaves_the_base_clean(workspace, examples, plugins, tmp_path):
     method = method_of(plugins, "adalora", init_rank=4, target_rank=4)
     with pytest.raises(BadInput, match="target_rank is 4"):
-        train(workspace.base, examples, [], method, TrainingSettings(steps=5), tmp_path, Progress())
+        train(workspace.base, examples, [], method, TrainSettings(steps=5), tmp_path, Progress())
 
 
 def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
@@ -298,7 +298,7 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(learn):
 
 
 def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, examples, tmp_path):
-    loop = TrainingSettings(steps=1)
+    loop = TrainSettings(steps=1)
     trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
     assert trained.dev_before is None
@@ -307,7 +307,7 @@ def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, example
 
 @pytest.mark.parametrize(("epochs", "expected"), [(1.0, 3), (2.0, 6), (0.1, 1), (1.5, 5)])
 def test_epochs_become_steps(workspace, plugins, examples, tmp_path, epochs, expected):
-    loop = TrainingSettings(epochs=epochs, batch_size=4)
+    loop = TrainSettings(epochs=epochs, batch_size=4)
     trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
     assert trained.steps == expected == len(trained.losses)
@@ -326,7 +326,7 @@ def test_only_the_adapter_moves_and_gradients_are_clipped(plugins, workspace, ex
     """A step of Adam is at most the learning rate, whatever the gradient; the base does not move at all."""
     before = {name: value.clone() for name, value in workspace.base.model.state_dict().items()}
     method = method_of(plugins, "lora", learning_rate=1e-3, dropout=0.0)
-    loop = TrainingSettings(steps=1, batch_size=4, warmup=0)
+    loop = TrainSettings(steps=1, batch_size=4, warmup=0)
     trained = train(workspace.base, examples, [], method, loop, tmp_path, Progress())
     lifted = [value for name, value in trained.model.named_parameters() if "lora_B" in name]
     assert all(0.9e-3 < value.abs().max() <= 1.01e-3 for value in lifted)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from mdkif import Conversion, Dataset, convert
+from mdkif import ConversionReport, Dataset, convert
 from mdkif.cli import main
 from mdkif.core.console.app import run
 from mdkif.core.contract.discovery import Plugins
@@ -158,10 +158,10 @@ def plugged(followed, environment, monkeypatch):
 def test_it_learns_from_no_patient_that_a_clinical_task_is_tested_on(plugged):
     hospital = plugged / "hospital/MIMIC-III"
     known = {declared.name: declared for declared, _ in Plugins().all(Dataset)}
-    learnt = {r.group for r in convert(known["mimic-meds"], hospital, Conversion()) if r.split == "train"}
+    learnt = {r.group for r in convert(known["mimic-meds"], hospital, ConversionReport()) if r.split == "train"}
     assert len(learnt) > 30
     for view in ("icd", "medication", "readmission"):
-        records = list(convert(known["mimic-iii"], hospital, Conversion(), {"view": view}))
+        records = list(convert(known["mimic-iii"], hospital, ConversionReport(), {"view": view}))
         tested = {record.group for record in records if record.split == "test"}
         assert tested
         assert not tested & learnt
@@ -176,7 +176,7 @@ def test_its_diagnoses_and_drugs_are_those_of_the_tables(plugged):
     for row in table(folder / "PRESCRIPTIONS.csv.gz"):
         if row["DRUG_TYPE"] == "MAIN":
             given.setdefault(row["HADM_ID"], set()).add(row["DRUG"].lower())
-    counted = Conversion()
+    counted = ConversionReport()
     records = {r.id.rpartition("/")[2]: r for r in convert(dataset, folder, counted, {"most": 1000})}
     assert {name: set(record.answer.split("; ")) for name, record in records.items()} == given
     patients = {row["HADM_ID"]: row["SUBJECT_ID"] for row in table(folder / "DIAGNOSES_ICD.csv.gz")}

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import BadInput
-from .blending import _Merged, merging_pays
+from .blending import Merged, merging_pays
 from .low_rank import LowRank
 
 
@@ -81,7 +81,7 @@ class SkillBank:
         blended = {path: self._blended(path, stack, weights) for path, stack in self._stacks.items()}
         try:
             for path, forward in blended.items():
-                self._modules[path].forward = forward  # type: ignore[method-assign]
+                self._modules[path].forward = forward
             yield
         finally:
             for path in blended:
@@ -147,7 +147,9 @@ class SkillBank:
         def forward(inputs: torch.Tensor) -> torch.Tensor:
             tokens = inputs.shape[:-1].numel()
             if rows.dim() == 1 and exact and merging_pays(tokens, stack.down.shape[1], stack.up.shape[0]):
-                merged: torch.Tensor = _Merged.apply(inputs, rows, module.weight, module.bias, stack.down, stack.up)
+                merged: torch.Tensor = Merged.apply(  # type: ignore[no-untyped-call]
+                    inputs, rows, module.weight, module.bias, stack.down, stack.up
+                )
                 return merged
             own = rows if rows.dim() == 1 else rows[:, None, :]
             added = functional.linear(functional.linear(inputs, stack.down) * own, stack.up)

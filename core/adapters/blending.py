@@ -17,7 +17,7 @@ def merging_pays(tokens: int, inputs: int, outputs: int) -> bool:
     return tokens * (inputs + outputs) > inputs * outputs
 
 
-class _Merged(torch.autograd.Function):
+class Merged(torch.autograd.Function):
     """x (W + up diag(rows) down)^T + bias, with gradients to x and to rows and to nothing else.
 
     The merged weight lives for one layer's pass only, and is made again for the backward one.
@@ -33,12 +33,14 @@ class _Merged(torch.autograd.Function):
         down: torch.Tensor,
         up: torch.Tensor,
     ) -> torch.Tensor:
+        """The module's output (..., out) for inputs (..., in)."""
         inner = functional.linear(inputs, down) if ctx.needs_input_grad[1] else None
         ctx.save_for_backward(inner, rows, weight, down, up)
         return functional.linear(inputs, torch.addmm(weight, up * rows, down), bias)
 
     @staticmethod
     def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of the inputs and of the rows."""
         [slope] = slopes
         inner, rows, weight, down, up = ctx.saved_tensors
         of_inputs = slope @ torch.addmm(weight, up * rows, down) if ctx.needs_input_grad[0] else None

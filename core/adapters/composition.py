@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from .bank import SkillBank
 
-
 Weights = float | dict[str, float]
 
 
@@ -63,7 +62,7 @@ def new_composition(
         column = weights[..., i].tolist()
         named[skill] = column if isinstance(column, float) else dict(zip(bank.group_names, column, strict=True))
     made = Composition(
-        name=usable(name),
+        name=validate_name(name),
         base=workspace.base.name,
         fingerprint=workspace.base.fingerprint,
         weights=named,
@@ -129,7 +128,7 @@ def blend(workspace: Workspace, target: str) -> tuple[SkillBank, torch.Tensor] |
     return bank, made.tensor(bank)
 
 
-def origins(workspace: Workspace, target: str, task: str, datasets: set[str]) -> dict[str, str]:
+def provenance(workspace: Workspace, target: str, task: str, datasets: set[str]) -> dict[str, str]:
     """The split policy under which every part of a target learnt from these data sets or for this task.
 
     Raises BadInput for a target that does not exist, or does not fit the base.
@@ -151,14 +150,14 @@ def origins(workspace: Workspace, target: str, task: str, datasets: set[str]) ->
 
 
 @contextmanager
-def running(workspace: Workspace, target: str) -> Iterator[None]:
+def applied(workspace: Workspace, target: str) -> Iterator[None]:
     """Within the block the base model computes "base", "skill:NAME" or a composition, merged into its weights."""
     chosen = blend(workspace, target)
     with nullcontext() if chosen is None else chosen[0].merged(chosen[1]):
         yield
 
 
-def usable(name: str) -> str:
+def validate_name(name: str) -> str:
     """The name, if a composition can have it. Raises BadInput if not."""
     if not name or name == "base" or name.startswith(("skill:", ".")) or "/" in name or "\\" in name:
         raise BadInput(f"A composition cannot be named '{name}': use letters, digits and hyphens, and not 'base'.")

@@ -16,7 +16,6 @@ from .peft_files import read_adapter
 if TYPE_CHECKING:
     from ..models.base import Base
 
-
 CARD = "skill.json"
 
 

@@ -16,13 +16,8 @@ from .low_rank import LowRank
 if TYPE_CHECKING:
     import torch
 
-
 WEIGHTS, CONFIG, PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
-
-
 FACTOR = re.compile(r"\.lora_[ABE](\.weight)?$")
-
-
 EXTRAS = (
     "use_dora",
     "use_qalora",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 
-from ..contract.declarations import Coded, Dataset, Declaration, Evaluator, Instructed, Router, Trainer
+from ..contract.declarations import Dataset, Declaration, Evaluator, LazySpec, PromptedSpec, Router, Trainer
 from ..contract.discovery import Plugin
 from ..data.sources import Sources
 from ..errors import unknown
@@ -16,8 +16,6 @@ from . import data, evaluators, routers, trainers
 from .finding import Finding, finding
 
 HEAVY = ("torch", "transformers", "peft", "datasets")
-
-
 SLOW = 1.0
 
 
@@ -82,7 +80,7 @@ def _declaration(workspace: Workspace, plugin: Plugin, declared: Declaration, so
     match declared:
         case Dataset():
             yield from data.dataset(declared, subject, data.sample(plugin, declared.name, sources))
-        case Instructed():
+        case PromptedSpec():
             yield from data.instructed(workspace, declared, subject, data.samples(workspace, declared, sources))
         case Trainer():
             yield from trainers.trainer(declared, subject)
@@ -90,7 +88,7 @@ def _declaration(workspace: Workspace, plugin: Plugin, declared: Declaration, so
             yield from routers.router(declared, subject)
         case Evaluator():
             yield from evaluators.evaluator(declared, subject)
-        case Coded():
+        case LazySpec():
             yield finding(
                 subject, "its code loads", lambda: [] if callable(declared.load()) else ["It is no function."]
             )

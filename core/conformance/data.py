@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ..contract.declarations import Dataset, Evaluator, Instructed, Task
+from ..contract.declarations import Dataset, Evaluator, PromptedSpec, Task
 from ..contract.discovery import Plugin
-from ..data.conversion import Conversion, convert
-from ..data.labels import annotated, chosen
+from ..data.conversion import ConversionReport, convert
+from ..data.labels import parse_choices, parse_entities
 from ..data.records import Record
 from ..data.sources import Sources
 from ..workspace import Workspace
 from .finding import Finding, finding
 
 MOST = 2000
-
-
 NO_SAMPLE = "There is no sample of it: give --source {0}=PATH, or ship an invented one in the folder sample/{0}."
 
 
@@ -37,7 +35,7 @@ def sample(plugin: Plugin, dataset: str, sources: Sources) -> Path | None:
     return shipped if shipped and shipped.exists() else None
 
 
-def samples(workspace: Workspace, declared: Instructed, sources: Sources) -> dict[str, Path]:
+def samples(workspace: Workspace, declared: PromptedSpec, sources: Sources) -> dict[str, Path]:
     """The samples there are of the data sets that a skill or task reads."""
     found = {}
     for each, plugin in workspace.plugins.all(Dataset):
@@ -58,11 +56,11 @@ def dataset(declared: Dataset, subject: str, path: Path | None) -> Iterator[Find
     if converted.state == "broken":
         return
     with _offline():
-        records = list(islice(convert(declared, path, Conversion(skip_bad=True)), MOST))
+        records = list(islice(convert(declared, path, ConversionReport(skip_bad=True)), MOST))
     yield from _records(subject, records)
 
 
-def instructed(workspace: Workspace, declared: Instructed, subject: str, paths: dict[str, Path]) -> Iterator[Finding]:
+def instructed(workspace: Workspace, declared: PromptedSpec, subject: str, paths: dict[str, Path]) -> Iterator[Finding]:
     """The rules for a skill or a task."""
     yield finding(subject, "reads data sets that are installed", lambda: _reads(workspace, declared))
     if isinstance(declared, Task):
@@ -71,7 +69,7 @@ def instructed(workspace: Workspace, declared: Instructed, subject: str, paths: 
         yield Finding(subject, "renders a sample", "not checked", NO_SAMPLE.format(declared.reads[0]))
         return
     for name, path in paths.items():
-        records = list(islice(workspace.records(declared, {name: path}, Conversion(skip_bad=True)), MOST))
+        records = list(islice(workspace.records(declared, {name: path}, ConversionReport(skip_bad=True)), MOST))
         yield from _records(f"{subject} on {name}", records)
         yield finding(
             f"{subject} on {name}",
@@ -95,7 +93,7 @@ def _options(declared: Dataset) -> Iterator[str]:
 
 def _converts(declared: Dataset, path: Path) -> Iterator[str]:
     with _offline():
-        first, again = (list(islice(convert(declared, path, Conversion(skip_bad=True)), MOST)) for _ in range(2))
+        first, again = (list(islice(convert(declared, path, ConversionReport(skip_bad=True)), MOST)) for _ in range(2))
     if not first:
         yield f"The sample {path} gives no record."
     if first != again:
@@ -143,7 +141,7 @@ def _groups(records: Iterable[Record]) -> Iterator[str]:
             yield f"The group of the record {record.id} is in several splits: a test would see what was learnt."
 
 
-def _reads(workspace: Workspace, declared: Instructed) -> Iterator[str]:
+def _reads(workspace: Workspace, declared: PromptedSpec) -> Iterator[str]:
     known = {each.name: each for each, _ in workspace.plugins.all(Dataset)}
     for source in (*declared.sources, *declared.alternatives):
         if source.dataset not in known:
@@ -158,16 +156,16 @@ def _metric(workspace: Workspace, declared: Task) -> Iterator[str]:
         yield f"The evaluator '{declared.evaluator}' has no metric '{declared.metric}': it has {', '.join(metrics)}."
 
 
-def _template(workspace: Workspace, declared: Instructed, records: Iterable[Record]) -> Iterator[str]:
+def _template(workspace: Workspace, declared: PromptedSpec, records: Iterable[Record]) -> Iterator[str]:
     template = workspace.template(declared)
     for record in records:
         instruction = template.render(record)
-        answer = template.read(instruction.answer, record)
+        answer = template.parse_answer(instruction.answer, record)
         if not instruction.query or not instruction.answer:
             yield f"The template '{declared.template}' renders an empty query or answer for the record {record.id}."
         if answer != record.answer.strip():
             yield f"The template '{declared.template}' changes the answer of {record.id}, so it cannot be read back."
-        back = chosen(answer, record.options) if record.options else annotated(answer)
+        back = parse_choices(answer, record.options) if record.options else parse_entities(answer)
         typed = not record.options and record.labels and all(": " in label for label in record.labels)
         if (record.options or (typed and record.spans)) and back != record.labels:
             yield f"The labels of the record {record.id} cannot be read back from its answer: use choose or annotate."

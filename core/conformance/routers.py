@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from ..contract.declarations import Router
 from ..progress import Progress
-from ..routing.optimizer import Candidate, Optimizer, best
+from ..routing.optimizer import Candidate, RouterOptimizer, best
 from .finding import Finding, finding
 
 if TYPE_CHECKING:
     import torch
 
-    from ..routing.weights import Space
-
+    from ..routing.weights import WeightParameterization
 
 BEST = (0.6, 0.3, 0.1)
 
@@ -32,8 +31,8 @@ def router(declared: Router, subject: str) -> Iterator[Finding]:
 
 
 def _defaults(declared: Router) -> Iterator[str]:
-    if not isinstance(declared.load()(), Optimizer):
-        yield f"Its target {declared.target} makes no Optimizer: name a class that inherits from mdkif.Optimizer."
+    if not isinstance(declared.load()(), RouterOptimizer):
+        yield f"Its target {declared.target} is none: name a class that inherits from mdkif.RouterOptimizer."
 
 
 class Bowl:
@@ -42,14 +41,14 @@ class Bowl:
     What is evaluated again, on the same examples, costs nothing, as with the objective of stage II.
     """
 
-    divisible = True
+    supports_minibatch = True
 
     def __init__(self) -> None:
         import torch
 
-        from ..routing.weights import Space
+        from ..routing.weights import WeightParameterization
 
-        self.space: Space = Space(torch.ones(len(BEST)))
+        self.space: WeightParameterization = WeightParameterization(torch.ones(len(BEST)))
         self.examples: Sequence[object] = range(16)
         self.gradients, self._seen = 0, set[tuple[str, int]]()
         self._best = torch.tensor(BEST)
@@ -64,7 +63,7 @@ class Bowl:
 
     def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The value of each row of a population, (P, size), which is the same on every part of the examples."""
-        return self.at(self.space.weights(parameters.float()), rows)
+        return self.evaluate_weights(self.space.weights(parameters.float()), rows)
 
     def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """The values themselves, but for a shift that grows with the way from `near`."""
@@ -73,7 +72,7 @@ class Bowl:
             + 0.1 * (self.space.weights(parameters) - near).square().sum()
         )
 
-    def at(self, weights: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
+    def evaluate_weights(self, weights: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The value of each row of weights, (P, K)."""
         examples = range(len(self.examples)) if rows is None else rows
         self._seen |= {(str(row.tolist()), example) for row in weights for example in examples}

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BadInput
-from ..store.files import whole_directory
+from ..store.files import atomic_directory
 
 SCAFFOLD = Path(__file__).resolve().parents[2] / "templates" / "scaffold"
-
-
 SCAFFOLDED = ("skill", "task", "dataset", "trainer", "router", "evaluator")
 
 
@@ -34,7 +32,7 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "") -> list[Pat
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    with whole_directory(directory) as part:
+    with atomic_directory(directory) as part:
         for template in _templates(kind):
             place = template.relative_to(SCAFFOLD).with_suffix("")
             path = part.joinpath(*(_named(piece, facts) for piece in place.parts[1:]))

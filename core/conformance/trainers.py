@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.peft_files import read_adapter
 from ..contract.declarations import Trainer
 from ..progress import Bar, Progress
-from ..training.method import Method
+from ..training.method import TuningMethod
 from .finding import Finding, finding
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from ..models.base import Base
     from ..prompts.encoding import Encoded
-
 
 STEPS, STOP = 12, 7
 
@@ -34,8 +33,8 @@ def trainer(declared: Trainer, subject: str) -> Iterator[Finding]:
 
 
 def _defaults(declared: Trainer) -> Iterator[str]:
-    if not isinstance(declared.load()(), Method):
-        yield f"Its target {declared.target} makes no Method: name a class that inherits from mdkif.Method."
+    if not isinstance(declared.load()(), TuningMethod):
+        yield f"Its target {declared.target} makes no TuningMethod: name a class that inherits from mdkif.TuningMethod."
 
 
 def _loads(declared: Trainer) -> Iterator[str]:
@@ -93,9 +92,9 @@ def tiny_base() -> Base:
 
 def _train(declared: Trainer, base: Base, run: Path, progress: Progress | None = None) -> Any:
     from ..training.loop import train
-    from ..training.settings import TrainingSettings
+    from ..training.settings import TrainSettings
 
-    settings = TrainingSettings(steps=STEPS, batch_size=4, checkpoint_every=3)
+    settings = TrainSettings(steps=STEPS, batch_size=4, checkpoint_every=3)
     examples = [_example(i) for i in range(16)]
     return train(base, examples, [], declared.load()(), settings, run, progress or Progress()).model
 

@@ -16,8 +16,6 @@ from ..errors import MdkifError
 from ..workspace import Workspace
 
 REQUIRED = ("torch", "transformers", "peft", "datasets", "pluggy", "click", "jinja2", "rich", "safetensors")
-
-
 LEAST_DISK = 5 << 30
 
 

@@ -13,8 +13,6 @@ from ..data.records import SPLITS
 from .completion import names_of
 
 PATH = click.Path(path_type=Path)
-
-
 COUNT, POSITIVE, SPLIT = click.IntRange(min=0), click.IntRange(min=1), click.Choice(SPLITS)
 
 
@@ -43,8 +41,6 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-
 sourced = click.option(
     "--source",
     "sources",
@@ -53,11 +49,7 @@ sourced = click.option(
     help="A data set as its owner distributes it.",
     shell_complete=names_of(Dataset, end="="),
 )
-
-
 listed = click.option("--sources", "file", type=PATH, metavar="FILE", help='A TOML file of lines DATASET = "PATH".')
-
-
 settable = click.option(
     "--set",
     "settings",
@@ -65,16 +57,8 @@ settable = click.option(
     metavar="NAME=VALUE",
     help="A setting; 'mdkif show' of a trainer or router lists its own.",
 )
-
-
 converted = click.option("--data", multiple=True, metavar="NAME=VALUE", help="An option of the data set's converter.")
-
-
 seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="Seed of everything random.")
-
-
 policed = click.option("--split-policy", default="official", show_default=True, metavar="NAME",
                        help="Who learns from what: official, 8:2 or paper.")  # fmt: skip
-
-
 skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-
 BAR, GAP, WIDTH = 28, 2, 100
 
 

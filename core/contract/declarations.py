@@ -20,11 +20,7 @@ Category = Literal[
 
 
 Normaliser = Literal["sum", "token-mean", "character", "pmi"]
-
-
-Keep = Literal["start", "end", "both"]
-
-
+TruncationSide = Literal["right", "left", "middle"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
 
 
@@ -38,7 +34,7 @@ class Declaration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coded(Declaration):
+class LazySpec(Declaration):
     """A declaration whose code lies at `target`, "module:attribute", and is imported only when used."""
 
     target: str
@@ -56,10 +52,10 @@ class Coded(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Coded):
+class Dataset(LazySpec):
     """A converter from one data set's official distribution to records.
 
-    `target` is a function `(source: Path, conversion: Conversion, **options) -> Iterator[Record]`;
+    `target` is a function `(source: Path, conversion: ConversionReport, **options) -> Iterator[Record]`;
     `options` names each keyword it accepts, with one line of help.
     """
 
@@ -86,14 +82,13 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instructed(Declaration):
+class PromptedSpec(Declaration):
     """What skills and tasks share: where records come from and the template that renders them.
 
     `sources` are merged; `alternatives` are other data sets for the same work, used only when named.
     `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable
     (see `scoring.normalised`), `multi_label` whether any number of the listed labels may be right.
-    `keep` is the part of a context too long that the model reads: what it leaves out is its end, its
-    start or, for "both", its middle.
+    `truncation_side` is where a context too long is cut: at its "right" end, its "left" or in its "middle".
     `template` is a file in the `templates` folder of `package` (the module that declares it).
     """
 
@@ -105,7 +100,7 @@ class Instructed(Declaration):
     papers: tuple[str, ...] = ()
     normaliser: Normaliser = "sum"
     multi_label: bool = False
-    keep: Keep = "start"
+    truncation_side: TruncationSide = "right"
     max_new_tokens: int = 64
 
     @property
@@ -122,14 +117,14 @@ class Instructed(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skill(Instructed):
+class Skill(PromptedSpec):
     """One kind of medical work to be learnt as a low-rank adapter (STAF-LLM calls it an expert)."""
 
     kind: ClassVar[str] = "skill"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(Instructed):
+class Task(PromptedSpec):
     """A downstream task a router is learnt for; `track` is the papers' unseen data or unseen task.
 
     `evaluator` names the evaluator plugin and `metric` the one of its metrics the papers report.
@@ -142,21 +137,21 @@ class Task(Instructed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainer(Coded):
-    """A way to train an adapter: `target` is a dataclass that implements `training.Method`."""
+class Trainer(LazySpec):
+    """A way to train an adapter: `target` is a dataclass that implements `training.TuningMethod`."""
 
     kind: ClassVar[str] = "trainer"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Router(Coded):
-    """A router optimizer: `target` is a dataclass that implements `router.Optimizer`."""
+class Router(LazySpec):
+    """A router optimizer: `target` is a dataclass that implements `router.RouterOptimizer`."""
 
     kind: ClassVar[str] = "router"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluator(Coded):
+class Evaluator(LazySpec):
     """Metrics over predictions: `target` is a function `(Sequence[Prediction]) -> dict[str, float]`.
 
     `metrics` maps each metric it computes to whether higher is better.
@@ -167,7 +162,7 @@ class Evaluator(Coded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseModel(Coded):
+class BaseModel(LazySpec):
     """A base model the store can hold: `target` is a function `(directory: Path) -> None`.
 
     It writes a Hugging Face model directory (config, safetensors, tokenizer) into `directory`.
@@ -179,7 +174,7 @@ class BaseModel(Coded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Command(Coded):
+class Command(LazySpec):
     """A subcommand of `mdkif`: `target` is a click command, imported when it is called."""
 
     kind: ClassVar[str] = "command"

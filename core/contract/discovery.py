@@ -17,18 +17,12 @@ from ..contract import hookspecs
 from ..errors import unknown
 from .declarations import Declaration
 from .distributions import Entry, Texts, installed, named
-from .explanation import explained, line
-from .validation import Breach, declared_by, hooks_of
+from .explanation import ContractViolation, explained, line
+from .validation import declared_by, hooks_of
 
 GROUP = "mdkif"
-
-
 SLOW = 1.0
-
-
 MOST_ENTRIES = 100
-
-
 D = TypeVar("D", bound=Declaration)
 
 
@@ -105,7 +99,9 @@ class Plugins:
                 module = entry.load()
                 hooks = hooks_of(module)
                 if (other := self._modules.setdefault(id(module), plugin)) is not plugin:
-                    raise Breach(f"its module is that of {other.dist}", "give each distribution a module of its own")
+                    raise ContractViolation(
+                        f"its module is that of {other.dist}", "give each distribution a module of its own"
+                    )
                 declared = declared_by(hooks)
             self._check_names(declared)
             self._manager.register(_Hooks(hooks), name=f"{dist}:{entry.name}")
@@ -121,11 +117,11 @@ class Plugins:
     def _check_names(self, declared: Iterable[Declaration]) -> None:
         for kind, name in ((each.kind, each.name) for each in declared):
             if kind == "command" and name in self._reserved:
-                raise Breach(f"'{name}' is a core command and cannot be replaced", "rename the command")
+                raise ContractViolation(f"'{name}' is a core command and cannot be replaced", "rename the command")
             if taken := self._taken.get((kind, name)):
                 other = taken[1]
                 what = f"the {kind} '{name}' is already provided by {other.dist} {other.version}"
-                raise Breach(what, "rename it or uninstall one of the two")
+                raise ContractViolation(what, "rename it or uninstall one of the two")
 
 
 class _Hooks:

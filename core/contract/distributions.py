@@ -14,8 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from .explanation import line
-from .validation import Breach
+from .explanation import ContractViolation, line
 
 
 class Texts(Protocol):
@@ -67,9 +66,11 @@ class Point:
     dist: Folder
 
     def load(self) -> Any:
-        """Import what it names. Raises Breach if it names nothing."""
+        """Import what it names. Raises ContractViolation if it names nothing."""
         if not self.value:
-            raise Breach(f"its entry point '{self.name:.60}' cannot be read", "reinstall it, or write 'name = module'")
+            raise ContractViolation(
+                f"its entry point '{self.name:.60}' cannot be read", "reinstall it, or write 'name = module'"
+            )
         module, _, attributes = self.value.partition("[")[0].partition(":")
         return reduce(getattr, filter(None, attributes.strip().split(".")), import_module(module.strip()))
 

@@ -10,35 +10,46 @@ from pathlib import Path
 
 from ..errors import BadInput
 from .declarations import KINDS, Source
-from .validation import Breach
 
-CHANGED: dict[str, str] = {}
+RENAMED = {
+    "Method": "TuningMethod",
+    "Optimizer": "RouterOptimizer",
+    "Space": "WeightParameterization",
+    "Conversion": "ConversionReport",
+    "TrainingSettings": "TrainSettings",
+    "choose": "format_choices",
+    "chosen": "parse_choices",
+    "annotate": "format_entities",
+    "annotated": "parse_entities",
+    "whole_file": "atomic_file",
+    "whole_directory": "atomic_directory",
+}
+CHANGED: dict[str, str] = {old: f"it was renamed: write {new}" for old, new in RENAMED.items()} | {
+    "keep": 'write truncation_side="right", "left" or "middle" for keep="start", "end" or "both"',
+}
 """Hooks, fields and names of `mdkif` that an older contract had, with what became of each.
 
-Whoever renames or removes one adds it here: {"mdkif_experts": "it was renamed: write mdkif_skills"}. A plugin that
-still has it is told so. It is empty because 0.1.0 is the first contract.
+Whoever renames or removes one adds it here, and a plugin that still has it is told so.
 """
-
-
 _UNEXPECTED = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
-
-
 _MISSING = r"(\w+)\.__init__\(\) missing \d+ required keyword-only arguments?: (.+)"
-
-
 _POSITIONAL = r"(\w+)\.__init__\(\) takes 1 positional argument"
-
-
 _NO_NAME = r"cannot import name '(\w+)' from '(mdkif(?:\.\w+)*)'"
-
-
 _CLASSES = {cls.__name__: cls for cls in (*KINDS.values(), Source)}
+
+
+class ContractViolation(BadInput):
+    """A plugin does not keep the contract: the reason, and the `remedy`."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 def explained(error: BaseException, dist: str, module: str) -> tuple[str, str]:
     """The reason why a plugin cannot be used, and the remedy, each on one line."""
     text = line(str(error), 300)
-    breach = error if isinstance(error, Breach) else _of_the_contract(text)
+    breach = error if isinstance(error, ContractViolation) else _of_the_contract(text)
     if breach is not None:
         return line(str(breach), 300), line(breach.remedy, 300)
     if isinstance(error, ModuleNotFoundError):
@@ -60,18 +71,22 @@ def line(text: str, longest: int) -> str:
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
-def _of_the_contract(text: str) -> Breach | None:
+def _of_the_contract(text: str) -> ContractViolation | None:
     """What Python's own sentence about a declaration or an import from `mdkif` means to who wrote the plugin."""
     if (found := re.search(_UNEXPECTED, text)) and found[1] in _CLASSES:
         known = [each.name for each in fields(_CLASSES[found[1]])]
-        return Breach(f"it gives {found[1]} the field '{found[2]}', {_gone(found[2])}", _instead(found[2], known))
+        return ContractViolation(
+            f"it gives {found[1]} the field '{found[2]}', {gone(found[2])}", instead(found[2], known)
+        )
     if (found := re.search(_MISSING, text)) and found[1] in _CLASSES:
-        return Breach(f"its {found[1]} lacks {found[2]}", f"write {found[2]} too: every {found[1]} has to have it")
+        return ContractViolation(
+            f"its {found[1]} lacks {found[2]}", f"write {found[2]} too: every {found[1]} has to have it"
+        )
     if (found := re.search(_POSITIONAL, text)) and found[1] in _CLASSES:
-        return Breach(f"its {found[1]} has arguments without names", "write every field as name=value")
+        return ContractViolation(f"its {found[1]} has arguments without names", "write every field as name=value")
     if found := re.search(_NO_NAME, text):
-        what = f"it imports '{found[1]}' from {found[2]}, {_gone(found[1])}"
-        return Breach(what, _instead(found[1], _public() if found[2] == "mdkif" else ()))
+        what = f"it imports '{found[1]}' from {found[2]}, {gone(found[1])}"
+        return ContractViolation(what, instead(found[1], _public() if found[2] == "mdkif" else ()))
     return None
 
 
@@ -82,11 +97,12 @@ def _public() -> Iterable[str]:
     return names
 
 
-def _gone(name: str) -> str:
+def gone(name: str) -> str:
+    """Why a name is not there: it was once, or never."""
     return "which an older mdkif had" if name in CHANGED else "which does not exist"
 
 
-def _instead(name: str, known: Iterable[str]) -> str:
+def instead(name: str, known: Iterable[str]) -> str:
     """What to write for a name the contract does not have: what it became, the nearest, or all there are."""
     if name in CHANGED:
         return CHANGED[name]

@@ -14,8 +14,6 @@ import pluggy
 from .declarations import BaseModel, Command, Dataset, Evaluator, Router, Skill, Task, Trainer
 
 hookspec = pluggy.HookspecMarker("mdkif")
-
-
 hookimpl = pluggy.HookimplMarker("mdkif")
 
 

@@ -8,55 +8,44 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from itertools import islice
 
-from ..errors import BadInput
-from .declarations import CATEGORIES, KINDS, Coded, Declaration, Instructed, Source
-from .explanation import _gone, _instead
+from .declarations import CATEGORIES, KINDS, Declaration, LazySpec, PromptedSpec, Source
+from .explanation import ContractViolation, gone, instead
 
 HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
-
-
 MOST = 1000
-
-
 LONGEST = {"name": 40, "title": 200}
-
-
 TEXT = 10_000
-
-
-class Breach(BadInput):
-    """A plugin does not keep the contract: the reason, and the `remedy`."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.remedy = remedy
 
 
 def hooks_of(module: object) -> dict[str, Callable[[], object]]:
     """The hooks a module implements, by name.
 
-    Raises Breach for one that does not exist, takes arguments or lacks its mark, and if there is none.
+    Raises ContractViolation for one that does not exist, takes arguments or lacks its mark, and if there is none.
     """
     found = {}
     for name in dir(module):
         function = getattr(module, name, None)
         marked = hasattr(function, "mdkif_impl")
         if name in HOOKS.values() and not marked and inspect.isfunction(function):
-            raise Breach(f"its function {name} is not marked as a hook", f"put @hookimpl above 'def {name}()'")
+            raise ContractViolation(
+                f"its function {name} is not marked as a hook", f"put @hookimpl above 'def {name}()'"
+            )
         if not marked or not callable(function):
             continue
         if name not in HOOKS.values():
-            raise Breach(f"it implements the hook {name}, {_gone(name)}", _instead(name, HOOKS.values()))
+            raise ContractViolation(f"it implements the hook {name}, {gone(name)}", instead(name, HOOKS.values()))
         if parameters := list(inspect.signature(function).parameters):
-            raise Breach(f"its hook {name} takes arguments ({', '.join(parameters)})", f"write 'def {name}():'")
+            raise ContractViolation(
+                f"its hook {name} takes arguments ({', '.join(parameters)})", f"write 'def {name}():'"
+            )
         found[name] = function
     if not found:
-        raise Breach("it implements no hook", f"put @hookimpl above one of {', '.join(HOOKS.values())}")
+        raise ContractViolation("it implements no hook", f"put @hookimpl above one of {', '.join(HOOKS.values())}")
     return found
 
 
 def declared_by(hooks: Mapping[str, Callable[[], object]]) -> list[Declaration]:
-    """What the hooks declare. Raises Breach for anything that is not as the contract says."""
+    """What the hooks declare. Raises ContractViolation for anything that is not as the contract says."""
     found: list[Declaration] = []
     for kind, hook in HOOKS.items():
         if hook in hooks:
@@ -64,7 +53,7 @@ def declared_by(hooks: Mapping[str, Callable[[], object]]) -> list[Declaration]:
     names = [(item.kind, item.name) for item in found]
     if len(set(names)) < len(names):
         kind, name = next(each for each in names if names.count(each) > 1)
-        raise Breach(f"it declares the {kind} '{name}' twice", "rename one of the two; names must be unique")
+        raise ContractViolation(f"it declares the {kind} '{name}' twice", "rename one of the two; names must be unique")
     return found
 
 
@@ -72,13 +61,15 @@ def _returned(kind: str, hook: str, returned: object) -> list[Declaration]:
     cls = KINDS[kind].__name__
     remedy = f"return a list of {cls} objects"
     if not isinstance(returned, Iterable):
-        raise Breach(f"{hook} returned a {type(returned).__name__}; it must return a list", remedy)
+        raise ContractViolation(f"{hook} returned a {type(returned).__name__}; it must return a list", remedy)
     items = list(islice(returned, MOST + 1))
     if len(items) > MOST:
-        raise Breach(f"{hook} declares more than {MOST:,} things", "declare fewer, or make them options of one")
+        raise ContractViolation(
+            f"{hook} declares more than {MOST:,} things", "declare fewer, or make them options of one"
+        )
     for item in items:
         if not isinstance(item, KINDS[kind]):
-            raise Breach(f"{hook} returned a {type(item).__name__}; it must return {cls} objects", remedy)
+            raise ContractViolation(f"{hook} returned a {type(item).__name__}; it must return {cls} objects", remedy)
         _check(item)
     return items
 
@@ -87,28 +78,30 @@ def _check(item: Declaration) -> None:
     kind, name = item.kind, item.name
     if not isinstance(name, str) or not name.replace("-", "").isalnum() or name != name.lower():
         what = f"the {kind} name {name!r:.60} must be lower-case letters, digits and hyphens"
-        raise Breach(what, "rename it, as in 'icd-coding'")
+        raise ContractViolation(what, "rename it, as in 'icd-coding'")
     subject = f"the {kind} '{name:.40}'"
     for each in fields(item):
         value, longest = getattr(item, each.name), LONGEST.get(each.name, TEXT)
         if isinstance(value, str) and len(value) > longest:
             what = f"the {each.name} of {subject} has {len(value):,} characters, and {longest:,} are the most"
-            raise Breach(what, "shorten it")
+            raise ContractViolation(what, "shorten it")
     if not isinstance(item.title, str) or not item.title.isprintable():
-        raise Breach(f"the title of {subject} is no line of text", "write one line without control characters")
-    if isinstance(item, Coded) and not re.fullmatch(r"[\w.]+:[\w.]+", str(item.target)):
-        raise Breach(f"the target of {subject} is {item.target!r:.60}", "write it as 'module:attribute'")
-    if isinstance(item, Instructed):
+        raise ContractViolation(
+            f"the title of {subject} is no line of text", "write one line without control characters"
+        )
+    if isinstance(item, LazySpec) and not re.fullmatch(r"[\w.]+:[\w.]+", str(item.target)):
+        raise ContractViolation(f"the target of {subject} is {item.target!r:.60}", "write it as 'module:attribute'")
+    if isinstance(item, PromptedSpec):
         if item.category not in CATEGORIES:
             what = f"{subject} has the category {item.category!r:.60}"
-            raise Breach(what, f"use one of {', '.join(CATEGORIES)}")
+            raise ContractViolation(what, f"use one of {', '.join(CATEGORIES)}")
         _check_sources(subject, item)
 
 
-def _check_sources(subject: str, item: Instructed) -> None:
+def _check_sources(subject: str, item: PromptedSpec) -> None:
     remedy = "write them as in sources=(Source(dataset='mednli'),)"
     if not item.sources:
-        raise Breach(f"{subject} has no sources", remedy)
+        raise ContractViolation(f"{subject} has no sources", remedy)
     for sources in (item.sources, item.alternatives):
         if not isinstance(sources, tuple) or not all(isinstance(source, Source) for source in sources):
-            raise Breach(f"the sources of {subject} are no tuple of Source objects", remedy)
+            raise ContractViolation(f"the sources of {subject} are no tuple of Source objects", remedy)

@@ -1,0 +1,1 @@
+"""From official files to records: conversion, splits, labels, sources and samples."""

@@ -17,7 +17,7 @@ from .splits import Policy, policy
 
 
 @dataclass
-class Conversion:
+class ConversionReport:
     """What a converter is told and what it reports.
 
     With `skip_bad` malformed rows are counted and the conversion goes on; without, the first stops it.
@@ -45,7 +45,7 @@ class Conversion:
 def convert(
     dataset: Dataset,
     source: Path,
-    conversion: Conversion,
+    conversion: ConversionReport,
     options: Mapping[str, Any] | None = None,
     splits: Policy | None = None,
 ) -> Iterator[Record]:
@@ -68,7 +68,7 @@ def convert(
         known = ", ".join(dataset.options) or "none"
         raise BadInput(f"The data set '{dataset.name}' has no option '{wrong[0]}': its options are {known}.")
 
-    def read(told: Conversion) -> Iterator[Record]:
+    def read(told: ConversionReport) -> Iterator[Record]:
         yield from converter(source, told, **options)
 
     return _finished(dataset, source, read, conversion, splits or policy("official"))
@@ -77,12 +77,12 @@ def convert(
 def _finished(
     dataset: Dataset,
     source: Path,
-    read: Callable[[Conversion], Iterator[Record]],
-    conversion: Conversion,
+    read: Callable[[ConversionReport], Iterator[Record]],
+    conversion: ConversionReport,
     splits: Policy,
 ) -> Iterator[Record]:
     try:
-        assign = splits(lambda: read(Conversion(conversion.skip_bad)))
+        assign = splits(lambda: read(ConversionReport(conversion.skip_bad)))
         for record in read(conversion):
             if not _is_text(record):
                 conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")

@@ -10,12 +10,12 @@ NONE = "none"
 """The answer of a record that no label fits, or without entities."""
 
 
-def choose(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[str, Any]:
+def format_choices(request: str, options: Sequence[str], gold: Sequence[str]) -> dict[str, Any]:
     """The record fields of a closed-label query: every valid label is listed, the gold ones are spans.
 
     Returns `query`, `answer`, `options`, `labels` and `spans`, the papers' form of text classification.
 
-    >>> choose("Does the premise entail the hypothesis?", ["yes", "no"], ["no"])["query"]
+    >>> format_choices("Does the premise entail the hypothesis?", ["yes", "no"], ["no"])["query"]
     'Does the premise entail the hypothesis? Choose from: yes; no.'
     """
     query, spans = _listed(request, tuple(options))
@@ -46,12 +46,12 @@ def joined(labels: Sequence[str]) -> str:
     return "; ".join(labels) or NONE
 
 
-def chosen(text: str, options: Sequence[str]) -> tuple[str, ...]:
-    """The labels a generated answer names, in the order of `options`: the inverse of `choose`.
+def parse_choices(text: str, options: Sequence[str]) -> tuple[str, ...]:
+    """The labels a generated answer names, in the order of `options`: the inverse of `format_choices`.
 
     Case does not matter; what is no label is passed over.
 
-    >>> chosen("Sepsis; something else; asthma", ["asthma", "sepsis", "gout"])
+    >>> parse_choices("Sepsis; something else; asthma", ["asthma", "sepsis", "gout"])
     ('asthma', 'sepsis')
     """
     longest_first = sorted(options, key=len, reverse=True)
@@ -68,13 +68,13 @@ def chosen(text: str, options: Sequence[str]) -> tuple[str, ...]:
     return tuple(option for option in options if option in found)
 
 
-def annotate(context: str, entities: Iterable[tuple[str, int, int]]) -> dict[str, Any]:
+def format_entities(context: str, entities: Iterable[tuple[str, int, int]]) -> dict[str, Any]:
     """The record fields of entities of a context, each (type, start, end), as in the papers' Figure 3.
 
     Returns `answer`, one line "type: entity" each in the order of the text, `labels`, the same lines,
     and `spans`, character offsets in the context.
 
-    >>> annotate("He takes insulin.", [("treatment", 9, 16)])["answer"]
+    >>> format_entities("He takes insulin.", [("treatment", 9, 16)])["answer"]
     'treatment: insulin'
     """
     ordered = sorted(set(entities), key=lambda entity: (entity[1], entity[2], entity[0]))
@@ -86,10 +86,10 @@ def annotate(context: str, entities: Iterable[tuple[str, int, int]]) -> dict[str
     }
 
 
-def annotated(text: str) -> tuple[str, ...]:
-    """The entities a generated answer names, as "type: entity": the inverse of `annotate`.
+def parse_entities(text: str) -> tuple[str, ...]:
+    """The entities a generated answer names, as "type: entity": the inverse of `format_entities`.
 
-    >>> annotated("problem: sepsis\\nand so on\\ntest:  culture ")
+    >>> parse_entities("problem: sepsis\\nand so on\\ntest:  culture ")
     ('problem: sepsis', 'test: culture')
     """
     pairs = (line.partition(":")[::2] for line in text.splitlines())

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..store.files import whole_file
+from ..store.files import atomic_file
 from .records import Record
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
-
 
 PARQUET_ROWS = 2048
 
@@ -28,7 +27,7 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     """
     if path.suffix not in (".jsonl", ".parquet"):
         raise BadInput(f"Records cannot be written to {path}: name it .jsonl or .parquet.")
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         writer = _write_parquet if path.suffix == ".parquet" else _write_jsonl
         return writer(iter(records), part)
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 SPLITS = ("train", "dev", "test")
 
@@ -20,7 +16,7 @@ class Record:
 
     `query` is the instruction and, for closed labels, lists every valid label; `options` are those
     labels and `labels` the gold ones (several for multi-label work); without options `labels` are the
-    entities of `annotate`, or every answer that counts as right. `spans` are (start, end)
+    entities of `format_entities`, or every answer that counts as right. `spans` are (start, end)
     character offsets of the answer: in the query for text classification, in the context for
     sequence labelling. `group` is what must not straddle splits (a patient, a note, a premise);
     it defaults to `id`. `source` is the file and line the record can be traced to.

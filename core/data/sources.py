@@ -5,19 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..contract.declarations import Instructed
+from ..contract.declarations import PromptedSpec
 from ..errors import BadInput
-
-if TYPE_CHECKING:
-    pass
-
 
 Sources = Mapping[str, Path]
 
 
-def check_sources(declared: Instructed, sources: Sources) -> None:
+def check_sources(declared: PromptedSpec, sources: Sources) -> None:
     """Raises BadInput if no path is given to a skill or task, or one for a data set it does not read."""
     for name in sources:
         declared.source(name)

@@ -10,11 +10,7 @@ from ..errors import BadInput
 from .records import Record
 
 POLICIES = "official, 8:2, paper or paper:SEED"
-
-
 Assign = Callable[[Record], str]
-
-
 Policy = Callable[[Callable[[], Iterable[Record]]], Assign]
 """Given a way to read the records once more, says each record's split, "" for one that is left out."""
 
@@ -51,8 +47,6 @@ def hashed_split(group: str, shares: Iterable[tuple[str, float]] | None = None) 
 
 
 SHARES = (("train", 0.8), ("dev", 0.1), ("test", 0.1))
-
-
 EIGHT_TWO = (("train", 0.8), ("test", 0.2))
 
 

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
-from ..adapters.composition import running
+from ..adapters.composition import applied
 from ..contract.declarations import Evaluator, Normaliser, Task
-from ..data.conversion import Conversion
+from ..data.conversion import ConversionReport
 from ..data.sampling import sample
 from ..data.sources import Sources
 from ..errors import unknown
 from ..inference.predict import Answer, predict
 from ..workspace import Workspace
-from .leakage import _check_splits
-from .report import _report
-
-if TYPE_CHECKING:
-    pass
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of one target on one task's records; `normaliser` is None where no labels were scored."""
-
-    task: str
-    target: str
-    n: int
-    metrics: Mapping[str, float]
-    counts: Mapping[str, int]
-    normaliser: Normaliser | None = None
+from .leakage import check_splits
+from .report import Evaluation, write_report
 
 
 def evaluate(
@@ -63,17 +48,17 @@ def evaluate(
     task = replace(declared, normaliser=normaliser or declared.normaliser)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
     for target in targets:  # a wrong one is found before any takes its time
-        _check_splits(workspace, task, sources, target, split_policy)
-    records = workspace.records(task, sources, Conversion(skip_bad), data, split_policy)
+        check_splits(workspace, task, sources, target, split_policy)
+    records = workspace.records(task, sources, ConversionReport(skip_bad), data, split_policy)
     drawn = sample(records, {split: limit}, seed)[split]
     encoder = workspace.encoder(task, max_length)
     examples = encoder.encode_all(drawn, f"'{split}' records of '{name}'")
     done = []
     for target in targets:
-        with running(workspace, target):
+        with applied(workspace, target):
             predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer)
         metrics = evaluator.load()(predictions)
         used = task.normaliser if any(p.likelihoods for p in predictions) else None
         done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts), used))
-        _report(workspace, done[-1], predictions)
+        write_report(workspace, done[-1], predictions)
     return done

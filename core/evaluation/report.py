@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from ..contract.declarations import Normaliser
 from ..inference.predictions import Prediction
 from ..store.documents import write_json
 from ..workspace import Workspace
-from .evaluate import Evaluation
-
-if TYPE_CHECKING:
-    pass
 
 
-def _report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of one target on one task's records; `normaliser` is None where no labels were scored."""
+
+    task: str
+    target: str
+    n: int
+    metrics: Mapping[str, float]
+    counts: Mapping[str, int]
+    normaliser: Normaliser | None = None
+
+
+def write_report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
+    """Write an evaluation with its predictions to the store's reports."""
     name = f"{done.task}-{done.target.replace(':', '-')}"
     body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
     body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "normaliser": done.normaliser}

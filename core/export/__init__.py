@@ -1,0 +1,1 @@
+"""Compositions for other tools."""

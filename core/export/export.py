@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.composition import blend
 from ..adapters.peft_files import write_lora
 from ..errors import BadInput
-from ..store.files import whole_directory
+from ..store.files import atomic_directory
 from ..workspace import Workspace
 from .gguf import check_gguf, write_gguf
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import torch
 
     from ..adapters.bank import SkillBank
-
 
 FORMATS = ("lora", "merged", "gguf")
 
@@ -45,7 +44,7 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
     base = workspace.base
     if to == "gguf":
         check_gguf(base, quantize or "f16")
-    with whole_directory(directory) as part:
+    with atomic_directory(directory) as part:
         if to == "lora":
             updates = bank.fused(weights)
             write_lora(part, updates, base.path)

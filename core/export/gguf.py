@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from ..models.base import Base
     from ..progress import Progress
 
-
 TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")  # what gguf writes; of K-quants it only reads
-
-
 VOCABULARY = ("token_embd.weight", "output.weight")
 
 

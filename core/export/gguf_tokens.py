@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
     from ..models.base import Base
 
-
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-
-
 BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
-
-
 LLAMA_3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -1,0 +1,1 @@
+"""What a model says to prompts: likelihoods, scores, labels and text."""

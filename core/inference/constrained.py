@@ -45,8 +45,8 @@ class _Writer:
     """One row's answer as it is written: the labels found, and what may follow them."""
 
     def __init__(self, encoder: Encoder, row: Encoded, multi_label: bool) -> None:
-        before, after = encoder.template.frame(row.record)
-        self._row, self._multi_label, self._pieces = row, multi_label, encoder.pieces
+        before, after = encoder.template.answer_affixes(row.record)
+        self._row, self._multi_label, self._pieces = row, multi_label, encoder.token_ids
         self._first = dict(zip(row.record.options, row.options, strict=True))
         if multi_label:
             self._first.setdefault(NONE, self._piece(encoder.start() + before + NONE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -11,9 +11,6 @@ from torch.nn import functional
 from ..models.base import Base
 from ..prompts.batching import Batch, budgeted, collate
 from ..prompts.encoding import Encoded
-
-if TYPE_CHECKING:
-    pass
 
 
 def answer_loss(model: Any, batch: Batch, reduction: str = "mean") -> torch.Tensor:

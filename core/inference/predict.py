@@ -14,21 +14,16 @@ from ..workspace import Workspace
 from .predictions import Likelihoods, Prediction
 
 if TYPE_CHECKING:
-    from ..contract.declarations import Instructed
-
+    from ..contract.declarations import PromptedSpec
 
 CHUNK = 64
-
-
 Answer = Literal["score", "span"]
-
-
 Asked = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # the ids of a prompt and of its options
 
 
 def predict(
     workspace: Workspace,
-    declared: Instructed,
+    declared: PromptedSpec,
     encoder: Encoder,
     examples: Sequence[Encoded],
     title: str = "",
@@ -52,7 +47,7 @@ def predict(
 
 
 def _scored(
-    declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
+    declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
 ) -> list[Prediction]:
     from .scoring import normalised
 
@@ -75,7 +70,7 @@ def _scored(
 
 
 def _likelihoods(
-    declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
+    declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
 ) -> Iterator[Likelihoods]:
     """What is measured of each example; without their contexts many ask the same, and that is measured once."""
     from .scoring import option_scores
@@ -89,7 +84,7 @@ def _likelihoods(
         unconditional |= dict(zip(new, option_scores(encoder.base, list(new.values())), strict=True))
     without = [tuple(unconditional[key]) for key in asked] or [()] * len(chunk)
     for example, sums, bare_sums in zip(chunk, option_scores(encoder.base, chunk), without, strict=True):
-        before = encoder.template.frame(example.record)[0]
+        before = encoder.template.answer_affixes(example.record)[0]
         yield Likelihoods(
             sums=tuple(sums),
             tokens=tuple(map(len, example.options)),
@@ -98,7 +93,7 @@ def _likelihoods(
         )
 
 
-def _extracted(declared: Instructed, encoder: Encoder, chunk: Sequence[Encoded]) -> list[Prediction]:
+def _extracted(declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded]) -> list[Prediction]:
     from .constrained import extract
 
     return [
@@ -123,7 +118,10 @@ def _generated(
     texts = generate(workspace.base, chunk, max_new_tokens)
     return [
         Prediction(
-            id=e.record.id, gold=e.record.labels, answer=e.record.answer, text=encoder.template.read(text, e.record)
+            id=e.record.id,
+            gold=e.record.labels,
+            answer=e.record.answer,
+            text=encoder.template.parse_answer(text, e.record),
         )
         for e, text in zip(chunk, texts, strict=True)
     ]

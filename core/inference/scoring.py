@@ -14,8 +14,6 @@ from ..prompts.encoding import Encoded
 from .predictions import Likelihoods
 
 Tokens = tuple[int, ...]
-
-
 MEASURES: dict[Normaliser, str] = {
     "sum": "sums",
     "token-mean": "token_means",

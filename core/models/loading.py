@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..contract.declarations import BaseModel
 from ..contract.discovery import Plugins
 from ..errors import BadInput, MdkifError
-from ..store.files import whole_directory
+from ..store.files import atomic_directory
 from ..store.layout import Store
 from .base import Base, fingerprint
 from .devices import choose_device, choose_dtype
-
-if TYPE_CHECKING:
-    pass
 
 
 def pull(plugins: Plugins, store: Store, name: str) -> Path:
@@ -23,7 +20,7 @@ def pull(plugins: Plugins, store: Store, name: str) -> Path:
     declared = plugins.get(BaseModel, name)
     directory = store.model(name)
     if not (directory / "config.json").exists():
-        with whole_directory(directory) as part:
+        with atomic_directory(directory) as part:
             declared.load()(part)
     return directory
 

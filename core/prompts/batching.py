@@ -12,8 +12,6 @@ import torch
 from .encoding import Encoded
 
 T = TypeVar("T")
-
-
 WINDOW = 8
 
 

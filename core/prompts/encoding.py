@@ -7,18 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ..contract.declarations import Keep
+from ..contract.declarations import TruncationSide
 from ..data.records import Record
 from ..errors import BadInput
 from ..models.base import Base
 from .templates import Instruction, Template
 
 Format = Literal["auto", "chat", "plain"]
-
-
 SYSTEM = "You are a doctor."
-
-
 LEFT_OUT = " … "
 
 
@@ -43,8 +39,8 @@ class Encoder:
     """Renders and tokenizes records for one base model.
 
     `format` is the base model's chat template ("chat"), text that ends in "Answer:" ("plain"), or
-    whichever the tokenizer has ("auto"). Only contexts are truncated, to the part that the template's
-    `keep` names; a record whose answer alone leaves no room is left out. Both are counted in `counts`.
+    whichever the tokenizer has ("auto"). Only contexts are truncated, on the template's
+    `truncation_side`; a record whose answer alone leaves no room is left out. Both are counted in `counts`.
     """
 
     base: Base
@@ -87,14 +83,14 @@ class Encoder:
         """What stands between a prompt and its answer: after "Answer:" a space, after a chat prompt nothing."""
         return "" if self._chat() else " "
 
-    def pieces(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """The ids of each text by itself."""
         ids: Any = self.base.tokenizer(list(texts), add_special_tokens=False)
         return [tuple(each) for each in ids["input_ids"]]
 
     def _encode(self, record: Record) -> Encoded | None:
         instruction = self.template.render(record)
-        before = self.template.frame(record)[0] if record.options else ""
+        before = self.template.answer_affixes(record)[0] if record.options else ""
         texts = (instruction.answer, *(before + option for option in record.options))
         prompt, (answer, *options) = self._pair(self.text(instruction), texts)
         answer += self.end()
@@ -112,10 +108,10 @@ class Encoder:
 
     def _fit(self, instruction: Instruction, room: int) -> Instruction | None:
         """The instruction with its context cut so that the prompt has at most `room` tokens."""
-        marks = self._marks(instruction.context)
-        left = len(marks)
+        offsets = self._offsets(instruction.context)
+        left = len(offsets)
         while left > 0:
-            cut = replace(instruction, context=_cut(instruction.context, marks, left, self.template.keep))
+            cut = replace(instruction, context=_cut(instruction.context, offsets, left, self.template.truncation_side))
             excess = len(self._ids(self.text(cut))) - room
             if excess <= 0:
                 return cut
@@ -132,7 +128,7 @@ class Encoder:
         ids, following = self._ids(prompt), [self.start() + answer for answer in answers]
         whole = [self._ids(prompt + answer) for answer in following]
         if any(w[: len(ids)] != ids for w in whole):
-            return ids, self.pieces(following)
+            return ids, self.token_ids(following)
         return ids, [w[len(ids) :] for w in whole]
 
     def _ids(self, text: str) -> tuple[int, ...]:
@@ -140,10 +136,10 @@ class Encoder:
         eos = self.base.tokenizer.eos_token_id
         return tuple(ids[:-1] if not self._chat() and ids and ids[-1] == eos else ids)
 
-    def _marks(self, text: str) -> list[tuple[int, int]]:
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text starts and ends, in characters."""
-        marks: Any = self.base.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return list(marks["offset_mapping"])
+        offsets: Any = self.base.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return list(offsets["offset_mapping"])
 
     def _chat(self) -> bool:
         available = bool(self.base.tokenizer.chat_template)
@@ -155,9 +151,9 @@ class Encoder:
         return self.base.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
-def _cut(text: str, marks: Sequence[tuple[int, int]], left: int, keep: Keep) -> str:
+def _cut(text: str, offsets: Sequence[tuple[int, int]], left: int, side: TruncationSide) -> str:
     """The `left` tokens of a text that are at its start, its end or both; a mark stands where its middle was."""
-    head = {"start": left, "end": 0, "both": (left + 1) // 2}[keep]
-    start = marks[head - 1][1] if head else 0
-    end = max(start, marks[head - left][0]) if left > head else len(text)
+    head = {"right": left, "left": 0, "middle": (left + 1) // 2}[side]
+    start = offsets[head - 1][1] if head else 0
+    end = max(start, offsets[head - left][0]) if left > head else len(text)
     return LEFT_OUT.join(part for part in (text[:start].rstrip(), text[end:].lstrip()) if part)

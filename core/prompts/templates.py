@@ -12,16 +12,12 @@ import jinja2
 from jinja2.meta import find_referenced_templates
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ..contract.declarations import Instructed
+from ..contract.declarations import PromptedSpec
 from ..data.records import Record
 from ..errors import BadInput
 
 SHARED = Path(__file__).resolve().parents[2] / "templates"
-
-
 BLOCKS = ("query", "context", "answer")
-
-
 ANSWER = "\ue000"  # stands for the answer where the wording around it is wanted; of private use, so no text has it
 
 
@@ -42,13 +38,13 @@ class Instruction:
 class Template:
     """The template of a skill or task, looked up in `folders` first, then its plugin, then `templates/`.
 
-    `keep` is the part of a context too long that is read, as the skill or task declares it.
+    `truncation_side` is where a context too long is cut, as the skill or task declares it.
 
     Raises BadInput, naming template, line and reason, if it is missing or cannot be compiled.
     """
 
-    def __init__(self, declared: Instructed, folders: Sequence[Path] = ()) -> None:
-        self.name, self.keep = declared.template, declared.keep
+    def __init__(self, declared: PromptedSpec, folders: Sequence[Path] = ()) -> None:
+        self.name, self.truncation_side = declared.template, declared.truncation_side
         places = [*folders, *_plugin_folder(declared.package), SHARED]
         self._environment = environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(places),
@@ -72,7 +68,7 @@ class Template:
         """Render one record. Raises BadInput with template, line and variable, never with the record's text."""
         return Instruction(*(block.strip() for block in self._render(self._blocks, record, record.answer)))
 
-    def frame(self, record: Record) -> tuple[str, str]:
+    def answer_affixes(self, record: Record) -> tuple[str, str]:
         """What the template writes before and after a record's answer.
 
         Raises BadInput if it does not write the answer itself, once: then none could be read back.
@@ -86,9 +82,9 @@ class Template:
             )
         return before, after
 
-    def read(self, text: str, record: Record) -> str:
+    def parse_answer(self, text: str, record: Record) -> str:
         """The answer in a text that was written as the template writes answers: the inverse of `render`."""
-        before, after = (part.strip() for part in self.frame(record))
+        before, after = (part.strip() for part in self.answer_affixes(record))
         return text.strip().removeprefix(before).removesuffix(after).strip()
 
     def _render(self, blocks: Sequence[jinja2.Template], record: Record, answer: str) -> list[str]:

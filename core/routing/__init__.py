@@ -1,0 +1,1 @@
+"""Stage II: the router of one task is learnt over the skills."""

@@ -8,27 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..adapters.composition import Composition, bank_of, new_composition, usable
+from ..adapters.composition import Composition, bank_of, new_composition, validate_name
 from ..contract.declarations import Router, Task
-from ..data.conversion import Conversion
+from ..data.conversion import ConversionReport
 from ..data.sampling import sample
 from ..data.sources import Sources
 from ..errors import BadInput
 from ..settings import Positive, settings_from
 from ..workspace import Workspace
-from .objective import AdaptationObjective, Stated
+from .objective import AdaptationObjective, ObjectiveSettings
 
 if TYPE_CHECKING:
     from ..data.records import Record
 
 
 @dataclass(kw_only=True)
-class AdaptationSettings(Stated):
+class AdaptSettings(ObjectiveSettings):
     """Settings of stage II, the same for every router optimizer.
 
     `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
     test records, as STAF-LLM does). `split_policy` names one, and `split`, where it is empty, its
-    "train" or, for "paper", its "dev". The rest states the objective (`Stated`).
+    "train" or, for "paper", its "dev". The rest states the objective (`ObjectiveSettings`).
     """
 
     setting: Literal["few-shot", "normal"] = "few-shot"
@@ -74,8 +74,8 @@ def adapt(
     started = time.perf_counter()
     task = workspace.plugins.get(Task, name)
     declared = workspace.plugins.get(Router, router)
-    optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptationSettings)
-    made_name = usable(composition or f"{name}-{router}")
+    optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptSettings)
+    made_name = validate_name(composition or f"{name}-{router}")
     encoder = workspace.encoder(task, chosen.max_length)
     drawn = _adaptation_set(workspace, task, sources, chosen, skip_bad, data)
     examples = encoder.encode_all(drawn, f"'{_split(chosen)}' records of '{name}'")
@@ -104,7 +104,7 @@ def _adaptation_set(
     workspace: Workspace,
     task: Task,
     sources: Sources,
-    chosen: AdaptationSettings,
+    chosen: AdaptSettings,
     skip_bad: bool,
     data: Mapping[str, Any] | None,
 ) -> list[Record]:
@@ -115,11 +115,11 @@ def _adaptation_set(
         )
     size = chosen.shots if chosen.setting == "few-shot" else chosen.limit
     if chosen.setting == "normal" and not size:
-        records = workspace.records(task, sources, Conversion(skip_bad), data, chosen.split_policy)
+        records = workspace.records(task, sources, ConversionReport(skip_bad), data, chosen.split_policy)
         size = sum(record.split == "test" for record in records)
-    records = workspace.records(task, sources, Conversion(skip_bad), data, chosen.split_policy)
+    records = workspace.records(task, sources, ConversionReport(skip_bad), data, chosen.split_policy)
     return sample(records, {split: size}, chosen.seed)[split]
 
 
-def _split(chosen: AdaptationSettings) -> str:
+def _split(chosen: AdaptSettings) -> str:
     return chosen.split or ("dev" if chosen.split_policy.startswith("paper") else "train")

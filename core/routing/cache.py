@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-class Journal:
+class EvaluationCache:
     """Numbers by what they were computed for: a file of JSON lines, to which every evaluation is added at once.
 
     It holds hashes of parameters and the numbers found, and nothing of any record. A last line that was

@@ -18,21 +18,20 @@ from ..inference.predict import predict
 from ..prompts.batching import budgeted, collate
 from ..settings import Positive, PositiveFloat
 from ..workspace import Workspace
-from .cache import Journal
+from .cache import EvaluationCache
 from .optimizer import Candidate, best
-from .surrogate import Surrogate, summary, watched
-from .weights import Regulariser, Space
+from .surrogate import Surrogate, summary, top_k
+from .weights import Regulariser, WeightParameterization
 
 if TYPE_CHECKING:
     from ..adapters.bank import SkillBank
     from ..prompts.encoding import Encoded, Encoder
 
-
 LOSS = "cross-entropy"
 
 
 @dataclass(kw_only=True)
-class Stated:
+class ObjectiveSettings:
     """What is minimised: `objective` is "cross-entropy" (eq. 5, in nats per answer token) or a metric of the
     task's evaluator, `scale` the total of the weights, `gamma` the regulariser's. `tokens` bounds one forward pass,
     and half of it one backward.
@@ -60,22 +59,22 @@ class AdaptationObjective:
         encoder: Encoder,
         bank: SkillBank,
         examples: Sequence[Encoded],
-        settings: Stated,
+        settings: ObjectiveSettings,
     ) -> None:
         self._workspace, self._task, self._encoder, self._bank = workspace, task, encoder, bank
         self._base, self._settings = workspace.base, settings
         self.examples = examples
         self.evaluations = 0.0
-        self.space = Space(bank.norms(), settings.temperature, settings.scale)
+        self.space = WeightParameterization(bank.norms(), settings.temperature, settings.scale)
         self._measure = self._metric_asked_for()
-        self._journal = Journal(workspace.store.journal(self._base.name, self._identity()))
+        self._journal = EvaluationCache(workspace.store.journal(self._base.name, self._identity()))
         self._surrogate, self._tokens = Surrogate(), dict[int, torch.Tensor]()
         self._watching, self._forecasting = True, False
         self.references = self._references()
         self._watching = False
 
     @property
-    def divisible(self) -> bool:
+    def supports_minibatch(self) -> bool:
         """True for the loss, False for a metric."""
         return self._measure is None
 
@@ -84,7 +83,7 @@ class AdaptationObjective:
         penalty = self.space.penalty(parameters.float(), self._settings.regulariser)
         return self._regularised(self.space.weights(parameters.float()), penalty, rows)
 
-    def at(self, weights: torch.Tensor) -> list[float]:
+    def evaluate_weights(self, weights: torch.Tensor) -> list[float]:
         """Task loss plus regulariser of weights themselves, (P, *space.norms.shape)."""
         return self._regularised(weights.float(), self._own_penalty(weights.float()))
 
@@ -135,7 +134,7 @@ class AdaptationObjective:
         with self._workspace.progress.task("references", len(rows)) as bar:
             for name, row in rows.items():
                 weights = row.expand(shape).contiguous()
-                references.append(Candidate(weights, self.at(weights[None])[0], name))
+                references.append(Candidate(weights, self.evaluate_weights(weights[None])[0], name))
                 bar.advance(best=best(references).name)
         return references
 
@@ -175,7 +174,7 @@ class AdaptationObjective:
         """Compute each candidate's loss on each of its rows, in the forwards that cost least, and note them."""
         found: list[dict[int, float]] = [{} for _ in rows]
         summaries: list[dict[int, torch.Tensor]] = [{} for _ in rows]
-        for part in self._parts(rows):
+        for part in self._micro_batches(rows):
             batch = collate([self.examples[row] for row, _ in part], self._base.pad, self._base.model.device)
             each = [candidate for _, candidate in part]
             with self._bank.blend(weights[each[0]] if len(set(each)) == 1 else weights[each]):
@@ -192,7 +191,7 @@ class AdaptationObjective:
             if self._watching and len(seen) == len(self.examples):
                 self._surrogate.note(each, torch.cat([seen[row] for row in range(len(seen))]))
 
-    def _parts(self, rows: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, int]]]:
+    def _micro_batches(self, rows: Sequence[Sequence[int]]) -> Iterator[list[tuple[int, int]]]:
         """Pairs of row and candidate for each forward: candidates share it unless they are cheaper alone."""
         own = [[(row, candidate) for row in each] for candidate, each in enumerate(rows)]
         tokens = sum(len(self.examples[row]) for each in rows for row in each) // max(1, sum(map(bool, rows)))
@@ -206,7 +205,7 @@ class AdaptationObjective:
         answer = self.examples[row].answer
         logits = logits[-len(answer) :]
         if row not in self._tokens:
-            self._tokens[row] = watched(logits, torch.tensor(answer, device=logits.device))
+            self._tokens[row] = top_k(logits, torch.tensor(answer, device=logits.device))
         return summary(logits, self._tokens[row])
 
     def _backward(self, leaf: torch.Tensor, rows: Sequence[int]) -> float:

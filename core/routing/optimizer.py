@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..progress import Progress
-    from .weights import Space
+    from .weights import WeightParameterization
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Objective(Protocol):
     evaluated once is not evaluated again, not even by a later search on the same records.
     """
 
-    space: Space
+    space: WeightParameterization
     references: Sequence[Candidate]
 
     @property
@@ -38,16 +38,16 @@ class Objective(Protocol):
         """The adaptation set, in random order; an optimizer draws mini-batches and subsets by its length."""
 
     @property
-    def divisible(self) -> bool:
-        """Whether a part of the examples estimates the objective: a loss is divisible, a metric is not."""
+    def supports_minibatch(self) -> bool:
+        """Whether a part of the examples estimates the objective: a loss is supports_minibatch, a metric is not."""
 
     def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The objective of a population, (P, size), over the given examples or all of them.
 
-        It is evaluated in shared forward passes. Raises BadInput for rows of an indivisible objective.
+        It is evaluated in shared forward passes. Raises BadInput for rows of an undivided objective.
         """
 
-    def at(self, weights: torch.Tensor) -> list[float]:
+    def evaluate_weights(self, weights: torch.Tensor) -> list[float]:
         """The objective at weights themselves, (P, *space.norms.shape); they may be negative and have any sum."""
 
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
@@ -64,7 +64,7 @@ class Objective(Protocol):
 
 
 @dataclass(kw_only=True)
-class Optimizer(ABC):
+class RouterOptimizer(ABC):
     """A dataclass whose fields are the optimizer's settings (`--set name=value`)."""
 
     @abstractmethod

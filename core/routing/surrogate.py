@@ -6,12 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-WATCHED = 32
-
-
+TOP_K = 32
 NEARBY = 1e-5
-
-
 RIDGE = 1e-8
 
 
@@ -20,7 +16,7 @@ class Surrogate:
 
     A blend's output is linear in the weights in every layer (SA-MDKIF eq. 8) and, for updates that are small
     beside the base, nearly so at the end. One evaluation tells thousands of logits and not one loss, so K + 2
-    of them foretell the loss of every blend; each further one corrects the forecast where it lies.
+    of them predict the loss of every blend; each further one corrects the forecast where it lies.
     """
 
     def __init__(self) -> None:
@@ -48,20 +44,20 @@ class Surrogate:
         shares = torch.linalg.solve(gram, design.T) * share.T
         known = torch.stack(self._logits)
 
-        def foretell(weights: torch.Tensor) -> torch.Tensor:
+        def predict(weights: torch.Tensor) -> torch.Tensor:
             step = torch.cat([torch.ones(1), weights.flatten() - center])
             return torch.einsum("e,epw->pw", (step @ shares).float(), known)
 
-        return foretell
+        return predict
 
 
-def watched(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
+def top_k(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
     """The tokens to watch at each position: the gold one first, then the likeliest others.
 
     From logits (positions, vocabulary) and gold ids (positions,); int64 (positions, at most 33).
     """
     others = logits.scatter(1, gold[:, None], -torch.inf)
-    return torch.cat([gold[:, None], others.topk(min(WATCHED, logits.shape[1] - 1), 1).indices], 1)
+    return torch.cat([gold[:, None], others.topk(min(TOP_K, logits.shape[1] - 1), 1).indices], 1)
 
 
 def summary(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

@@ -9,13 +9,11 @@ from typing import Literal
 import torch
 
 Regulariser = Literal["alpha", "weights"]
-
-
 FLOOR = 0.02
 
 
 @dataclass(frozen=True)
-class Space:
+class WeightParameterization:
     """How a flat parameter vector becomes skill weights.
 
     The vector holds a, then b, each of the size of `norms` (shape (K,) or (groups, K)), then, with

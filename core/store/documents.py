@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .files import whole_file
+from .files import atomic_file
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON; the file appears whole."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

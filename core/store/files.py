@@ -13,7 +13,7 @@ from ..errors import MdkifError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
     Raises MdkifError, naming the file, if the disk refuses.
@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
 
     Raises MdkifError, naming the directory, if the disk refuses.

@@ -1,0 +1,1 @@
+"""Stage I: one skill is trained alone on the frozen base."""

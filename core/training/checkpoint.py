@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..store.files import whole_file
-from .method import Method
+from ..store.files import atomic_file
+from .method import TuningMethod
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-
 CHECKPOINT = "checkpoint.safetensors"
 
 
-def _checkpoint(
-    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method, losses: list[float]
+def save_checkpoint(
+    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: TuningMethod, losses: list[float]
 ) -> None:
     """Unpruned parameters, optimizer and method state, losses and random state in one safetensors file."""
     from safetensors.torch import save_file
@@ -29,11 +28,14 @@ def _checkpoint(
     tensors |= {f"method/{key}": value for key, value in method.state(model).items()}
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     tensors["random"] = torch.get_rng_state()
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part)
 
 
-def _resume(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: Method) -> tuple[int, list[float]]:
+def resume(
+    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: TuningMethod
+) -> tuple[int, list[float]]:
+    """Put everything back as it was; returns the steps done and their losses, none if there is no file."""
     if not path.exists():
         return 0, []
     from safetensors.torch import load_file

@@ -18,9 +18,9 @@ from ..models.base import Base
 from ..progress import Progress
 from ..prompts.batching import Batch, budgeted, collate, shuffled
 from ..prompts.encoding import Encoded
-from .checkpoint import CHECKPOINT, _checkpoint, _resume
-from .method import Method
-from .settings import TrainingSettings
+from .checkpoint import CHECKPOINT, resume, save_checkpoint
+from .method import TuningMethod
+from .settings import TrainSettings
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -41,8 +41,8 @@ def train(
     base: Base,
     examples: Sequence[Encoded],
     dev: Sequence[Encoded],
-    method: Method,
-    settings: TrainingSettings,
+    method: TuningMethod,
+    settings: TrainSettings,
     run: Path,
     progress: Progress,
     title: str = "training",
@@ -74,15 +74,15 @@ def _loop(
     dev: Sequence[Encoded],
     before: float | None,
     steps: int,
-    method: Method,
-    settings: TrainingSettings,
+    method: TuningMethod,
+    settings: TrainSettings,
     run: Path,
     progress: Progress,
     title: str,
 ) -> Trained:
     groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
-    start, losses = _resume(run / CHECKPOINT, model, optimizer, method)
+    start, losses = resume(run / CHECKPOINT, model, optimizer, method)
     if start:
         progress.note(f"resuming at step {start} of {steps} from {run / CHECKPOINT}")
     rates = [group["lr"] for group in groups]
@@ -103,15 +103,15 @@ def _loop(
             method.stepped(model, step)
             optimizer.zero_grad(set_to_none=True)
             if step % settings.checkpoint_every == 0 and step < steps:
-                _checkpoint(run / CHECKPOINT, model, optimizer, method, losses)
-            rank = method.rank(model)
+                save_checkpoint(run / CHECKPOINT, model, optimizer, method, losses)
+            rank = method.mean_rank(model)
             bar.advance(loss=f"{_recent(losses):.3f}", **({} if rank is None else {"rank": f"{rank:.1f}"}))
     base.model.eval()
     model.requires_grad_(False)
     return Trained(model, steps, losses, before, mean_loss(base, dev))
 
 
-def _backward(base: Base, model: PeftModel, method: Method, parts: Sequence[Batch]) -> float:
+def _backward(base: Base, model: PeftModel, method: TuningMethod, parts: Sequence[Batch]) -> float:
     """Gradients of the mean loss per answer token over all parts, and of the penalty; returns the loss alone."""
     answers = sum(int((part.targets != -100).sum()) for part in parts)
     total = 0.0
@@ -125,7 +125,7 @@ def _backward(base: Base, model: PeftModel, method: Method, parts: Sequence[Batc
     return total
 
 
-def _batches(base: Base, examples: Sequence[Encoded], settings: TrainingSettings) -> Iterator[list[Batch]]:
+def _batches(base: Base, examples: Sequence[Encoded], settings: TrainSettings) -> Iterator[list[Batch]]:
     """Each step's examples, in parts of at most `settings.tokens` tokens."""
     for indices in shuffled([len(e) for e in examples], settings.batch_size, settings.seed):
         step = [examples[i] for i in indices]

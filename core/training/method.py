@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-
 Loss = Callable[[], "torch.Tensor"]
 
 
 @dataclass(kw_only=True)
-class Method(ABC):
+class TuningMethod(ABC):
     """A dataclass whose fields are the trainer's settings (`--set name=value`); one object trains one adapter."""
 
     learning_rate: float = 2e-3
@@ -41,7 +40,7 @@ class Method(ABC):
     def stepped(self, model: PeftModel, step: int) -> None:
         """Called after optimizer step `step` (from 1), while gradients are alive."""
 
-    def rank(self, model: PeftModel) -> float | None:
+    def mean_rank(self, model: PeftModel) -> float | None:
         """The mean rank per module that is in use now, if the method changes it."""
         return None
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..settings import Positive
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(kw_only=True)
-class TrainingSettings:
+class TrainSettings:
     """Settings of the loop, the same for every trainer.
 
     `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go

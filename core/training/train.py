@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.library import CARD, TrainedSkill, trained_skills
 from ..adapters.peft_files import CONFIG, WEIGHTS, read_adapter
 from ..contract.declarations import Skill, Trainer
-from ..data.conversion import Conversion
+from ..data.conversion import ConversionReport
 from ..data.sampling import sample
 from ..data.sources import Sources
 from ..settings import settings_from
-from ..store.files import whole_directory
+from ..store.files import atomic_directory
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def train_skill(
     """
     from .checkpoint import CHECKPOINT
     from .loop import train
-    from .settings import TrainingSettings
+    from .settings import TrainSettings
 
     skill = workspace.plugins.get(Skill, name)
     declared = workspace.plugins.get(Trainer, trainer)
-    method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), TrainingSettings)
-    conversion = Conversion(skip_bad)
+    method, loop = settings_from({"seed": str(seed), **(settings or {})}, declared.load(), TrainSettings)
+    conversion = ConversionReport(skip_bad)
     wanted = loop.records or loop.steps * loop.batch_size
     drawn = sample(
         workspace.records(skill, sources, conversion, data, loop.split_policy),
@@ -97,7 +97,7 @@ def train_skill(
 def _save(workspace: Workspace, name: str, trained: Trained, card: dict[str, Any]) -> TrainedSkill:
     path = workspace.store.skill(workspace.base.name, name)
     try:
-        with whole_directory(path) as part:
+        with atomic_directory(path) as part:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Adapter .* invalid shape")  # AdaLoRA may leave a module rank 0
                 trained.model.save_pretrained(str(part))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from mdkif import Toolkit, reporting, whole_file
+from mdkif import Toolkit, atomic_file, reporting
 
 from .comparisons import COMPARISONS, compare
 
@@ -65,5 +65,5 @@ def bench(
 
 
 def _write(path: Path, text: str) -> None:
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import torch
-from mdkif import BadInput, Candidate, Progress, Router, SkillBank, Space, Surrogate
+from mdkif import BadInput, Candidate, Progress, Router, SkillBank, Surrogate, WeightParameterization
 
 from .material import Bench, random_ids, random_weights
 from .timing import Row, at_least, row
@@ -25,13 +25,13 @@ class Planted:
     """
 
     examples: Sequence[object] = ()
-    divisible = False
+    supports_minibatch = False
 
     def __init__(self, bench: Bench, bank: SkillBank, seed: int) -> None:
         self._model, self._bank = bench.base.model, bank
         self._ids = random_ids(bench.base, RECORDS, LENGTH, seed=seed).to(self._model.device)
         count = len(bank.names)
-        self.space = Space(bank.norms())
+        self.space = WeightParameterization(bank.norms())
         self.planted = random_weights(count, seed)
         self.found: list[float] = []
         self._surrogate = Surrogate()
@@ -45,9 +45,9 @@ class Planted:
             self.least, base = self._entropies(self._predictions(torch.stack([self.planted, torch.zeros(count)])))
         names = ["base", *bank.names, "uniform"]
         points = torch.cat([torch.zeros(1, count), torch.eye(count), torch.full((1, count), 1 / count)])
-        self.references = [Candidate(*each) for each in zip(points, self.at(points), names, strict=True)]
+        self.references = [Candidate(*each) for each in zip(points, self.evaluate_weights(points), names, strict=True)]
 
-    def at(self, weights: torch.Tensor) -> list[float]:
+    def evaluate_weights(self, weights: torch.Tensor) -> list[float]:
         """The value of each candidate; those asked for together share a forward pass."""
         predictions = self._predictions(weights)
         for each, logits in zip(weights, predictions, strict=True):
@@ -58,7 +58,7 @@ class Planted:
 
     def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The value of each candidate, given by its parameters."""
-        return self.at(self.space.weights(parameters))
+        return self.evaluate_weights(self.space.weights(parameters))
 
     def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """What the evaluations so far foretell."""

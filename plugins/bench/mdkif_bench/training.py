@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import transformers
-from mdkif import Base, Encoded, Method, Progress, TrainingSettings, train
+from mdkif import Base, Encoded, Progress, TrainSettings, TuningMethod, train
 from mdkif import Trainer as Declared
 from peft import AdaLoraConfig, get_peft_model
 
@@ -54,7 +54,7 @@ class _Work:
 
     def ours(self) -> tuple[float, list[float]]:
         loop = _Loop()
-        settings = TrainingSettings(steps=STEPS, batch_size=BATCH, warmup=0.0)
+        settings = TrainSettings(steps=STEPS, batch_size=BATCH, warmup=0.0)
         with TemporaryDirectory() as folder:
             trained = train(self.base, self.examples, [], self.method(), settings, Path(folder), loop)
         trained.model.unload()
@@ -112,15 +112,15 @@ class _Work:
         model.unload()
         return watch.seconds, watch.losses
 
-    def method(self) -> Method:
+    def method(self) -> TuningMethod:
         """The trainer as it comes, but for dropout, whose masks depend on the padding."""
-        made: Method = self._trainer(dropout=0.0)
+        made: TuningMethod = self._trainer(dropout=0.0)
         return made
 
     def _adapted(self) -> Any:
         """The factors that our loop starts from, drawn as it draws them."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(TrainingSettings().seed)
+            torch.manual_seed(TrainSettings().seed)
             return self.method().attach(self._copy, STEPS, lambda: torch.zeros(()))
 
 
@@ -140,7 +140,7 @@ class _Loop(Progress):
 class _Watch(transformers.TrainerCallback):
     """What PEFT's documentation asks of its users, and the seconds of the loop."""
 
-    def __init__(self, method: Method, curve: bool) -> None:
+    def __init__(self, method: TuningMethod, curve: bool) -> None:
         self._method, self._curve = method, curve
         self._penalty = self._started = self.seconds = 0.0
         self.losses: list[float] = []

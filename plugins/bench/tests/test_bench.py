@@ -255,10 +255,10 @@ def test_both_loops_see_the_same_tokens(bench):
 def test_the_planted_weights_are_the_best_and_the_base_is_worth_leaving(bench):
     bank = bench.bank(size=searching.SIZE)
     objective = searching.Planted(bench, bank, seed=1)
-    [least] = objective.at(objective.planted[None])
+    [least] = objective.evaluate_weights(objective.planted[None])
     assert least == pytest.approx(objective.least, rel=1e-5)
     others = torch.cat([torch.randn(30, 3), objective.planted + 0.05 * torch.randn(30, 3)])
-    assert min(objective.at(others)) > least
+    assert min(objective.evaluate_weights(others)) > least
     assert objective.references[0].value >= searching.WORTH * least
     assert [reference.name for reference in objective.references] == ["base", *bank.names, "uniform"]
 
@@ -266,8 +266,8 @@ def test_the_planted_weights_are_the_best_and_the_base_is_worth_leaving(bench):
 def test_a_population_has_the_values_of_its_candidates(bench):
     objective = searching.Planted(bench, bench.bank(size=searching.SIZE), seed=2)
     population = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    together = objective.at(population)
-    assert together == pytest.approx([objective.at(each[None])[0] for each in population], rel=1e-4)
+    together = objective.evaluate_weights(population)
+    assert together == pytest.approx([objective.evaluate_weights(each[None])[0] for each in population], rel=1e-4)
     points = torch.zeros(1, objective.space.size)
     uniform = objective.references[-1]
     assert objective.values(points) == pytest.approx([uniform.value], rel=1e-5)

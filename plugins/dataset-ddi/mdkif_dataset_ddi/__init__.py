@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 SPLITS = {"train": "train", "test": "test", "test for ddi extraction task": "test"}
 OTHER_TASK = "test for drugner task"
@@ -36,7 +36,7 @@ def mdkif_datasets() -> list[Dataset]:
             licence="CC BY-NC 4.0",
             access="open",
             homepage="https://github.com/isegura/DDICorpus",
-            citation="Herrero-Zazo et al. 2013, The DDI corpus, Journal of Biomedical Informatics 46(5)",
+            citation="Herrero-Zazo et al. 2013, The DDI corpus, EvaluationCache of Biomedical Informatics 46(5)",
             options={
                 "negatives": f"share of the pairs without interaction to keep, 0 to 1 ({AS_MANY}, the default, gives "
                 "as many as interact), or all",
@@ -47,7 +47,7 @@ def mdkif_datasets() -> list[Dataset]:
 
 
 def convert(
-    source: Path, conversion: Conversion, *, negatives: str | float = AS_MANY, seed: str | int = "0"
+    source: Path, conversion: ConversionReport, *, negatives: str | float = AS_MANY, seed: str | int = "0"
 ) -> Iterator[Record]:
     """One record a pair of drugs, which are tagged `<e1>` and `<e2>` in their sentence, grouped by document.
 
@@ -77,7 +77,7 @@ def convert(
                     split=split,
                     group=document.get("id", ""),
                     source=f"{path.parent.name}/{path.name}",
-                    **choose("How do the drugs e1 and e2 interact?", OPTIONS, [label]),
+                    **format_choices("How do the drugs e1 and e2 interact?", OPTIONS, [label]),
                 )
 
 
@@ -92,7 +92,7 @@ def _share(negatives: str) -> float:
     return share
 
 
-def _files(source: Path, conversion: Conversion) -> Iterator[tuple[str, Path]]:
+def _files(source: Path, conversion: ConversionReport) -> Iterator[tuple[str, Path]]:
     """Each document with its split, "" where no folder tells."""
     paths = [source] if source.is_file() else sorted(source.rglob("*.xml"))
     if not paths:
@@ -116,7 +116,7 @@ def _document(path: Path) -> ElementTree.Element | None:
     return root if root is not None and root.tag == "document" and root.get("id") else None
 
 
-def _pairs(document: ElementTree.Element, path: Path, conversion: Conversion) -> Iterator[tuple[str, str, str]]:
+def _pairs(document: ElementTree.Element, path: Path, conversion: ConversionReport) -> Iterator[tuple[str, str, str]]:
     """The id, label and tagged sentence of each pair."""
     for number, sentence in enumerate(document.iter("sentence"), 1):
         drugs = {drug.get("id", ""): drug for drug in sentence.iter("entity")}

@@ -9,7 +9,7 @@ import mdkif_dataset_ddi as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "DDICorpus"
 [DATASET] = plugin.mdkif_datasets()
@@ -58,7 +58,7 @@ def write(root, place, *pairs, document="d1", text=TEXT, drugs=("Aspirin", "warf
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_a_pair_becomes_a_choice_about_its_tagged_sentence(tmp_path):
@@ -97,7 +97,7 @@ def test_drugs_in_pieces_and_overlapping_ones_are_left_out_and_counted(tmp_path)
     text = "beta and alpha blockers with aspirin"
     drugs, offsets = ("beta blockers", "alpha blockers", "blockers", "aspirin"), ["0-3;15-22", "9-22", "15-22", "29-35"]
     pairs = [pair(number, ends) for number, ends in enumerate([(0, 3), (1, 2), (1, 3)])]
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = run(write(tmp_path, TRAIN, *pairs, text=text, drugs=drugs, offsets=offsets), conversion)
     assert record.context == "beta and <e1>alpha blockers</e1> with <e2>aspirin</e2>"
     assert conversion.left_out == {"drugs in several pieces or overlapping": 2}
@@ -105,7 +105,7 @@ def test_drugs_in_pieces_and_overlapping_ones_are_left_out_and_counted(tmp_path)
 
 @pytest.mark.parametrize("kind", [None, ""])
 def test_an_interaction_without_a_type_is_left_out(tmp_path, kind):
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(write(tmp_path, TRAIN, pair(0, type=kind), pair(1)), conversion)) == 1
     assert conversion.left_out == {"interaction without a type": 1}
 
@@ -114,7 +114,7 @@ def test_folders_with_spaces_give_the_split_and_the_other_test_is_left_out(tmp_p
     for number, place in enumerate((TRAIN, TEST, NER)):
         document = f"d{number}"
         write(tmp_path, place, pair(document=document), document=document)
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert {record.group: record.split for record in run(tmp_path, conversion)} == {"d0": "train", "d1": "test"}
     assert conversion.left_out == {"document of the DrugNER test": 1}
     assert [record.split for record in run(tmp_path / "Test")] == ["test"]
@@ -130,7 +130,7 @@ def test_the_nearest_folder_decides_and_documents_elsewhere_have_no_official_spl
 
 def test_a_share_of_the_negatives_is_kept_by_seed_and_never_by_order(tmp_path):
     write(tmp_path, TRAIN, pair(), negatives(1000))
-    conversion = Conversion()
+    conversion = ConversionReport()
     kept = run(tmp_path, conversion)
     counts = Counter(record.answer for record in kept)
     assert counts["change of effect"] == 1
@@ -151,7 +151,7 @@ def test_a_share_that_is_none_is_named(tmp_path, share):
 
 
 def test_an_id_that_recurs_is_left_out(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     write(tmp_path, TRAIN, pair(), pair())
     write(tmp_path, TEST, pair())
     assert [record.split for record in run(tmp_path, conversion)] == ["test"]
@@ -182,7 +182,7 @@ def test_a_malformed_pair_is_named_by_sentence_or_skipped(tmp_path, wrong):
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
     assert "Aspirin" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.group for record in run(tmp_path, conversion)] == ["good"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_document_is_refused_unexpanded_or_skipped(tmp_path, c
     with pytest.raises(BadInput, match=r"a\.xml:1 is not a document of the DDI corpus") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(tmp_path, conversion)) == 1
     assert sum(conversion.left_out.values()) == 1
 
@@ -270,7 +270,7 @@ needs_open_data = pytest.mark.skipif(
 
 @needs_open_data
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion, negatives="all")
     interacting = Counter(record.split for record in records if record.answer != "no interaction")
     others = Counter(record.split for record in records if record.answer == "no interaction")

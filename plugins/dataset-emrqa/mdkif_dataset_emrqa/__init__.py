@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
 from .passage import Passage, Span, collapsed, window_size
 from .streaming import stream
@@ -47,7 +47,7 @@ def mdkif_datasets() -> list[Dataset]:
 
 def convert(
     source: Path,
-    conversion: Conversion,
+    conversion: ConversionReport,
     *,
     sets: str = "medication,relations",
     paraphrases: str = "first",

@@ -4,7 +4,7 @@ import json
 
 import mdkif_dataset_emrqa as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_emrqa import stream
 
 DATASET = plugin.mdkif_datasets()[0]
@@ -45,12 +45,12 @@ def write(folder, *sets, encoding="utf-8"):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def one(folder, *answers, **options):
     """The record of a question with these answers and, if there is none, why."""
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(write(folder, ("medication", [note(asked(*answers))])), conversion, **options)
     return records[0] if records else next(iter(conversion.left_out))
 
@@ -153,7 +153,7 @@ def test_answers_of_twenty_words_are_left_out(tmp_path):
     context = [" ".join(f"w{number}" for number in range(25))]
     for count, expected in ((19, 1), (20, 0)):
         text = " ".join(context[0].split()[:count])
-        conversion = Conversion()
+        conversion = ConversionReport()
         path = write(tmp_path, ("medication", [note(asked(answer(text, 1, 0, evidence=text)), context=context)]))
         assert len(run(path, conversion)) == expected
     assert conversion.left_out == {"answer of 20 words or more": 1}
@@ -182,7 +182,7 @@ def test_a_note_may_be_one_very_long_line(tmp_path):
 def test_a_set_without_a_title_is_of_no_known_set(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(path.read_text().replace('"title"', '"name"'))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert run(path, conversion) == []
     assert conversion.left_out == {"note of another set": 1}
 
@@ -190,7 +190,7 @@ def test_a_set_without_a_title_is_of_no_known_set(tmp_path):
 def test_notes_at_the_place_of_others_are_left_out(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(f"{path.read_text('utf-8')[:-1]},{path.read_text('utf-8')[1:]}", "utf-8")
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(tmp_path, conversion)) == 1
     assert conversion.left_out == {"note at the place of another": 1}
 
@@ -218,7 +218,7 @@ def test_paraphrases_are_one_record_or_all(tmp_path):
 def test_sets_are_chosen_by_title_though_it_comes_after_the_notes(tmp_path):
     titles = ["medication", "relations", "risk-dataset", "smoking", "obesity"]
     path = write(tmp_path, *((title, [note(asked(answer()), name=f"n{title}")] * 2) for title in titles))
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(path, conversion)
     assert [record.group for record in records] == ["nmedication"] * 2 + ["nrelations"] * 2
     assert conversion.left_out == {"note of another set": 6}
@@ -318,7 +318,7 @@ def test_a_malformed_note_or_question_is_named_or_skipped(tmp_path, bad, place):
     with pytest.raises(BadInput, match=place) as caught:
         run(path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(path, conversion)) == 2
     assert sum(conversion.left_out.values()) == 1
 
@@ -349,5 +349,5 @@ def test_a_file_that_is_no_json_is_refused_without_its_text(tmp_path, spoil):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(spoil(path.read_text()))
     with pytest.raises(BadInput, match=r"is not well-formed JSON from its character \d+ on") as caught:
-        run(path, Conversion(skip_bad=True))
+        run(path, ConversionReport(skip_bad=True))
     assert "SECRET" not in str(caught.value)

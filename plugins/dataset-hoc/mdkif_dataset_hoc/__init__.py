@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 HALLMARKS = (
     "Sustaining proliferative signaling",
@@ -42,7 +42,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, keep_empty: str = "no") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, keep_empty: str = "no") -> Iterator[Record]:
     """The abstracts (1,852) in the order of their names, each with the top-level hallmarks of its sentences.
 
     `source` is the folder that holds `text` and `labels`. A text file has a sentence a line; a labels file has one
@@ -76,7 +76,7 @@ def convert(source: Path, conversion: Conversion, *, keep_empty: str = "no") -> 
                 context=abstract,
                 group=text.stem,
                 source=f"text/{name}",
-                **choose(REQUEST, HALLMARKS, list(found)),
+                **format_choices(REQUEST, HALLMARKS, list(found)),
             )
 
 

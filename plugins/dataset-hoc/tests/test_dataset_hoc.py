@@ -8,7 +8,7 @@ import mdkif_dataset_hoc as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "HoC"
 [HOC] = plugin.mdkif_datasets()
@@ -31,7 +31,7 @@ def write(folder, *sentences, name="11724768.txt"):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(HOC, source, conversion or Conversion(), options))
+    return list(convert(HOC, source, conversion or ConversionReport(), options))
 
 
 def test_an_abstract_has_the_top_level_labels_of_all_its_sentences(hoc):
@@ -65,7 +65,7 @@ def test_labels_of_one_sentence(hoc, segment, expected):
 
 @pytest.mark.parametrize("segment", ["", " ", "NULL", " NULL"])
 def test_an_abstract_without_a_hallmark_is_left_out_or_kept_as_none(hoc, segment):
-    source, conversion = hoc(("One .", segment)), Conversion()
+    source, conversion = hoc(("One .", segment)), ConversionReport()
     assert run(source, conversion) == run(source, keep_empty="no") == []
     assert conversion.left_out == {"no hallmark": 1}
     [record] = run(source, keep_empty="yes")
@@ -74,7 +74,7 @@ def test_an_abstract_without_a_hallmark_is_left_out_or_kept_as_none(hoc, segment
 
 
 def test_an_empty_text_is_left_out(hoc):
-    source, conversion = hoc(("", f"{DEATH}--")), Conversion()
+    source, conversion = hoc(("", f"{DEATH}--")), ConversionReport()
     assert run(source, conversion, keep_empty="yes") == []
     assert conversion.left_out == {"empty text": 1}
 
@@ -83,7 +83,7 @@ def test_abstracts_come_in_the_order_of_their_names_and_splits_are_made_up(hoc):
     names = [f"{n}.txt" for n in range(99, 59, -1)]
     for name in names:
         source = hoc(("One .", f"{DEATH}--"), name=name)
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert [record.source for record in run(source, conversion)] == [f"text/{name}" for name in sorted(names)]
     assert set(conversion.splits) == {"train", "dev", "test"}
 
@@ -148,7 +148,7 @@ def test_a_file_that_does_not_fit_is_named_or_skipped(hoc, kind, content, reason
     with pytest.raises(BadInput, match=rf"2\.txt:1 {reason}") as caught:
         run(source)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.id for record in run(source, conversion)] == ["hoc/1"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -166,7 +166,7 @@ def test_wrong_folders_are_refused(hoc, tmp_path):
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"HoC is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (1_580, {"no hallmark": 272})
     assert sum(len(record.labels) > 1 for record in records) == 660

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, annotate, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_entities, hookimpl
 
 TYPES = ("problem", "test", "treatment")
 QUERY = 'Which problems, tests and treatments does the text name? Write one "type: entity" a line.'
@@ -49,7 +49,9 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, lines: int | str = 1, keep_empty: str = "no") -> Iterator[Record]:
+def convert(
+    source: Path, conversion: ConversionReport, *, lines: int | str = 1, keep_empty: str = "no"
+) -> Iterator[Record]:
     """Passages of consecutive lines of the annotated notes, grouped by note.
 
     `source` is the folder with the extracted `concept_assertion_relation_training_data`, `test_data` and
@@ -82,7 +84,7 @@ def convert(source: Path, conversion: Conversion, *, lines: int | str = 1, keep_
                 split=_split(root, path),
                 group=name,
                 source=f"{note.relative_to(root).as_posix()}:{first + 1}",
-                **annotate(context, entities),
+                **format_entities(context, entities),
             )
 
 
@@ -93,7 +95,7 @@ def _root(source: Path) -> Path:
     return source.parent.parent if source.parent.name in KINDS else source.parent
 
 
-def _notes(source: Path, root: Path, conversion: Conversion) -> Iterator[tuple[str, Path, Path]]:
+def _notes(source: Path, root: Path, conversion: ConversionReport) -> Iterator[tuple[str, Path, Path]]:
     """The name of each annotated note, with its `.txt` and `.con`."""
     concepts = [path for path in _files(root, ".con") if source in (root, path)]
     if not concepts:
@@ -143,7 +145,7 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="latin-1")
 
 
-def _concepts(path: Path, text: Sequence[str], conversion: Conversion) -> Concepts:
+def _concepts(path: Path, text: Sequence[str], conversion: ConversionReport) -> Concepts:
     """The concepts of a `.con`: lines counted from 1, tokens from 0, both ends inclusive."""
     found: Concepts = defaultdict(list)
     for number, row in enumerate(_text(path).split("\n"), 1):

@@ -7,7 +7,7 @@ import mdkif_dataset_i2b2 as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 [DATASET] = plugin.mdkif_datasets()
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "CliNER_examples"
@@ -29,7 +29,7 @@ def write(folder, name="record-1", text=TEXT, concepts=(CARCINOMA, ASPIRIN, CT),
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def texts(record):
@@ -37,7 +37,7 @@ def texts(record):
 
 
 def test_a_sentence_becomes_the_papers_lines(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     first, second = run(write(tmp_path).parent, conversion)
     assert first.query == 'Which problems, tests and treatments does the text name? Write one "type: entity" a line.'
     assert first.context == "1 . Renal Carcinoma , treated with Aspirin ."
@@ -51,7 +51,7 @@ def test_a_sentence_becomes_the_papers_lines(tmp_path):
 
 def test_lines_without_a_concept_are_kept_on_demand_but_never_blank_ones(tmp_path):
     write(tmp_path)
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(tmp_path, conversion, keep_empty="yes")
     assert [record.id for record in records] == ["i2b2/record-1/1", "i2b2/record-1/2", "i2b2/record-1/4"]
     assert (records[0].answer, records[0].labels, records[0].spans) == ("none", (), ())
@@ -81,7 +81,7 @@ def official(tmp_path):
 
 
 def test_the_official_folders_are_the_official_splits(official):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(official, conversion)
     assert conversion.splits == {"train": 4, "test": 2}
     assert {record.group: record.split for record in records} == {
@@ -127,7 +127,7 @@ def test_notes_without_concepts_and_what_macos_adds_are_no_records(official):
     (beth / "concept" / "._record-13.con").write_bytes(b"\x00\x05\x16\x07")
     (beth / "txt" / "._record-13.txt").write_bytes(b"\x00\x05\x16\x07")
     write(official / "reference_standard_for_test_data" / "concept", "0001", txt=official / "test_data")
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(official, conversion)) == 6
     assert conversion.left_out == {"no concept": 3, "note without .con": 1, "second .con of a note": 1}
 
@@ -177,7 +177,7 @@ def test_overlapping_concepts_stay_and_duplicates_do_not(tmp_path):
 
 def test_a_concept_over_two_lines_is_counted(tmp_path):
     write(tmp_path, concepts=[CT, 'c="aspirin . the" 2:7 4:0||t="treatment"'])
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(tmp_path, conversion, lines=4)) == 1
     assert conversion.left_out["concept over two lines"] == 1
 
@@ -198,7 +198,7 @@ def test_a_concept_over_two_lines_is_counted(tmp_path):
 )
 def test_a_concept_that_is_not_where_it_points_is_counted(tmp_path, place):
     write(tmp_path, concepts=[CT, f'c="renal carcinoma" {place}||t="problem"', 'c="" 3:0 3:0||t="test"'])
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(tmp_path, conversion)) == 1
     assert conversion.left_out["concept that is not where it points"] == 2
 
@@ -241,7 +241,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, row):
     with pytest.raises(BadInput, match=r"record-1\.con:2 is not c=") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(path, conversion)) == 2
     assert sum(conversion.left_out.values()) == 2  # the row, and the line without a concept
 
@@ -261,7 +261,7 @@ def test_a_very_long_line_is_read(tmp_path):
 def test_any_bytes_are_read_or_refused(tmp_path_factory, text, concepts):
     folder = tmp_path_factory.mktemp("bytes")
     write(folder, text=text, concepts=concepts)
-    for record in run(folder, Conversion(skip_bad=True), keep_empty="yes"):
+    for record in run(folder, ConversionReport(skip_bad=True), keep_empty="yes"):
         assert record.context.strip()
 
 
@@ -283,7 +283,7 @@ def test_every_concept_is_found_at_its_offsets(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("i2b2")
     write(folder, text="\n".join(map(" ".join, lines)), concepts=rows)
     size = data.draw(st.integers(1, 4))
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(folder, conversion, lines=size)
     assert set(conversion.left_out) <= {"no concept"}
     labels = [label for record in records for label in record.labels]
@@ -319,7 +319,7 @@ def test_the_restricted_set_names_its_open_stand_in():
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"CliNER's examples are not at {OPEN}; set MDKIF_TEST_DATA")
 def test_every_concept_of_cliners_example_is_found():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion)
     kinds = [label.partition(":")[0] for record in records for label in record.labels]
     assert [kinds.count(kind) for kind in ("problem", "treatment", "test")] == [28, 17, 13]

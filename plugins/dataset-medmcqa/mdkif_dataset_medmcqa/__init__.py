@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 SPLITS = ("train", "dev", "test")
 SPLITTING = ("official", "none")
@@ -33,7 +33,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, splits: str = "official") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, splits: str = "official") -> Iterator[Record]:
     """The questions with their one right answer (`cop`, counted from 1), grouped by normalised question.
 
     `source` is the unpacked folder or one of its files: 182,822 questions to learn from, 4,183 for development and
@@ -70,7 +70,7 @@ def convert(source: Path, conversion: Conversion, *, splits: str = "official") -
                         split=split if splits == "official" else "",
                         group=" ".join(re.findall(r"\w+", question.casefold())),
                         source=f"{path.name}:{number}",
-                        **choose("Which answer is right?", options, [texts[right - 1]]),
+                        **format_choices("Which answer is right?", options, [texts[right - 1]]),
                     )
 
 

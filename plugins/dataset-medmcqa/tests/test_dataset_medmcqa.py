@@ -10,7 +10,7 @@ import mdkif_dataset_medmcqa as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert, hashed_split
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedMCQA"
 [DATASET] = plugin.mdkif_datasets()
@@ -41,7 +41,7 @@ def write(folder, split, *rows):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_a_question_becomes_a_choice_among_its_answers(tmp_path):
@@ -72,7 +72,7 @@ def test_the_folder_its_data_folder_and_a_file_are_sources(tmp_path, place):
         write(tmp_path / "data", "train", row("1"))
         write(tmp_path / "data", "test", row("3", cop=..., exp=...))
     expected = {"medmcqa/1": "train", "medmcqa/2": "dev"} if "." not in place else {"medmcqa/2": "dev"}
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert {record.id: record.split for record in run(tmp_path / place, conversion)} == expected
     assert conversion.left_out == ({"answer not published": 1} if "." not in place else {})
 
@@ -95,7 +95,7 @@ def test_the_same_question_is_one_group_whatever_its_punctuation(tmp_path):
 def test_answers_that_recur_are_listed_once(tmp_path):
     [record] = run(write(tmp_path, "dev", row(texts=("A  and B", "C", "A and B ", "D"), cop=3)))
     assert (record.options, record.answer) == (("A and B", "C", "D"), "A and B")
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert run(write(tmp_path, "dev", row(texts=("A", "A", "A ", "A"))), conversion) == []
     assert conversion.left_out == {"the same answer four times": 1}
 
@@ -103,7 +103,7 @@ def test_answers_that_recur_are_listed_once(tmp_path):
 def test_a_duplicate_id_is_left_out_even_in_another_file(tmp_path):
     write(tmp_path, "train", row("1"), row("1", question="Which else?"))
     write(tmp_path, "dev", row("1"), row("2"))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert [record.id for record in run(tmp_path, conversion)] == ["medmcqa/1", "medmcqa/2"]
     assert conversion.left_out == {"duplicate id": 2}
 
@@ -136,7 +136,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, line, reason):
     with pytest.raises(BadInput, match=rf"dev\.json:3 {reason}") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(tmp_path, conversion)) == 2
     assert sum(conversion.left_out.values()) == 1
 
@@ -165,7 +165,7 @@ def test_missing_files_and_unknown_options_are_named(tmp_path):
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=4, max_size=4), st.integers(1, 4))
 def test_the_span_is_always_the_right_answer(tmp_path_factory, texts, cop):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(write(tmp_path_factory.mktemp("medmcqa"), "dev", row(texts=texts, cop=cop)), conversion)
     assert len(records) + conversion.left_out["the same answer four times"] == 1
     for record in records:
@@ -179,7 +179,7 @@ needs_open_data = pytest.mark.skipif(
 
 @needs_open_data
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert len(records) + conversion.left_out["the same answer four times"] == 4183
     assert conversion.left_out == {"the same answer four times": 1}

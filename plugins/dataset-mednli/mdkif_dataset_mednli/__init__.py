@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 FILES = {"train": "mli_train_v1.jsonl", "dev": "mli_dev_v1.jsonl", "test": "mli_test_v1.jsonl"}
 LABELS = ("entailment", "neutral", "contradiction")
@@ -29,7 +29,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
     """The pairs of the official splits (11,232, 1,395 and 1,422), grouped by premise.
 
     `source` is the unpacked folder or one of its three files. Three hypotheses share a premise, so any
@@ -62,7 +62,7 @@ def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
                     split=split,
                     group=premise,
                     source=f"{path.name}:{number}",
-                    **choose("Determine the relationship between the two sentences.", LABELS, [label]),
+                    **format_choices("Determine the relationship between the two sentences.", LABELS, [label]),
                 )
 
 

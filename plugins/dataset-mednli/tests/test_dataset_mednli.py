@@ -6,7 +6,7 @@ import mdkif_dataset_mednli as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 DATASET = plugin.mdkif_datasets()[0]
 LABELS = ("entailment", "neutral", "contradiction")
@@ -37,7 +37,7 @@ def mednli(tmp_path):
 
 
 def run(source, conversion=None):
-    return list(convert(DATASET, source, conversion or Conversion()))
+    return list(convert(DATASET, source, conversion or ConversionReport()))
 
 
 def test_a_pair_becomes_the_papers_example(mednli):
@@ -53,7 +53,7 @@ def test_a_pair_becomes_the_papers_example(mednli):
 
 
 def test_official_splits_are_kept_and_ids_are_unique(mednli):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(mednli, conversion)
     assert conversion.splits == {"train": 3, "dev": 3, "test": 3}
     assert len({record.id for record in records}) == 9
@@ -67,7 +67,7 @@ def test_the_hypotheses_of_one_premise_are_one_group(mednli):
 
 
 def test_a_pair_that_comes_twice_is_left_out(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(write(tmp_path, "train", row(), row("entailment"), row(pair="p2")), conversion)) == 2
     assert conversion.left_out == {"duplicate id": 1}
 
@@ -118,7 +118,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(mednli, line, reason):
     with pytest.raises(BadInput, match=rf"mli_dev_v1\.jsonl:3 {reason}") as caught:
         run(mednli)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(mednli, conversion)) == 7
     assert sum(conversion.left_out.values()) == 1
 

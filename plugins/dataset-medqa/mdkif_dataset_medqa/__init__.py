@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 SPLITS = ("train", "dev", "test")
 FILES = {
@@ -42,7 +42,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, options: str = "5", region: str = "US") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, options: str = "5", region: str = "US") -> Iterator[Record]:
     """The questions of one region, with answers as texts since letters differ between the two renditions.
 
     `source` is the unpacked archive, its `data_clean` or `questions` folder, or one of its `.jsonl` files.
@@ -71,7 +71,7 @@ def convert(source: Path, conversion: Conversion, *, options: str = "5", region:
                         context=question,
                         split=split,
                         source=f"{path.name}:{number}",
-                        **choose("Which answer is right?", texts, [answer]),
+                        **format_choices("Which answer is right?", texts, [answer]),
                     )
 
 

@@ -6,7 +6,7 @@ import mdkif_dataset_medqa as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 DATASET = plugin.mdkif_datasets()[0]
 FIVE = {"A": "Ampicillin", "B": "Ceftriaxone", "C": "Doxycycline", "D": "Nitrofurantoin", "E": "Placebo"}
@@ -44,7 +44,7 @@ def data_clean(tmp_path):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_us_five_options_with_official_splits_by_default(data_clean):
@@ -109,7 +109,7 @@ def test_options_keep_their_letters_order_and_repeat_only_once(data_clean):
 
 def test_the_question_that_lost_its_case_is_left_out(data_clean):
     write(data_clean, "US/train.jsonl", row(question=plugin.WITHOUT_CASE), row())
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert run(data_clean, conversion)[0].id == "medqa/US/5/train/2"
     assert conversion.left_out == {"question without its case": 1}
 
@@ -141,7 +141,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(data_clean, line, reason):
     with pytest.raises(BadInput, match=rf"dev\.jsonl:3 {reason}") as caught:
         run(data_clean)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(data_clean, conversion)) == 3
     assert sum(conversion.left_out.values()) == 1
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
 from .choices import with_choices
 from .cloze import as_cloze
@@ -39,7 +39,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, view: str = "qa") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, view: str = "qa") -> Iterator[Record]:
     """The answered pairs of every document below `source`: the repository, one of its folders or one file.
 
     31,034 of the 47,457 pairs have no answer (most were removed for copyright) and are left out. Pairs are
@@ -61,7 +61,7 @@ def convert(source: Path, conversion: Conversion, *, view: str = "qa") -> Iterat
         yield Record(id=pair.id, query=pair.question, answer=pair.answer, group=pair.group, source=pair.source)
 
 
-def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
+def _pairs(source: Path, conversion: ConversionReport) -> Iterator[Pair]:
     paths = [source] if source.is_file() else sorted(source.rglob("*.xml"))
     if not paths:
         raise BadInput(f"There are no XML documents in {source}: give the folder of the MedQuAD repository.")
@@ -82,7 +82,7 @@ def _pairs(source: Path, conversion: Conversion) -> Iterator[Pair]:
         yield from _pairs_of(root, path, conversion)
 
 
-def _pairs_of(root: ElementTree.Element, path: Path, conversion: Conversion) -> Iterator[Pair]:
+def _pairs_of(root: ElementTree.Element, path: Path, conversion: ConversionReport) -> Iterator[Pair]:
     """The pairs of one document; `pid` is the only key, since `qid` repeats even inside a folder."""
     focus = _text(root, "focus") or _text(root, "doctitle-focus")
     synonyms = tuple(" ".join("".join(element.itertext()).split()) for element in root.iter("Synonym"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from textwrap import shorten
 
-from mdkif import Conversion, Record, choose
+from mdkif import ConversionReport, Record, format_choices
 
 from .pair import Pair
 
@@ -18,7 +18,7 @@ SENTENCE = re.compile(r".{20,}?[.!?](?=\s+[A-Z])")
 """A first sentence; the twenty characters keep an initial or a list number from passing for one."""
 
 
-def with_choices(pairs: Sequence[Pair], conversion: Conversion) -> Iterator[Record]:
+def with_choices(pairs: Sequence[Pair], conversion: ConversionReport) -> Iterator[Record]:
     """Each pair as a choice between its answer's first sentence and three of other foci.
 
     Distractors answer the same type of question. They and the order of the choices depend on hashes of the
@@ -34,7 +34,7 @@ def with_choices(pairs: Sequence[Pair], conversion: Conversion) -> Iterator[Reco
             conversion.leave_out("too few distractors")
             continue
         choices.sort(key=lambda choice: hashed(f"{pair.id} {choice}"))
-        yield Record(id=pair.id, group=pair.group, source=pair.source, **choose(pair.question, choices, [gold]))
+        yield Record(id=pair.id, group=pair.group, source=pair.source, **format_choices(pair.question, choices, [gold]))
 
 
 def first_sentence(answer: str) -> str:

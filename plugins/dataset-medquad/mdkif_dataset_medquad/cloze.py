@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from mdkif import Conversion, Record
+from mdkif import ConversionReport, Record
 
 from .choices import hashed
 from .pair import Pair
@@ -15,7 +15,7 @@ LENGTHS = range(6, 61)
 """Words of a query's sentence: fewer are headings that say nothing, more are lists without full stops."""
 
 
-def as_cloze(pairs: Iterable[Pair], conversion: Conversion) -> Iterator[Record]:
+def as_cloze(pairs: Iterable[Pair], conversion: ConversionReport) -> Iterator[Record]:
     """Each answer as a passage, one of whose sentences had the focus taken out, in the manner of CliCR.
 
     No such data set exists: these queries are made from open texts for the public, in which the answer is

@@ -9,7 +9,7 @@ import mdkif_dataset_medquad as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedQuAD"
@@ -65,7 +65,7 @@ def diseases(folder, count):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_a_pair_becomes_a_question_and_its_answer(tmp_path):
@@ -101,7 +101,7 @@ def test_removed_answers_are_left_out_and_documents_without_pairs_are_fine(tmp_p
         document("Flu", ("1", "causes", "Why ?", ""), ("2", "x", "How ?", " ")),
     )
     write(tmp_path, "5_NIDDK_QA/0000056.xml", document("Flu"))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert run(tmp_path, conversion) == []
     assert conversion.left_out == {"empty answer": 2}
 
@@ -158,7 +158,7 @@ def test_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_pat
         "3_GHR_QA/8.xml",
         document("Copy", ("1", "information", "What is a copy ?", "Disease 0 is a rare condition.")),
     )
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = {record.id: record for record in run(tmp_path, conversion, view="mcqa")}
     options = set(records["medquad/2_GARD_QA/0000000/1"].options)
     assert options < {f"Disease {number} is a rare condition." for number in range(5)}
@@ -169,7 +169,7 @@ def test_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_pat
 
 @pytest.mark.parametrize("count", [3, 4])
 def test_every_pair_has_choices_as_soon_as_there_are_four_foci(tmp_path, count):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(diseases(tmp_path, count), conversion, view="mcqa")
     assert len(records) == (4 if count == 4 else 0)
     assert conversion.left_out["too few distractors"] == (0 if count == 4 else 3)
@@ -182,7 +182,7 @@ def test_a_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
         "3_GHR_QA/1.xml",
         document("Malady", ("1", "information", "What is disease 0 ?", "A malady of old age is it.")),
     )
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(tmp_path, conversion, view="mcqa")
     assert {record.id for record in records} == {f"medquad/2_GARD_QA/000000{number}/1" for number in (1, 2)}
     assert conversion.left_out == {"too few distractors": 2}
@@ -228,7 +228,7 @@ def test_a_malformed_document_is_named_or_skipped(tmp_path, text, place):
     with pytest.raises(BadInput, match=place) as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(tmp_path, conversion)) == 1
     assert [reason.split(":")[0] for reason in conversion.left_out] == ["malformed"]
 
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_xml_of_text_is_refused_or_skipped(tmp_path, raw, view
     with pytest.raises(BadInput, match=r"bad\.xml:\d+ (is not well-formed XML|declares a document type)") as caught:
         run(tmp_path, view=view)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     run(tmp_path, conversion, view=view)
     assert sum(count for reason, count in conversion.left_out.items() if reason.startswith("malformed")) == 1
 
@@ -275,7 +275,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
 
 def test_a_pid_that_occurs_twice_in_a_document_is_left_out(tmp_path):
     write(tmp_path, "1.xml", document("Flu", ("1", "x", "Why ?", "Virus."), ("1", "x", "How ?", "Air.")))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert [record.answer for record in run(tmp_path, conversion)] == ["Virus."]
     assert conversion.left_out == {"duplicate id": 1}
 
@@ -300,7 +300,7 @@ def cloze(folder, answer, focus="Gout", synonyms=("podagra", "Gouty arthritis"),
     text = document(focus, (pid, "information", "What is it ?", answer))
     listed = "".join(f"<Synonym>{escape(synonym)}</Synonym>" for synonym in synonyms)
     write(folder, "3_GHR_QA/1.xml", text.replace("<Synonym>y</Synonym>", listed))
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(folder, conversion, view="cloze")
     return records[0] if records else conversion.left_out
 
@@ -363,7 +363,7 @@ def test_a_cloze_never_shows_its_answer(tmp_path_factory, words):
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (16_423, {"empty answer": 31_034})
     assert len({record.id for record in records}) == 16_423
@@ -374,7 +374,7 @@ def test_the_official_counts():
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
 def test_nearly_every_answered_pair_has_choices():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion, view="mcqa")
     assert conversion.left_out == {"empty answer": 31_034, "too few distractors": 1}  # "support groups" occurs once
     assert {len(set(record.options)) for record in records} == {4}
@@ -384,7 +384,7 @@ def test_nearly_every_answered_pair_has_choices():
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
 def test_half_of_the_answered_pairs_make_a_cloze():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion, view="cloze")
     assert len(records) == 8_641
     assert conversion.left_out == {"empty answer": 31_034, "focus not in two sentences": 7_782}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 from .unpacking import Table, tables
 
@@ -49,7 +49,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
     """The 2,714 sentences with two tagged entities and one of nine directed relations; there are no official splits.
 
     `source` is the archive, the folder unpacked from it or its table (`.csv` or `.tsv`). Labels may be names in
@@ -86,7 +86,7 @@ def _columns(rows: Iterator[list[str]]) -> list[str]:
         return []
 
 
-def _records(row: dict[str, str], table: Table, line: int, conversion: Conversion) -> Iterator[Record]:
+def _records(row: dict[str, str], table: Table, line: int, conversion: ConversionReport) -> Iterator[Record]:
     """The row's record, or none."""
     text, label = " ".join(row.get("text", "").split()), "".join(row.get("label", "").casefold().split())
     label = NUMBERED.get(label, label)
@@ -101,7 +101,7 @@ def _records(row: dict[str, str], table: Table, line: int, conversion: Conversio
             context=text,
             group=note or " ".join(re.findall(r"\w+", TAG.sub("", text).casefold())),
             source=f"{table.name}:{line}",
-            **choose("How are e1 and e2 related?", tuple(LABELS.values()), [LABELS[label]]),
+            **format_choices("How are e1 and e2 related?", tuple(LABELS.values()), [LABELS[label]]),
         )
 
 

@@ -10,7 +10,7 @@ import mdkif_dataset_mimic_cause as plugin
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, Record, convert, hashed_split
+from mdkif import BadInput, ConversionReport, Record, convert, hashed_split
 from mdkif_dataset_mimic_cause import unpacking
 
 [DATASET] = plugin.mdkif_datasets()
@@ -54,7 +54,7 @@ def write(folder, content, name="mimicause.csv"):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_a_row_becomes_a_choice_among_nine_directed_relations(tmp_path):
@@ -185,13 +185,13 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, text, label, reas
     with pytest.raises(BadInput, match=rf"mimicause\.csv:3 has a {reason}") as caught:
         run(path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(path, conversion)) == 2
     assert sum(conversion.left_out.values()) == 1
 
 
 def test_a_row_that_is_cut_short_is_malformed(tmp_path):
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(write(tmp_path, table((TEXT, "0")) + "rash\nrash,x,y\n"), conversion)) == 1
     assert sum(conversion.left_out.values()) == 2
 
@@ -209,7 +209,7 @@ def test_a_field_beyond_all_measure_is_malformed(tmp_path, usual_limit):
     with pytest.raises(BadInput, match=r"mimicause\.csv:3 has a field that is far too long") as caught:
         run(path)
     assert "SECRET" not in str(caught.value)
-    assert len(run(path, Conversion(skip_bad=True))) == 2
+    assert len(run(path, ConversionReport(skip_bad=True))) == 2
     with pytest.raises(BadInput, match="no table with the columns"):
         run(write(tmp_path, "x" * 1_000_000 + "\n1"))
 
@@ -269,7 +269,7 @@ def test_a_damaged_archive_never_ends_in_another_error(tmp_path, data):
         damaged[place : place + 1] = data.draw(st.binary(max_size=2))
     path = write(tmp_path, bytes(damaged), "damaged.zip")
     with contextlib.suppress(BadInput):
-        assert {record.options for record in run(path, Conversion(skip_bad=True))} <= {READABLE}
+        assert {record.options for record in run(path, ConversionReport(skip_bad=True))} <= {READABLE}
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from mdkif import Conversion, Dataset, Record, hookimpl
+from mdkif import ConversionReport, Dataset, Record, hookimpl
 
 from .edition import Edition
 from .icd import icd
@@ -16,7 +16,7 @@ from .mimic_iv import MimicIV
 from .options import HELP, Options, check, checked
 from .readmission import readmission
 
-VIEWS: dict[str, Callable[[Edition, Conversion, Options], Iterator[Record]]] = {
+VIEWS: dict[str, Callable[[Edition, ConversionReport, Options], Iterator[Record]]] = {
     "icd": icd,
     "medication": medication,
     "readmission": readmission,
@@ -54,7 +54,7 @@ def mdkif_datasets() -> list[Dataset]:
 def convert(
     edition: type[Edition],
     source: Path,
-    conversion: Conversion,
+    conversion: ConversionReport,
     *,
     view: str = "icd",
     top: int | str = 10,

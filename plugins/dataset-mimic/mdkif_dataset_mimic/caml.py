@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 
 
-def caml_splits(folder: Path, top: int, conversion: Conversion) -> dict[str, str]:
+def caml_splits(folder: Path, top: int, conversion: ConversionReport) -> dict[str, str]:
     """The split of each admission: 47,723, 1,631 and 3,372 in the full lists, 8,066, 1,573 and 1,729 in the others.
 
     A file has one HADM_ID a line and no header. The folder `mimicdata/mimic3` of the repository holds both: the
@@ -23,7 +23,7 @@ def caml_splits(folder: Path, top: int, conversion: Conversion) -> dict[str, str
     )
 
 
-def _read(files: dict[str, Path], conversion: Conversion) -> dict[str, str]:
+def _read(files: dict[str, Path], conversion: ConversionReport) -> dict[str, str]:
     splits: dict[str, str] = {}
     for split, path in files.items():
         with path.open(encoding="utf-8-sig") as lines:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from mdkif import Conversion
+from mdkif import ConversionReport
 
 from .codes import Kind
 from .tables import rows
@@ -68,18 +68,18 @@ class Edition(ABC):
         """The edition in the folder a user gives. Raises BadInput if its tables are not there."""
 
     @abstractmethod
-    def parts(self, conversion: Conversion) -> Iterator[Part]:
+    def parts(self, conversion: ConversionReport) -> Iterator[Part]:
         """The rows of discharge summaries in file order; every other row is counted."""
 
     @abstractmethod
-    def codes(self, kind: Kind, conversion: Conversion) -> Iterator[Mark]:
+    def codes(self, kind: Kind, conversion: ConversionReport) -> Iterator[Mark]:
         """The ICD codes of admissions in file order, dotted; rows without a code are counted."""
 
     @abstractmethod
-    def titles(self, kind: Kind, conversion: Conversion) -> dict[str, str]:
+    def titles(self, kind: Kind, conversion: ConversionReport) -> dict[str, str]:
         """What the codes mean. Not every code has a title; without the table none has."""
 
-    def drugs(self, conversion: Conversion) -> Iterator[Mark]:
+    def drugs(self, conversion: ConversionReport) -> Iterator[Mark]:
         """DRUG of PRESCRIPTIONS in lower case, DRUG_TYPE MAIN only: the others are fluids drugs are dissolved in."""
         for row in rows(self.tables, "PRESCRIPTIONS", ("SUBJECT_ID", "HADM_ID", "DRUG_TYPE", "DRUG"), conversion):
             drug = " ".join(row["DRUG"].lower().split())
@@ -90,7 +90,7 @@ class Edition(ABC):
             else:
                 yield Mark(row["SUBJECT_ID"], row["HADM_ID"], drug)
 
-    def stays(self, conversion: Conversion) -> Iterator[Stay]:
+    def stays(self, conversion: ConversionReport) -> Iterator[Stay]:
         """The rows of ADMISSIONS; times are `YYYY-MM-DD HH:MM:SS`, shifted into 2100 to 2200."""
         columns = ("SUBJECT_ID", "HADM_ID", "ADMITTIME", "DISCHTIME", "ADMISSION_TYPE", "HOSPITAL_EXPIRE_FLAG")
         for row in rows(self.tables, "ADMISSIONS", columns, conversion):

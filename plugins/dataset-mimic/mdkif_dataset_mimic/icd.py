@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from mdkif import Conversion, Record
+from mdkif import ConversionReport, Record
 
 from .caml import caml_splits
 from .edition import Edition, Mark
@@ -13,7 +13,7 @@ from .labels import label_records
 from .options import Options
 
 
-def icd(edition: Edition, conversion: Conversion, options: Options) -> Iterator[Record]:
+def icd(edition: Edition, conversion: ConversionReport, options: Options) -> Iterator[Record]:
     """One record per admission with a discharge summary; a code counts once per admission.
 
     Codes of both tables have their dots before they are merged. The id lists of CAML (Mullenbach et

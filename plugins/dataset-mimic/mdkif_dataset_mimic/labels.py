@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-from mdkif import BadInput, Conversion, Record, choose, hashed_split
+from mdkif import BadInput, ConversionReport, Record, format_choices, hashed_split
 
 from .edition import Edition, Mark
 from .notes import count_parts, whole_notes
@@ -52,7 +52,7 @@ class Labels:
 
 def label_records(
     edition: Edition,
-    conversion: Conversion,
+    conversion: ConversionReport,
     options: Options,
     *,
     view: str,
@@ -99,7 +99,7 @@ def label_records(
                 split=splits[note.admission] if splits is not None else "",
                 group=note.patient,
                 source=note.source,
-                **choose(request, tuple(names.values()), gold),
+                **format_choices(request, tuple(names.values()), gold),
             )
 
 

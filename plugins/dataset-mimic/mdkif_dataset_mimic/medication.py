@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mdkif import Conversion, Record
+from mdkif import ConversionReport, Record
 
 from .edition import Edition
 from .labels import label_records
@@ -20,7 +20,7 @@ DISCHARGE_LIST = re.compile(
 """A line that begins the list of drugs the patient is sent home with, header or not."""
 
 
-def medication(edition: Edition, conversion: Conversion, options: Options) -> Iterator[Record]:
+def medication(edition: Edition, conversion: ConversionReport, options: Options) -> Iterator[Record]:
     """One record per admission with a discharge summary that tells what was known at admission.
 
     The answer is what PRESCRIPTIONS says. A note repeats it at its end, so whatever follows the list

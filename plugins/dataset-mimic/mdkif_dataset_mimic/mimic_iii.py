@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import Conversion
+from mdkif import ConversionReport
 
 from .codes import Kind, dotted
 from .deid import BRACKETS
@@ -28,7 +28,7 @@ class MimicIII(Edition):
         """The edition in the folder a user gives."""
         return cls(source, source, version)
 
-    def parts(self, conversion: Conversion) -> Iterator[Part]:
+    def parts(self, conversion: ConversionReport) -> Iterator[Part]:
         """Rows of category Discharge summary, DESCRIPTION Report or Addendum, that belong to an admission.
 
         HADM_ID is empty for outpatients, ISERROR is 1 for notes of the wrong patient, and discharge
@@ -48,7 +48,7 @@ class MimicIII(Edition):
                 addendum = row["DESCRIPTION"].lower() != "report"
                 yield Part(row["SUBJECT_ID"], row["HADM_ID"], addendum, row["CHARTDATE"], row.line, text, row.source)
 
-    def codes(self, kind: Kind, conversion: Conversion) -> Iterator[Mark]:
+    def codes(self, kind: Kind, conversion: ConversionReport) -> Iterator[Mark]:
         """ICD9_CODE of DIAGNOSES_ICD or PROCEDURES_ICD, some of which is null."""
         table = f"{kind.upper()}_ICD"
         for row in rows(self.tables, table, ("SUBJECT_ID", "HADM_ID", "ICD9_CODE"), conversion):
@@ -57,7 +57,7 @@ class MimicIII(Edition):
             else:
                 conversion.leave_out(f"row of {table} without a code")
 
-    def titles(self, kind: Kind, conversion: Conversion) -> dict[str, str]:
+    def titles(self, kind: Kind, conversion: ConversionReport) -> dict[str, str]:
         """SHORT_TITLE of D_ICD_DIAGNOSES or D_ICD_PROCEDURES, which lack 144 and 16 of the codes in use."""
         table = f"D_ICD_{kind.upper()}"
         if find_table(self.tables, table) is None:

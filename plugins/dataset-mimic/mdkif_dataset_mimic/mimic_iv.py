@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 
 from .codes import Kind, dotted
 from .deid import UNDERSCORES
@@ -34,7 +34,7 @@ class MimicIV(Edition):
         """The edition below the folder a user gives. Raises BadInput unless there is one `hosp` and one `note`."""
         return cls(_only(source, "hosp", "MIMIC-IV"), _only(source, "note", "MIMIC-IV-Note"), version)
 
-    def parts(self, conversion: Conversion) -> Iterator[Part]:
+    def parts(self, conversion: ConversionReport) -> Iterator[Part]:
         """Rows of discharge.csv.gz: note_type DS is a discharge summary, AD an addendum to one."""
         for row in rows(
             self.notes, self.note_table, ("SUBJECT_ID", "HADM_ID", "NOTE_TYPE", "CHARTTIME", "TEXT"), conversion
@@ -51,7 +51,7 @@ class MimicIV(Edition):
                     row["SUBJECT_ID"], row["HADM_ID"], kind == "AD", row["CHARTTIME"], row.line, text, row.source
                 )
 
-    def codes(self, kind: Kind, conversion: Conversion) -> Iterator[Mark]:
+    def codes(self, kind: Kind, conversion: ConversionReport) -> Iterator[Mark]:
         """icd_code of diagnoses_icd or procedures_icd, of the wanted version."""
         table = f"{kind}_icd"
         for row, code in _coded(self.tables, table, ("SUBJECT_ID", "HADM_ID"), kind, conversion):
@@ -62,7 +62,7 @@ class MimicIV(Edition):
             else:
                 conversion.leave_out(f"row of {table} without a code")
 
-    def titles(self, kind: Kind, conversion: Conversion) -> dict[str, str]:
+    def titles(self, kind: Kind, conversion: ConversionReport) -> dict[str, str]:
         """long_title of d_icd_diagnoses or d_icd_procedures with the version, as the two share many titles."""
         table = f"d_icd_{kind}"
         if find_table(self.tables, table) is None:
@@ -73,7 +73,7 @@ class MimicIV(Edition):
 
 
 def _coded(
-    folder: Path, table: str, columns: tuple[str, ...], kind: Kind, conversion: Conversion
+    folder: Path, table: str, columns: tuple[str, ...], kind: Kind, conversion: ConversionReport
 ) -> Iterator[tuple[Row, str]]:
     """The rows of a table with codes, each with its named code, "" if it has none."""
     for row in rows(folder, table, (*columns, "ICD_CODE", "ICD_VERSION"), conversion):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 
 from .edition import Edition, Part
 from .tables import find_table
@@ -24,12 +24,12 @@ class Note(NamedTuple):
     source: str
 
 
-def count_parts(edition: Edition, conversion: Conversion) -> Counter[str]:
+def count_parts(edition: Edition, conversion: ConversionReport) -> Counter[str]:
     """How many rows make up the discharge summary of each admission."""
     return Counter(part.admission for part in _first_reading(edition, conversion))
 
 
-def whole_notes(edition: Edition, counts: Mapping[str, int], conversion: Conversion) -> Iterator[Note]:
+def whole_notes(edition: Edition, counts: Mapping[str, int], conversion: ConversionReport) -> Iterator[Note]:
     """The discharge summary of each admission, its report first and then its addenda by date.
 
     With the counts of `count_parts` a note is told as soon as its last row is read.
@@ -45,7 +45,7 @@ def whole_notes(edition: Edition, counts: Mapping[str, int], conversion: Convers
         del waiting[part.admission]
 
 
-def newest_parts(edition: Edition, conversion: Conversion) -> dict[str, tuple[str, int]]:
+def newest_parts(edition: Edition, conversion: ConversionReport) -> dict[str, tuple[str, int]]:
     """Date and line of the last row of each admission, be it report or addendum."""
     newest: dict[str, tuple[str, int]] = {}
     for part in _first_reading(edition, conversion):
@@ -53,7 +53,7 @@ def newest_parts(edition: Edition, conversion: Conversion) -> dict[str, tuple[st
     return newest
 
 
-def last_notes(edition: Edition, newest: Mapping[str, tuple[str, int]], conversion: Conversion) -> Iterator[Note]:
+def last_notes(edition: Edition, newest: Mapping[str, tuple[str, int]], conversion: ConversionReport) -> Iterator[Note]:
     """The last row alone of each admission, as `newest_parts` found it; earlier ones are counted."""
     for part in edition.parts(conversion):
         if newest[part.admission] == (part.date, part.line):
@@ -62,7 +62,7 @@ def last_notes(edition: Edition, newest: Mapping[str, tuple[str, int]], conversi
             conversion.leave_out("part of a discharge summary before the last")
 
 
-def _first_reading(edition: Edition, conversion: Conversion) -> Iterator[Part]:
+def _first_reading(edition: Edition, conversion: ConversionReport) -> Iterator[Part]:
     """The parts, counting nothing, as they are read again. Raises BadInput if there are none."""
     table = edition.note_table
     if find_table(edition.notes, table) is None:
@@ -70,7 +70,7 @@ def _first_reading(edition: Edition, conversion: Conversion) -> Iterator[Part]:
             f"The data set '{edition.name}' reads notes and {edition.notes} has no {table} table: {edition.note_remedy}"
         )
     part = None
-    for part in edition.parts(Conversion(skip_bad=conversion.skip_bad)):
+    for part in edition.parts(ConversionReport(skip_bad=conversion.skip_bad)):
         yield part
     if part is None:
         raise BadInput(

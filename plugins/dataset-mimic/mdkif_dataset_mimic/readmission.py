@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from mdkif import Conversion, Record, choose
+from mdkif import ConversionReport, Record, format_choices
 
 from .edition import Edition, Stay
 from .notes import last_notes, newest_parts
@@ -16,7 +16,7 @@ REQUEST = "Will the patient be readmitted within 30 days?"
 SOON = timedelta(days=30)
 
 
-def readmitted(stays: Iterable[Stay], conversion: Conversion) -> dict[str, bool]:
+def readmitted(stays: Iterable[Stay], conversion: ConversionReport) -> dict[str, bool]:
     """Whether the patient's next admission that is not elective begins less than 30 x 24 hours after each discharge.
 
     One that begins before the discharge counts, too. Newborns and admissions that ended in death are left out, but
@@ -52,7 +52,7 @@ def balanced(soon: Mapping[str, bool]) -> set[str]:
     return positive.union(negative[: len(positive)])
 
 
-def readmission(edition: Edition, conversion: Conversion, options: Options) -> Iterator[Record]:
+def readmission(edition: Edition, conversion: ConversionReport, options: Options) -> Iterator[Record]:
     """One record per admission with a discharge summary, of which the last row is read, as ClinicalBERT did."""
     newest = newest_parts(edition, conversion)
     labels = readmitted(edition.stays(conversion), conversion)
@@ -73,5 +73,5 @@ def readmission(edition: Edition, conversion: Conversion, options: Options) -> I
                 context=text,
                 group=note.patient if options.by_patient else note.admission,
                 source=note.source,
-                **choose(REQUEST, ("yes", "no"), ["yes" if soon[note.admission] else "no"]),
+                **format_choices(REQUEST, ("yes", "no"), ["yes" if soon[note.admission] else "no"]),
             )

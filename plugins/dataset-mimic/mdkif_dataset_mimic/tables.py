@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -49,7 +49,7 @@ def find_table(folder: Path, table: str) -> Path | None:
     return min((path for path in folder.iterdir() if path.name.lower() in wanted), default=None)
 
 
-def rows(folder: Path, table: str, columns: Collection[str], conversion: Conversion) -> Iterator[Row]:
+def rows(folder: Path, table: str, columns: Collection[str], conversion: ConversionReport) -> Iterator[Row]:
     """The rows of a table, streamed; `columns` are those the caller reads.
 
     Codes keep their leading zeros because nothing is made a number. Headers may be upper case

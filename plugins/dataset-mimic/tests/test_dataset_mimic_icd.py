@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from mdkif import BadInput, Conversion, convert, hashed_split
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 from mdkif_dataset_mimic import mdkif_datasets
 
 MIMIC, _ = mdkif_datasets()
@@ -51,7 +51,7 @@ def stays(*patients_and_codes):
 
 
 def records(folder, conversion=None, **options):
-    return list(convert(MIMIC, folder, conversion or Conversion(), options))
+    return list(convert(MIMIC, folder, conversion or ConversionReport(), options))
 
 
 # Labels
@@ -91,7 +91,7 @@ def test_codes_of_admissions_without_a_note_do_not_count(mimic):
 )
 def test_admissions_with_none_of_the_labels_are_kept_only_when_asked(mimic, keep_empty, answers):
     tables = stays((TRAINING, "0010"), (TRAINING, "0020"), (TRAINING, "0010"), (TRAINING,))
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(mimic(**tables), conversion, top="1", keep_empty=keep_empty)
     assert [record.answer for record in found] == answers
     assert conversion.left_out["admission with none of the 1 labels"] == 4 - len(answers)
@@ -167,7 +167,7 @@ def lists(folder, labels="full", **splits):
 def test_camls_lists_give_the_split_and_say_who_is_left_out(mimic, tmp_path):
     caml = lists(tmp_path / "caml", train=["100", "101"], dev=["102"], test=["103", "999"])
     patients = [TESTING, TESTING, TRAINING, TRAINING, TRAINING]
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(mimic(**stays(*((patient, "0010") for patient in patients))), conversion, caml=caml)
     assert {record.id[-3:]: record.split for record in found} == {
         "100": "train",
@@ -213,7 +213,7 @@ def test_a_wrong_line_of_a_list_is_named_or_skipped(mimic, tmp_path, line, reaso
     with pytest.raises(BadInput, match=rf"test_full_hadm_ids\.csv:1 {reason}") as error:
         records(folder, caml=caml)
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert [record.split for record in records(folder, lenient, caml=caml)] == ["train"]
     assert lenient.left_out.total() == 1
 

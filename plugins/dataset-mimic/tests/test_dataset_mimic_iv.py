@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from mdkif import BadInput, Conversion, convert, hashed_split
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 from mdkif_dataset_mimic import mdkif_datasets
 from mdkif_dataset_mimic.mimic_iv import MimicIV
 from mdkif_dataset_mimic.readmission import readmitted
@@ -65,7 +65,7 @@ def tables(*codes, notes=(), **others):
 
 
 def records(folder, conversion=None, **options):
-    return list(convert(MIMIC, folder, conversion or Conversion(), options))
+    return list(convert(MIMIC, folder, conversion or ConversionReport(), options))
 
 
 # Folders
@@ -127,7 +127,7 @@ def test_reports_come_before_addenda_and_other_notes_do_not_count(mimic):
         note("11", "Chest film.", kind="RR"),
         note("", "Nobody's."),
     ]
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = records(mimic(tables(code("11", "4019"), notes=notes)), conversion)
     assert record.context == "Report.\n\nAddendum."
     assert conversion.left_out == {
@@ -162,7 +162,7 @@ def test_codes_are_named_by_version_and_never_merged(mimic):
     [("both", {"ICD-9 034.0", "ICD-10 J02.0"}), (9, {"ICD-9 034.0"}), ("10", {"ICD-10 J02.0"})],
 )
 def test_one_version_alone_may_be_asked_for(mimic, version, options):
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(mimic(tables(code("11", "0340"), code("12", "J020", "10"))), conversion, version=version)
     assert {option for record in found for option in record.options} == options
     assert conversion.left_out.get("row of diagnoses_icd of the other version", 0) == 2 - len(options)
@@ -191,7 +191,7 @@ def test_rows_without_code_or_version_are_left_out_or_malformed(mimic):
     ) as error:
         records(folder)
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert len(records(folder, lenient)) == 1
     assert lenient.left_out["row of diagnoses_icd without a code"] == 1
     assert lenient.left_out.total() == 2
@@ -255,12 +255,12 @@ def test_a_death_that_only_the_flag_tells_is_a_death(mimic):
 @needs_demo
 def test_the_open_tables_are_read():
     edition = MimicIV(DEMO / "hosp", DEMO / "hosp")
-    conversion = Conversion()
+    conversion = ConversionReport()
     codes = [mark.name for mark in edition.codes("diagnoses", conversion)]
     versions = [sum(name.startswith(f"ICD-{version} ") for name in codes) for version in (9, 10)]
     assert (versions, "ICD-10 E10.65" in codes) == ([11, 35], True)
     assert conversion.left_out == {"row of diagnoses_icd without a code": 7}
-    soon = readmitted(edition.stays(Conversion()), Conversion())
+    soon = readmitted(edition.stays(ConversionReport()), ConversionReport())
     assert (len(soon), sum(soon.values())) == (22, 5)
     assert (soon["20000"], soon["19999"]) == (True, False)  # what follows 19999 within 30 days is elective
     with pytest.raises(BadInput, match="no folder note"):

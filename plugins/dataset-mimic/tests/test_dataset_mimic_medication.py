@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert, hashed_split
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 from mdkif_dataset_mimic import mdkif_datasets
 from mdkif_dataset_mimic.mimic_iii import MimicIII
 
@@ -92,7 +92,7 @@ def records(tmp_path):
     def run(drugs, notes=(), conversion=None, **options):
         write(tmp_path, "PRESCRIPTIONS", PRESCRIPTIONS, drugs)
         write(tmp_path, "NOTEEVENTS", NOTES, notes or [note()])
-        return list(convert(MIMIC, tmp_path, conversion or Conversion(), {"view": "medication", **options}))
+        return list(convert(MIMIC, tmp_path, conversion or ConversionReport(), {"view": "medication", **options}))
 
     return run
 
@@ -119,7 +119,7 @@ def test_names_differ_by_case_and_white_space_alone_and_count_once_per_admission
 
 
 def test_bases_and_additives_are_no_drugs(records):
-    conversion = Conversion()
+    conversion = ConversionReport()
     drugs = [drug("Vancomycin"), drug("D5W", kind="BASE"), drug("Potassium Chloride", kind="ADDITIVE"), drug("")]
     [record] = records(drugs, conversion=conversion)
     assert record.options == ("vancomycin",)
@@ -144,7 +144,7 @@ def test_ten_drugs_are_labels_unless_another_number_is_asked(records, options, c
 def test_labels_are_chosen_among_training_patients(records):
     notes = [note(), note(admission="12", patient=TESTING), note(admission="13", patient=TESTING)]
     drugs = [drug("Aspirin"), drug("Heparin", "12", TESTING), drug("Heparin", "13", TESTING)]
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = records(drugs, notes, conversion)
     assert record.options == ("aspirin",)
     assert conversion.left_out == {"admission with none of the 1 labels": 2}
@@ -192,7 +192,7 @@ def test_no_text_keeps_a_line_that_begins_the_list(tmp_path_factory, before):
     write(folder, "PRESCRIPTIONS", PRESCRIPTIONS, [drug("Levofloxacin")])
     text = f"Chief Complaint:\nx {before}\nDischarge Medications: levofloxacin\n"
     write(folder, "NOTEEVENTS", NOTES, [note(text)])
-    found = list(convert(MIMIC, folder, Conversion(), {"view": "medication", "sections": "all"}))
+    found = list(convert(MIMIC, folder, ConversionReport(), {"view": "medication", "sections": "all"}))
     assert [("levofloxacin" in record.context, len(record.context) > 0) for record in found] == [(False, True)]
 
 
@@ -203,7 +203,7 @@ def test_a_long_rule_of_dashes_takes_no_time(records):
 
 
 def test_notes_that_tell_nothing_about_admission_are_left_out(records):
-    conversion = Conversion()
+    conversion = ConversionReport()
     notes = [note("Brief Hospital Course:\nGiven vancomycin.\n", "12"), note("No headers.", "13"), note()]
     drugs = [drug("Vancomycin", admission) for admission in ("11", "12", "13")]
     assert [record.id for record in records(drugs, notes, conversion)] == ["mimic-iii/medication/11"]
@@ -223,14 +223,14 @@ def test_prescriptions_must_be_there_and_must_be_whole(records, tmp_path):
     with (tmp_path / "PRESCRIPTIONS.csv").open("a") as file:
         file.write("1,2,secret\n")
     with pytest.raises(BadInput, match=r"PRESCRIPTIONS\.csv:3 does not have the 19 cells") as error:
-        list(convert(MIMIC, tmp_path, Conversion(), {"view": "medication"}))
+        list(convert(MIMIC, tmp_path, ConversionReport(), {"view": "medication"}))
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert len(list(convert(MIMIC, tmp_path, lenient, {"view": "medication"}))) == 1
     assert lenient.left_out.total() == 1
     (tmp_path / "PRESCRIPTIONS.csv").unlink()
     with pytest.raises(BadInput, match=r"no PRESCRIPTIONS\.csv"):
-        list(convert(MIMIC, tmp_path, Conversion(), {"view": "medication"}))
+        list(convert(MIMIC, tmp_path, ConversionReport(), {"view": "medication"}))
 
 
 def test_prescriptions_of_no_training_patient_give_no_labels(records):
@@ -240,7 +240,7 @@ def test_prescriptions_of_no_training_patient_give_no_labels(records):
 
 @needs_demo
 def test_the_drugs_of_the_demo():
-    conversion = Conversion()
+    conversion = ConversionReport()
     given = list(MimicIII.at(DEMO).drugs(conversion))
     left_out = conversion.left_out["prescription of a base or an additive"]
     assert len(given) + left_out == 10_398

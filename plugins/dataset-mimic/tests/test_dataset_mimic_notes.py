@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert, hashed_split
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 from mdkif_dataset_mimic import mdkif_datasets
 from mdkif_dataset_mimic.deid import UNDERSCORES, deidentified
 
@@ -37,7 +37,7 @@ def records(tmp_path):
         admissions = {one["HADM_ID"] for one in notes}
         pneumonia = [{"SUBJECT_ID": TRAINING, "HADM_ID": admission, "ICD9_CODE": "486"} for admission in admissions]
         write(tmp_path, "DIAGNOSES_ICD", CODES, pneumonia)
-        return list(convert(MIMIC, tmp_path, conversion or Conversion(), options))
+        return list(convert(MIMIC, tmp_path, conversion or ConversionReport(), options))
 
     return run
 
@@ -63,7 +63,7 @@ def test_each_admission_is_one_record_whatever_the_order_of_rows(tmp_path_factor
     write(folder, "NOTEEVENTS", NOTES, notes)
     coded = [{"SUBJECT_ID": TRAINING, "HADM_ID": admission, "ICD9_CODE": "486"} for admission in ("11", "12", "13")]
     write(folder, "DIAGNOSES_ICD", CODES, coded)
-    found = {record.id[-2:]: record.context for record in convert(MIMIC, folder, Conversion())}
+    found = {record.id[-2:]: record.context for record in convert(MIMIC, folder, ConversionReport())}
     assert found == {"11": "a\n\nb\n\nc", "12": "d\n\ne", "13": "f"}
 
 
@@ -75,7 +75,7 @@ def test_other_notes_errors_and_notes_without_admission_are_left_out(records):
         note("", "Outpatient."),
         note("11", " "),
     ]
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = records(notes, conversion)
     assert record.context == "Kept."
     assert conversion.left_out == {
@@ -96,9 +96,9 @@ def test_a_malformed_note_counts_once_though_notes_are_read_twice(records, tmp_p
     with (tmp_path / "NOTEEVENTS.csv").open("a") as file:
         file.write("secret\n")
     with pytest.raises(BadInput, match=r"NOTEEVENTS.csv:3") as error:
-        list(convert(MIMIC, tmp_path, Conversion()))
+        list(convert(MIMIC, tmp_path, ConversionReport()))
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert len(list(convert(MIMIC, tmp_path, lenient))) == 1
     assert lenient.left_out.total() == 1
 
@@ -108,7 +108,7 @@ def test_tables_without_discharge_summaries_say_what_is_needed(records, tmp_path
         records([note("11", "Fluids.", CATEGORY="Nursing")])
     (tmp_path / "NOTEEVENTS.csv").unlink()
     with pytest.raises(BadInput, match=r"reads notes and .* has no NOTEEVENTS table: get NOTEEVENTS.csv.gz"):
-        list(convert(MIMIC, tmp_path, Conversion()))
+        list(convert(MIMIC, tmp_path, ConversionReport()))
 
 
 @pytest.mark.parametrize("view", ["icd", "readmission"])
@@ -125,7 +125,7 @@ def test_memory_does_not_grow_with_the_texts(records, tmp_path, view):
     write(tmp_path, "ADMISSIONS", admissions, [])
     tracemalloc.start()
     try:
-        for _ in convert(MIMIC, tmp_path, Conversion(), {"view": view}):
+        for _ in convert(MIMIC, tmp_path, ConversionReport(), {"view": view}):
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:

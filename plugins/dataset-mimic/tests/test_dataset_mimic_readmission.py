@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_mimic import mdkif_datasets
 from mdkif_dataset_mimic.edition import Stay
 from mdkif_dataset_mimic.mimic_iii import MimicIII
@@ -46,7 +46,7 @@ def write(folder, name, header, lines):
 
 
 def labels(folder, *stays, conversion=None):
-    conversion = conversion or Conversion()
+    conversion = conversion or ConversionReport()
     write(folder, "ADMISSIONS", ADMISSIONS, stays)
     return readmitted(MimicIII.at(folder).stays(conversion), conversion)
 
@@ -55,7 +55,7 @@ def records(folder, stays, notes=None, conversion=None, **options):
     write(folder, "ADMISSIONS", ADMISSIONS, stays)
     notes = notes or [note(one["SUBJECT_ID"], one["HADM_ID"]) for one in stays]
     write(folder, "NOTEEVENTS", NOTES, notes)
-    return list(convert(MIMIC, folder, conversion or Conversion(), {"view": "readmission", **options}))
+    return list(convert(MIMIC, folder, conversion or ConversionReport(), {"view": "readmission", **options}))
 
 
 # The rule
@@ -113,7 +113,7 @@ def test_of_two_at_one_time_the_later_row_is_the_next(tmp_path):
 
 
 def test_newborns_and_deaths_have_no_label_but_may_be_the_next_admission(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = labels(
         tmp_path,
         stay("1", "11", "2150-01-01", "2150-01-05", "NEWBORN"),
@@ -137,12 +137,12 @@ def test_the_rule_is_the_same_as_asking_every_later_admission(plan):
     for number, one in enumerate(stays):
         later = [other.admitted for other in stays[number + 1 :] if not other.elective]
         expected[one.admission] = bool(later) and (later[0] - one.discharged).total_seconds() < 30 * 86400
-    assert readmitted(stays, Conversion()) == expected
+    assert readmitted(stays, ConversionReport()) == expected
 
 
 @needs_demo
 def test_the_demo_has_ten_readmissions_among_89_admissions():
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = readmitted(MimicIII.at(DEMO).stays(conversion), conversion)
     assert (len(found), sum(found.values())) == (89, 10)
     assert conversion.left_out == {"admission that ended in death": 40}
@@ -162,7 +162,7 @@ def test_a_record_asks_yes_or_no(tmp_path):
 
 
 def test_the_last_row_of_a_discharge_summary_is_read_alone(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     notes = [
         note("1", "11", "Addendum.", "2150-01-09", DESCRIPTION="Addendum"),
         note("1", "12"),
@@ -184,7 +184,7 @@ def test_who_is_left_out_is_counted(tmp_path):
         stay("4", "41", "2150-01-01", "2150-01-05"),
     ]
     notes = [note("1", "11"), note("1", "12"), note("2", "21"), note("3", "31"), note("9", "99")]
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(records(tmp_path, stays, notes, conversion)) == 2
     assert conversion.left_out == {
         "admission of a newborn": 1,
@@ -204,7 +204,7 @@ def hospital(patients):
 
 @pytest.mark.parametrize(("balance", "answers"), [("yes", (25, 25)), ("no", (25, 100))])
 def test_there_are_as_many_negatives_as_positives_unless_all_are_asked_for(tmp_path, balance, answers):
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = [record.answer for record in records(tmp_path, hospital(100), summaries(100), conversion, balance=balance)]
     assert (found.count("yes"), found.count("no")) == answers
     assert conversion.left_out["negative beyond the number of positives"] == 100 - answers[1]
@@ -257,7 +257,7 @@ def test_an_admission_without_times_is_named_or_skipped(tmp_path, time):
     with pytest.raises(BadInput, match=r"ADMISSIONS\.csv:4 does not have ADMITTIME and DISCHTIME as times") as error:
         records(tmp_path, stays)
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert len(records(tmp_path, stays, conversion=lenient)) == 2
     assert sum(n for reason, n in lenient.left_out.items() if reason.startswith("malformed")) == 1
 

@@ -6,7 +6,7 @@ import gzip
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import Conversion, Dataset, convert
+from mdkif import ConversionReport, Dataset, convert
 from mdkif.core.contract.discovery import Plugins
 from mdkif_dataset_mimic.sections import ADMISSION, only, sections
 
@@ -99,7 +99,7 @@ def test_the_option_restricts_notes_and_counts_those_left_without_text(tmp_path)
         codes.append([str(i), f"{i}", f"9{i}", "1", "486"])
     _table(tmp_path, "NOTEEVENTS", rows)
     _table(tmp_path, "DIAGNOSES_ICD", codes)
-    conversion = Conversion()
+    conversion = ConversionReport()
     dataset = Plugins().get(Dataset, "mimic-iii")
     records = list(convert(dataset, tmp_path, conversion, {"sections": CLINICAL.upper()}))
     assert {record.context for record in records} == {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_mimic import mdkif_datasets, tables
 from mdkif_dataset_mimic.codes import dotted
 from mdkif_dataset_mimic.mimic_iii import MimicIII
@@ -77,11 +77,11 @@ def cell_limit():
 
 
 def codes(folder, kind="diagnoses", conversion=None):
-    return list(MimicIII.at(folder).codes(kind, conversion or Conversion()))
+    return list(MimicIII.at(folder).codes(kind, conversion or ConversionReport()))
 
 
 def texts(folder, conversion=None):
-    return [row["TEXT"] for row in rows(folder, "NOTEEVENTS", ["TEXT"], conversion or Conversion())]
+    return [row["TEXT"] for row in rows(folder, "NOTEEVENTS", ["TEXT"], conversion or ConversionReport())]
 
 
 # Rows
@@ -93,13 +93,13 @@ def texts(folder, conversion=None):
 def test_names_headers_compression_line_ends_and_marks_may_vary(mimic, lower, zipped, end, encoding):
     folder = mimic(lower=lower, zipped=zipped, end=end, encoding=encoding, DIAGNOSES_ICD=[code("00845")])
     assert [tuple(found) for found in codes(folder)] == [("1", "11", "008.45")]
-    first_column = [row["ROW_ID"] for row in rows(folder, "DIAGNOSES_ICD", ["ROW_ID"], Conversion())]
+    first_column = [row["ROW_ID"] for row in rows(folder, "DIAGNOSES_ICD", ["ROW_ID"], ConversionReport())]
     assert first_column == [""]
 
 
 def test_a_row_knows_the_line_where_it_starts_though_notes_span_lines(mimic):
     folder = mimic(NOTEEVENTS=[note("11", 'He said "no".\n\nThen:\nyes.'), note("12", "Short.")])
-    found = list(rows(folder, "NOTEEVENTS", ["TEXT"], Conversion()))
+    found = list(rows(folder, "NOTEEVENTS", ["TEXT"], ConversionReport()))
     assert [(row.source, row["TEXT"]) for row in found] == [
         ("NOTEEVENTS.csv:2", 'He said "no".\n\nThen:\nyes.'),
         ("NOTEEVENTS.csv:6", "Short."),
@@ -112,7 +112,7 @@ def test_any_text_is_read_as_it_was_written(tmp_path_factory, written):
     folder = tmp_path_factory.mktemp("mimic")
     text = as_csv(["ROW_ID", "TEXT"], [[number, text] for number, text in enumerate(written)])
     (folder / "NOTEEVENTS.csv").write_bytes(text.encode())
-    found = [row.cells[1] for row in rows(folder, "NOTEEVENTS", ["TEXT"], Conversion())]
+    found = [row.cells[1] for row in rows(folder, "NOTEEVENTS", ["TEXT"], ConversionReport())]
     assert found == written
 
 
@@ -125,10 +125,10 @@ def test_the_csv_modules_limit_is_the_processs_own_between_any_two_rows(mimic, c
     """Whoever reads other tables meanwhile, or stops early, finds the limit as it was."""
     cell_limit(5000)
     folder = mimic(NOTEEVENTS=[note(str(number), "long " * 2000) for number in range(3)])
-    stopped = rows(folder, "NOTEEVENTS", ["TEXT"], Conversion())
+    stopped = rows(folder, "NOTEEVENTS", ["TEXT"], ConversionReport())
     next(stopped)
     assert csv.field_size_limit() == 5000
-    for row in rows(folder, "NOTEEVENTS", ["TEXT"], Conversion()):
+    for row in rows(folder, "NOTEEVENTS", ["TEXT"], ConversionReport()):
         with pytest.raises(csv.Error, match="field larger than field limit"):
             next(csv.reader([row["TEXT"]]))
     assert csv.field_size_limit() == 5000
@@ -159,7 +159,7 @@ def test_a_row_with_other_cells_is_named_by_file_and_line_and_not_quoted(mimic):
     with pytest.raises(BadInput, match=r"DIAGNOSES_ICD.csv:3 does not have the 5 cells") as error:
         codes(folder)
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert [found.name for found in codes(folder, conversion=lenient)] == ["486", "401.9"]
     assert sum(lenient.left_out.values()) == 1
 
@@ -171,7 +171,7 @@ def test_a_quote_that_never_closes_is_a_malformed_row(mimic):
     with pytest.raises(BadInput, match=r"NOTEEVENTS.csv:3 does not have the 11 cells") as error:
         texts(folder)
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert texts(folder, lenient) == ["Kept."]
     assert lenient.left_out.total() == 1
 
@@ -209,7 +209,7 @@ def test_a_damaged_file_is_bad_input_in_every_view(tmp_path, view, name, damaged
     )
     (tmp_path / name).write_bytes(damaged(gzip.compress(text.encode())))
     with pytest.raises(BadInput, match=r"cannot be read .*check that it is complete|has no column"):
-        list(convert(MIMIC, tmp_path, Conversion(skip_bad=True), {"view": view}))
+        list(convert(MIMIC, tmp_path, ConversionReport(skip_bad=True), {"view": view}))
 
 
 # Codes
@@ -264,16 +264,16 @@ def test_one_string_is_two_codes_by_its_table_of_origin(mimic):
 
 
 def test_null_codes_are_left_out_and_counted(mimic):
-    conversion = Conversion()
+    conversion = ConversionReport()
     folder = mimic(DIAGNOSES_ICD=[code(""), code("0340")])
     assert [found.name for found in codes(folder, conversion=conversion)] == ["034.0"]
     assert conversion.left_out == {"row of DIAGNOSES_ICD without a code": 1}
 
 
 def test_titles_are_the_short_ones_and_the_table_is_optional(mimic, tmp_path):
-    assert MimicIII.at(tmp_path).titles("diagnoses", Conversion()) == {}
+    assert MimicIII.at(tmp_path).titles("diagnoses", ConversionReport()) == {}
     folder = mimic(D_ICD_DIAGNOSES=[title("4019", "Hypertension  NOS"), title("486", "")])
-    assert MimicIII.at(folder).titles("diagnoses", Conversion()) == {"401.9": "Hypertension NOS"}
+    assert MimicIII.at(folder).titles("diagnoses", ConversionReport()) == {"401.9": "Hypertension NOS"}
 
 
 # The open demo
@@ -285,18 +285,18 @@ def test_the_demo_keeps_its_leading_zeros():
     assert (len(diagnosed), "008.45" in diagnosed) == (1761, True)
     done = [mark.name for mark in codes(DEMO, "procedures")]
     assert (len(done), {"00.66", "03.31"} <= set(done)) == (506, True)
-    raw = {row["ICD9_CODE"] for row in rows(DEMO, "PROCEDURES_ICD", ["ICD9_CODE"], Conversion())}
+    raw = {row["ICD9_CODE"] for row in rows(DEMO, "PROCEDURES_ICD", ["ICD9_CODE"], ConversionReport())}
     assert {"0066", "0331"} <= raw
 
 
 @needs_demo
 @pytest.mark.parametrize(("table", "count"), [("ADMISSIONS", 129), ("PATIENTS", 100), ("PRESCRIPTIONS", 10398)])
 def test_the_demo_tables_are_read_whole(table, count):
-    assert sum(1 for _ in rows(DEMO, table, ["SUBJECT_ID"], Conversion())) == count
+    assert sum(1 for _ in rows(DEMO, table, ["SUBJECT_ID"], ConversionReport())) == count
 
 
 @needs_demo
 @pytest.mark.parametrize("view", ["icd", "medication", "readmission"])
 def test_the_demo_has_no_notes_to_read(view):
     with pytest.raises(BadInput, match=r"has no NOTEEVENTS table: get NOTEEVENTS\.csv\.gz"):
-        list(convert(MIMIC, DEMO, Conversion(), {"view": view}))
+        list(convert(MIMIC, DEMO, ConversionReport(), {"view": view}))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, annotate, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_entities, hookimpl
 
 FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
 QUERY = 'Which diseases does the text name? Write one "disease: entity" a line.'
@@ -29,13 +29,13 @@ def mdkif_datasets() -> list[Dataset]:
             access="open",
             homepage="https://github.com/cambridgeltl/MTL-Bioinformatics-2016",
             citation="Doğan et al. 2014, NCBI disease corpus: a resource for disease name recognition and concept "
-            "normalization, Journal of Biomedical Informatics 47",
+            "normalization, EvaluationCache of Biomedical Informatics 47",
             options={"keep_empty": "yes keeps sentences without a disease, with the answer none; no leaves them out"},
         )
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, keep_empty: str = "no") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, keep_empty: str = "no") -> Iterator[Record]:
     """The sentences (5,424, 923 and 940 in the official splits), their tokens joined by single spaces.
 
     `source` is the folder `data/NCBI-disease-IOB` or one of its three files. The distribution does not
@@ -60,7 +60,7 @@ def convert(source: Path, conversion: Conversion, *, keep_empty: str = "no") -> 
                     split=split,
                     group=context,
                     source=f"{path.name}:{rows[0][0]}",
-                    **annotate(context, (("disease", start, end) for start, end in spans)),
+                    **format_entities(context, (("disease", start, end) for start, end in spans)),
                 )
 
 
@@ -79,7 +79,7 @@ def _sentences(lines: Iterable[str]) -> Iterator[Rows]:
             yield list(rows)
 
 
-def _sentence(rows: Rows, path: Path, conversion: Conversion) -> tuple[str, list[tuple[int, int]]] | None:
+def _sentence(rows: Rows, path: Path, conversion: ConversionReport) -> tuple[str, list[tuple[int, int]]] | None:
     """The text of a sentence and the offsets of its mentions; None, and one malformed row, if a row is wrong."""
     tokens: list[str] = []
     spans: list[tuple[int, int]] = []

@@ -8,7 +8,7 @@ import mdkif_dataset_ncbi_disease as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 [DATASET] = plugin.mdkif_datasets()
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "NCBI-disease"
@@ -26,7 +26,7 @@ def write(folder, name="train.tsv", *sentences, end="\n", encoding="utf-8"):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def texts(record):
@@ -35,7 +35,7 @@ def texts(record):
 
 def test_a_sentence_becomes_the_papers_lines(tmp_path):
     write(tmp_path, "train.tsv", NOTHING, POLYPOSIS)
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = run(tmp_path, conversion)
     assert record.query == 'Which diseases does the text name? Write one "disease: entity" a line.'
     assert record.context == record.group == "The adenomatous polyposis gene ."
@@ -108,7 +108,7 @@ def test_a_malformed_row_takes_its_sentence_with_it(tmp_path, row, reason):
     with pytest.raises(BadInput, match=rf"train\.tsv:7 {reason}") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.source for record in run(tmp_path, conversion)] == ["train.tsv:1"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -154,7 +154,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "train.tsv").write_bytes(content)
     with suppress(BadInput):
-        for record in run(folder, Conversion(skip_bad=True), keep_empty="yes"):
+        for record in run(folder, ConversionReport(skip_bad=True), keep_empty="yes"):
             assert record.context.split(" ") == record.context.split()
 
 
@@ -174,7 +174,7 @@ def test_wrong_options_and_sources_are_named(tmp_path):
     not OPEN.is_dir(), reason=f"NCBI-disease is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder"
 )
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion, keep_empty="yes")
     assert conversion.splits == {"train": 5424, "dev": 923, "test": 940}
     assert not conversion.left_out

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 from mdkif_dataset_umls.pairs import (
     RELATE,
     Sample,
@@ -72,7 +72,7 @@ class Edge:
 class Hierarchy:
     """The live terms of a file and who is a kind of whom."""
 
-    def __init__(self, live: list[Term], conversion: Conversion) -> None:
+    def __init__(self, live: list[Term], conversion: ConversionReport) -> None:
         self.names = {term.id: term.name for term in live}
         self.ids = list(self.names)
         edges: list[Edge] = []
@@ -121,7 +121,7 @@ class Hierarchy:
 
 def convert(
     source: Path,
-    conversion: Conversion,
+    conversion: ConversionReport,
     *,
     view: str = "ea",
     scopes: str = "EXACT",
@@ -166,7 +166,7 @@ def _ontology(source: Path) -> Path:
 
 
 def _explanations(
-    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: ConversionReport
 ) -> Iterator[Record]:
     for term in live:
         if term.definition and plain(term.definition.text):
@@ -176,7 +176,9 @@ def _explanations(
             conversion.leave_out("term without a definition")
 
 
-def _synonyms(path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion) -> Iterator[Record]:
+def _synonyms(
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: ConversionReport
+) -> Iterator[Record]:
     vocabulary = Vocabulary()
     for term in live:
         for synonym in term.synonyms:
@@ -195,7 +197,7 @@ def _synonyms(path: Path, live: list[Term], wanted: Wanted, sample: Sample, conv
 
 
 def _relations(
-    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: ConversionReport
 ) -> Iterator[Record]:
     """One record per `is_a` line: as it stands, turned round, or with a stranger in the parent's place."""
     tree = Hierarchy(live, conversion)
@@ -218,7 +220,9 @@ def _relations(
         )
 
 
-def _kinds(path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: Conversion) -> Iterator[Record]:
+def _kinds(
+    path: Path, live: list[Term], wanted: Wanted, sample: Sample, conversion: ConversionReport
+) -> Iterator[Record]:
     """Two records per `is_a` line: yes for the line, no for it reversed or with a sibling or a stranger as parent.
 
     Negatives that are not near are strangers alone.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 
 SCOPES = ("EXACT", "RELATED", "NARROW", "BROAD")
 
@@ -46,7 +46,7 @@ class Term:
     obsolete: bool = False
 
 
-def terms(path: Path, conversion: Conversion) -> Iterator[Term]:
+def terms(path: Path, conversion: ConversionReport) -> Iterator[Term]:
     """The terms of an OBO file in their order, the obsolete ones included; other stanzas are passed over.
 
     Escapes are undone; cross-references, trailing `{modifiers}` and `! comments` are dropped; a
@@ -67,7 +67,7 @@ def terms(path: Path, conversion: Conversion) -> Iterator[Term]:
         raise BadInput(f"There is no [Term] in {path}: give an ontology in the OBO format.")
 
 
-def _stanzas(path: Path, conversion: Conversion) -> Iterator[Term]:
+def _stanzas(path: Path, conversion: ConversionReport) -> Iterator[Term]:
     term: Term | None = None
     for number, line in _lines(path):
         if line.startswith("["):
@@ -96,7 +96,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield start, begun.strip()
 
 
-def _read(term: Term, path: Path, number: int, line: str, conversion: Conversion) -> None:
+def _read(term: Term, path: Path, number: int, line: str, conversion: ConversionReport) -> None:
     tag, _, value = line.partition(":")
     value = value.strip()
     if tag in ("def", "synonym"):

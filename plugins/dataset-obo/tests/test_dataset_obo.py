@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_obo import mdkif_datasets
 
 [OBO] = mdkif_datasets()
@@ -66,7 +66,7 @@ def stanza(*lines, identity="X:1", name="disease"):
 
 
 def records(source, view, conversion=None, **options):
-    return list(convert(OBO, source, conversion or Conversion(), {"view": view, **options}))
+    return list(convert(OBO, source, conversion or ConversionReport(), {"view": view, **options}))
 
 
 def concepts(record):
@@ -109,7 +109,7 @@ def test_a_folder_without_ontology_is_refused_with_the_remedy(tmp_path):
 )
 def test_a_wrong_option_names_the_choices(ontology, options, message):
     with pytest.raises(BadInput, match=message):
-        list(convert(OBO, ontology(TREE), Conversion(), options))
+        list(convert(OBO, ontology(TREE), ConversionReport(), options))
 
 
 # The views
@@ -117,7 +117,7 @@ def test_a_wrong_option_names_the_choices(ontology, options, message):
 
 def test_ea_explains_the_live_terms_that_have_a_definition(ontology):
     gone = stanza('def: "Gone." []', "is_obsolete: true", identity="X:9", name="old")
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = records(ontology(TREE + gone), "ea", conversion)
     assert (record.context, record.answer, record.group) == ("lung disease", "A disease of the lung.", "X:2")
     assert record.query == "Explain the following medical concept."
@@ -136,7 +136,7 @@ def test_es_pairs_each_exact_synonym_with_a_term_of_another_concept(ontology):
 
 def test_es_takes_other_scopes_when_asked_and_never_as_negatives_of_their_term(ontology):
     extra = stanza('synonym: "bronchial disease" RELATED []', identity="X:6", name="bronchial illness")
-    path, conversion = ontology(TREE + extra), Conversion()
+    path, conversion = ontology(TREE + extra), ConversionReport()
     assert not [record for record in records(path, "es", conversion) if record.group == "X:6"]
     assert conversion.left_out["synonym of another scope"] == 1
     with_related = [record for record in records(path, "es", scopes="exact, related") if record.group == "X:6"]
@@ -223,7 +223,7 @@ def test_lines_that_say_nothing_are_left_out_and_counted(ontology, view):
         stanza("is_a: X:1", "is_obsolete: true", identity="X:9", name="old"),
         stanza("is_a: X:10", identity="X:10", name="itself"),
     ]
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(ontology(TREE + "".join(strays)), view, conversion)
     assert conversion.left_out == {
         "obsolete term": 1,
@@ -290,7 +290,7 @@ def test_an_is_a_that_comes_twice_counts_once(tmp_path, view, count):
     path = tmp_path / "doid.obo"
     lines = ("is_a: X:1", "is_a: X:1 ! disease")
     path.write_text(stanza() + stanza(*lines, identity="X:2", name="flu") + stanza(identity="X:3", name="itch"))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(records(path, view, conversion)) == count
     assert conversion.left_out == {"is_a that the term has twice": 1}
 
@@ -299,14 +299,14 @@ def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):
     pair = stanza() + stanza("is_a: X:1", identity="X:2", name="illness")
     outcomes = Counter[tuple[int, int]]()
     for seed in range(12):
-        conversion = Conversion()
+        conversion = ConversionReport()
         found = records(ontology(pair), "er", conversion, seed=seed)
         outcomes[len(found), conversion.left_out["term that every other term is related to"]] += 1
     assert set(outcomes) == {(1, 0), (0, 1)}
 
 
 def test_a_sample_keeps_both_halves_of_a_pair(ontology):
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(ontology(TREE), "isa", conversion, limit="4")
     assert [record.answer for record in found] == ["yes", "no"] * 2
     assert conversion.left_out["not in the sample"] == 4
@@ -318,7 +318,7 @@ def test_a_sample_keeps_both_halves_of_a_pair(ontology):
 @needs_release
 def test_the_records_of_the_2016_release():
     assert len(records(RELEASE, "ea")) == 2686
-    conversion = Conversion()
+    conversion = ConversionReport()
     pairs = records(RELEASE, "es", conversion)
     # 468 of the 13,053 synonyms are not EXACT; 1,026 spell the name or another synonym again.
     assert len(pairs) == 2 * (13053 - 468 - 1026)

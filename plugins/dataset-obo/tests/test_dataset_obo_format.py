@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion
+from mdkif import BadInput, ConversionReport
 from mdkif_dataset_obo.obo import terms
 
 OPEN_DATA = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -29,7 +29,7 @@ def ontology(tmp_path):
 
 
 def read(path, **options):
-    return list(terms(path, Conversion(**options)))
+    return list(terms(path, ConversionReport(**options)))
 
 
 def stanza(*lines, identity="X:1", name="disease"):

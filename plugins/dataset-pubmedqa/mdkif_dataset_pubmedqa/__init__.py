@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Dataset, Record, choose, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 DECISIONS = ("yes", "no", "maybe")
 VIEWS = ("qa", "nli")
@@ -47,7 +47,9 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, subset: str = "labeled", view: str = "qa") -> Iterator[Record]:
+def convert(
+    source: Path, conversion: ConversionReport, *, subset: str = "labeled", view: str = "qa"
+) -> Iterator[Record]:
     """The articles of PQA-L or PQA-A; the long answer never becomes input, for it gives the decision away.
 
     `source` is the repository, its `data` folder or one `ori_pqa?.json`. The test split of PQA-L is the
@@ -95,7 +97,7 @@ def _question(article: dict[str, Any]) -> dict[str, Any]:
     """The question, about the abstract."""
     return {
         "context": "\n".join(article["CONTEXTS"]),
-        **choose(article["QUESTION"].strip(), DECISIONS, [article["final_decision"]]),
+        **format_choices(article["QUESTION"].strip(), DECISIONS, [article["final_decision"]]),
     }
 
 
@@ -104,7 +106,7 @@ def _inference(article: dict[str, Any]) -> dict[str, Any]:
     [relation] = (name for name, decision in RELATIONS.items() if decision == article["final_decision"])
     return {
         "context": f"sentence1: {' '.join(article['CONTEXTS'])}\nsentence2: {article['QUESTION'].strip()}",
-        **choose("Determine the relationship between the two sentences.", tuple(RELATIONS), [relation]),
+        **format_choices("Determine the relationship between the two sentences.", tuple(RELATIONS), [relation]),
     }
 
 

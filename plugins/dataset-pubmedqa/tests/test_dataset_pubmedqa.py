@@ -9,7 +9,7 @@ import mdkif_dataset_pubmedqa as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "PubMedQA"
 DATASET = plugin.mdkif_datasets()[0]
@@ -41,7 +41,7 @@ def labeled(folder, articles, test=()):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_an_article_becomes_a_listed_choice_about_its_abstract(tmp_path):
@@ -118,7 +118,7 @@ def test_unlabelled_articles_are_left_out_and_counted(tmp_path):
     del unlabelled["final_decision"]
     path = tmp_path / "ori_pqau.json"
     path.write_text(json.dumps({"1": unlabelled, "2": unlabelled}), encoding="utf-8")
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert run(path, conversion, subset="artificial") == []
     assert conversion.left_out == {"no decision": 2}
 
@@ -157,7 +157,7 @@ def test_a_malformed_article_is_named_by_file_and_pmid_or_skipped(tmp_path, chan
     with pytest.raises(BadInput, match=rf"ori_pqal\.json:77 .*{reason}") as caught:
         run(source)
     assert "adults" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.id for record in run(source, conversion)] == ["pubmedqa/1"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -185,7 +185,7 @@ def test_another_large_file_is_refused_without_being_read_to_its_end(tmp_path):
 def test_an_article_that_comes_twice_is_left_out(tmp_path):
     path = labeled(tmp_path, {"1": article(), "2": article()}) / "ori_pqal.json"
     path.write_text(f"{path.read_text()[:-1]},{path.read_text()[1:]}")
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert [record.id for record in run(path, conversion)] == ["pubmedqa/1", "pubmedqa/2"]
     assert conversion.left_out == {"duplicate id": 2}
 

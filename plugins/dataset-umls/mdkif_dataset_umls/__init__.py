@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mdkif import BadInput, Conversion, Dataset, Record, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
 from .pairs import (
     RELATE,
@@ -138,7 +138,7 @@ def mdkif_datasets() -> list[Dataset]:
 
 
 def convert(
-    source: Path, conversion: Conversion, *, view: str = "ea", seed: int = 0, limit: int = 0
+    source: Path, conversion: ConversionReport, *, view: str = "ea", seed: int = 0, limit: int = 0
 ) -> Iterator[Record]:
     """Records of one view of a META folder, of the folder that holds it, or of one of its RRF files.
 
@@ -151,7 +151,7 @@ def convert(
     yield from sample.of(make(_meta(source), conversion, sample))
 
 
-def rows(path: Path, shape: Callable[..., Row], conversion: Conversion) -> Iterator[tuple[int, Row]]:
+def rows(path: Path, shape: Callable[..., Row], conversion: ConversionReport) -> Iterator[tuple[int, Row]]:
     """The rows of an RRF file with their line numbers: UTF-8, no header, no quoting, `|` after every field.
 
     Raises BadInput if the file is not there, or for a row with another number of fields.
@@ -168,7 +168,7 @@ def rows(path: Path, shape: Callable[..., Row], conversion: Conversion) -> Itera
             yield number, shape(*fields[:-1])
 
 
-def facts(meta: Path, names: dict[str, str], conversion: Conversion) -> Iterator[tuple[int, Fact]]:
+def facts(meta: Path, names: dict[str, str], conversion: ConversionReport) -> Iterator[tuple[int, Fact]]:
     """Every relation of MRREL once, with its line: `CUI2 RELA CUI1`, both named in `names` and different.
 
     The file states each relation from both sides; here one side speaks for both. MRDOC.RRF says
@@ -204,7 +204,7 @@ def _meta(source: Path) -> Path:
 
 
 def _by_concept(
-    path: Path, shape: Callable[..., Row], conversion: Conversion
+    path: Path, shape: Callable[..., Row], conversion: ConversionReport
 ) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
     """The rows of one concept after another; official files are sorted by CUI."""
     last = ""
@@ -215,7 +215,7 @@ def _by_concept(
         yield cui, list(group)
 
 
-def _names(meta: Path, conversion: Conversion) -> tuple[dict[str, str], set[str]]:
+def _names(meta: Path, conversion: ConversionReport) -> tuple[dict[str, str], set[str]]:
     """The preferred English name of each concept, and the source vocabularies that are in English."""
     names: dict[str, str] = {}
     english: set[str] = set()
@@ -227,7 +227,7 @@ def _names(meta: Path, conversion: Conversion) -> tuple[dict[str, str], set[str]
     return names, english
 
 
-def _explanations(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
+def _explanations(meta: Path, conversion: ConversionReport, sample: Sample) -> Iterator[Record]:
     names, english = _names(meta, conversion)
     path = meta / "MRDEF.RRF"
     for cui, group in _by_concept(path, Definition, conversion):
@@ -245,11 +245,11 @@ def _explanations(meta: Path, conversion: Conversion, sample: Sample) -> Iterato
             yield explanation("umls", cui, names[cui], text, f"{path.name}:{line}")
 
 
-def _synonyms(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
+def _synonyms(meta: Path, conversion: ConversionReport, sample: Sample) -> Iterator[Record]:
     path = meta / "MRCONSO.RRF"
     vocabulary = Vocabulary()
     # The first reading only gathers terms; what is malformed is counted in the second.
-    for _, atom in rows(path, Atom, Conversion(skip_bad=conversion.skip_bad)):
+    for _, atom in rows(path, Atom, ConversionReport(skip_bad=conversion.skip_bad)):
         if atom.wanted and not atom.preferred:
             vocabulary.add(plain(atom.STR), atom.CUI)
     for cui, group in _by_concept(path, Atom, conversion):
@@ -267,9 +267,9 @@ def _synonyms(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Re
         yield from synonym_pairs("umls", cui, name, synonyms, also, vocabulary, sample, conversion)
 
 
-def _relations(meta: Path, conversion: Conversion, sample: Sample) -> Iterator[Record]:
+def _relations(meta: Path, conversion: ConversionReport, sample: Sample) -> Iterator[Record]:
     names, _ = _names(meta, conversion)
-    scratch = Conversion(skip_bad=conversion.skip_bad)
+    scratch = ConversionReport(skip_bad=conversion.skip_bad)
     counted = Counter(fact.relation for _, fact in facts(meta, names, scratch))
     ranked = sorted(counted, key=lambda name: (-counted[name], name))[:MOST_RELATIONS]
     labels = {name: name.replace("_", " ") for name in ranked}
@@ -303,7 +303,7 @@ def _unusable(row: Relation, names: dict[str, str]) -> str:
     return ""
 
 
-def _inverses(meta: Path, conversion: Conversion) -> dict[str, str]:
+def _inverses(meta: Path, conversion: ConversionReport) -> dict[str, str]:
     path = meta / "MRDOC.RRF"
     if not path.is_file():
         return {}

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
-from mdkif import BadInput, Conversion, Record, choose
+from mdkif import BadInput, ConversionReport, Record, format_choices
 
 EXPLAIN = "Explain the following medical concept."
 SAME = "Do the two medical terms mean the same?"
@@ -69,7 +69,7 @@ class Sample:
     records in memory. What is not chosen is counted as left out.
     """
 
-    def __init__(self, limit: int, seed: int, conversion: Conversion) -> None:
+    def __init__(self, limit: int, seed: int, conversion: ConversionReport) -> None:
         self.seed = seed
         self._limit = limit
         self._conversion = conversion
@@ -148,7 +148,7 @@ def synonym_pairs(
     also: Iterable[str],
     vocabulary: Vocabulary,
     sample: Sample,
-    conversion: Conversion,
+    conversion: ConversionReport,
     near: bool = True,
 ) -> Iterator[Record]:
     """The ES records of a concept: per synonym one that means the same as `name` and one that does not.
@@ -177,7 +177,7 @@ def synonym_pairs(
                 context=f"term 1: {name}\nterm 2: {second}",
                 group=concept,
                 source=source,
-                **choose(SAME, ("yes", "no"), [answer]),
+                **format_choices(SAME, ("yes", "no"), [answer]),
             )
 
 
@@ -190,7 +190,7 @@ def relation(
         context=f"concept 1: {concepts[0]}\nconcept 2: {concepts[1]}",
         group=group,
         source=source,
-        **choose(request, labels, [gold]),
+        **format_choices(request, labels, [gold]),
     )
 
 

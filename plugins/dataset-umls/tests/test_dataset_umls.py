@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_umls import facts, mdkif_datasets
 
 [UMLS] = mdkif_datasets()
@@ -50,7 +50,7 @@ def meta(tmp_path):
 
 
 def records(folder, view, conversion=None, **options):
-    return list(convert(UMLS, folder, conversion or Conversion(), {"view": view, **options}))
+    return list(convert(UMLS, folder, conversion or ConversionReport(), {"view": view, **options}))
 
 
 def triples(found):
@@ -99,7 +99,7 @@ def test_a_row_with_other_fields_is_named_by_file_and_line_and_not_quoted(meta, 
     with pytest.raises(BadInput, match=r"MRDEF.RRF:2 does not have 8 fields") as error:
         records(release, "ea")
     assert "secret" not in str(error.value)
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     assert len(records(release, "ea", lenient)) == 1
     assert sum(n for reason, n in lenient.left_out.items() if reason.startswith("malformed")) == 1
 
@@ -107,7 +107,7 @@ def test_a_row_with_other_fields_is_named_by_file_and_line_and_not_quoted(meta, 
 @pytest.mark.parametrize("view", ["es", "er"])
 def test_a_malformed_row_of_a_file_that_is_read_twice_counts_once(meta, view):
     release = meta(MRCONSO=[*NAMES, "bad"], MRREL=[relation("C0000001", "due_to", "C0000002"), "bad"])
-    lenient = Conversion(skip_bad=True)
+    lenient = ConversionReport(skip_bad=True)
     records(release, view, lenient)
     counted = {reason: n for reason, n in lenient.left_out.items() if reason.startswith("malformed")}
     assert set(counted.values()) == {1}
@@ -129,7 +129,7 @@ def test_rows_out_of_order_are_refused(meta):
 )
 def test_a_wrong_option_names_the_choices(meta, options, message):
     with pytest.raises(BadInput, match=message):
-        list(convert(UMLS, meta(MRCONSO=NAMES), Conversion(), options))
+        list(convert(UMLS, meta(MRCONSO=NAMES), ConversionReport(), options))
 
 
 # Entity attributes
@@ -160,7 +160,7 @@ def test_of_several_definitions_the_first_source_vocabulary_speaks(meta):
         definition("C0000001", " ", sab="AAB"),
     ]
     names = [*NAMES, *(synonym("C0000009", sab, sab, sab=sab) for sab in ("ABC", "AAA", "AAB"))]
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = records(meta(MRCONSO=names, MRDEF=rows), "ea", conversion)
     assert (record.answer, record.source) == ("From A.", "MRDEF.RRF:2")
     assert conversion.left_out == {
@@ -176,7 +176,7 @@ def test_definitions_of_foreign_vocabularies_are_left_out(meta):
 
 
 def test_a_concept_without_an_english_name_is_left_out_and_counted(meta):
-    conversion = Conversion()
+    conversion = ConversionReport()
     release = meta(MRCONSO=[atom("C0000001", "Nom", "A1", lat="FRE")], MRDEF=[definition("C0000001", "A text.")])
     assert records(release, "ea", conversion) == []
     assert conversion.left_out == {"concept without a preferred English name": 1}
@@ -223,13 +223,13 @@ def test_a_term_that_two_concepts_share_is_no_negative(meta):
         atom("C0000002", "Cold temperature", "A21"),
         synonym("C0000002", "Cold", "A22"),
     ]
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert records(meta(MRCONSO=atoms), "es", conversion) == []
     assert conversion.left_out == {"synonym without a term of another concept to contrast with": 2}
 
 
 def test_what_is_not_an_english_unsuppressed_further_name_is_counted(meta):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records(meta(MRCONSO=SYNONYMS), "es", conversion)
     assert conversion.left_out == {
         "name that is suppressed or not English": 2,
@@ -262,7 +262,7 @@ def test_self_relations_empty_names_suppressed_and_nameless_concepts_are_left_ou
         relation("C0000001", "due_to", "C9999999", rui="R4"),
         relation("C0000001", "due_to", "C0000004", rui="R5"),
     ]
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(meta(MRCONSO=NAMES, MRREL=rows), "er", conversion)
     assert triples(found) == [("Disease 4", "Disease 1", "due to")]
     assert set(conversion.left_out.values()) == {1}
@@ -281,7 +281,7 @@ def test_self_relations_empty_names_suppressed_and_nameless_concepts_are_left_ou
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_two_directions_of_one_relation_are_told_once(meta, one, other, documented, told, turned):
     rows = [relation("C0000001", one, "C0000002", rui="R1"), relation("C0000002", other, "C0000001", rui="R2")]
-    conversion = Conversion()
+    conversion = ConversionReport()
     release = meta(MRCONSO=NAMES, MRREL=rows[::-1] if turned else rows, MRDOC=documented)
     found = triples(records(release, "er", conversion))
     assert found == [told or ("Disease 1", "Disease 2", "cured by")]
@@ -309,7 +309,7 @@ def test_the_eight_most_frequent_relations_are_the_labels(meta):
             rows.append(
                 relation(f"C000000{number + 1}", f"rel_{name}", f"C000000{(number + 1) % 9 + 1}", rui=f"R{rui}")
             )
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = records(meta(MRCONSO=NAMES, MRREL=rows), "er", conversion)
     assert found[0].options == tuple(f"rel {name}" for name in "abcdefgh")
     assert conversion.left_out == {"relation beyond the 8 most frequent": 3}
@@ -328,7 +328,7 @@ def test_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
     (folder / "MRREL.RRF").write_text("".join(f"{row}\n" for row in rows))
     (folder / "MRDOC.RRF").write_text("".join(f"{inverse(*pair)}\n" for pair in BOTH_WAYS.items()))
     names = {f"C{n}": f"Disease {n}" for n in range(1, 5)}
-    told = [fact for _, fact in facts(folder, names, Conversion())]
+    told = [fact for _, fact in facts(folder, names, ConversionReport())]
 
     def both_sides(first, rela, second):
         return frozenset({(first, rela, second), (second, BOTH_WAYS[rela], first)})
@@ -344,7 +344,7 @@ def test_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
 
 def test_a_limit_samples_that_many_and_counts_the_rest(meta):
     release = meta(MRCONSO=NAMES, MRDEF=[definition(f"C000000{n}", f"Text {n}.") for n in range(1, 10)])
-    whole, conversion = records(release, "ea"), Conversion()
+    whole, conversion = records(release, "ea"), ConversionReport()
     some = records(release, "ea", conversion, limit=4)
     assert some == [record for record in whole if record in some]
     assert (len(some), conversion.left_out) == (4, {"not in the sample": 5})

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, Record
+from mdkif import BadInput, ConversionReport, Record
 from mdkif_dataset_umls.pairs import (
     Sample,
     Synonym,
@@ -111,7 +111,7 @@ def pairs(synonyms, *, also=(), others=("other term",), conversion=None, limit=0
     vocabulary = Vocabulary()
     for number, term in enumerate(others):
         vocabulary.add(term, f"X{number}")
-    conversion = conversion or Conversion()
+    conversion = conversion or ConversionReport()
     sample = Sample(limit, 0, conversion)
     found = synonym_pairs("d", "C", "Name", synonyms, also, vocabulary, sample, conversion)
     return list(sample.of(found))
@@ -126,20 +126,20 @@ def test_a_synonym_makes_a_pair_that_points_to_its_line():
 
 
 def test_terms_that_are_nearly_the_same_are_never_the_contrast():
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert pairs([Synonym("1", "Alias", "f:1")], also=["Other  TERM"], conversion=conversion) == []
     assert conversion.left_out == {"synonym without a term of another concept to contrast with": 1}
 
 
 def test_a_synonym_is_told_once_however_it_is_spelt():
-    conversion = Conversion()
+    conversion = ConversionReport()
     synonyms = [Synonym(str(n), term, "f:1") for n, term in enumerate(("name", "Alias", "ALIAS", " alias "))]
     assert [record.answer for record in pairs(synonyms, conversion=conversion)] == ["yes", "no"]
     assert conversion.left_out == {"synonym that repeats another term": 3}
 
 
 def test_pairs_that_cannot_be_chosen_are_not_made_but_counted():
-    conversion = Conversion()
+    conversion = ConversionReport()
     synonyms = [Synonym(str(n), f"Alias {n}", "f:1") for n in range(50)]
     found = pairs(synonyms, conversion=conversion, limit=10)
     assert [record.answer for record in found] == ["yes", "no"] * 5
@@ -164,7 +164,7 @@ def test_an_explanation_and_a_relation_are_worded_for_the_model():
 @given(st.sets(st.text("abc", min_size=1), max_size=30), st.integers(0, 12), st.integers(0, 3))
 def test_a_sample_is_the_records_with_the_smallest_hashes_in_their_order(names, limit, seed):
     records = [Record(id=name, query="q", answer="a") for name in sorted(names)]
-    conversion = Conversion()
+    conversion = ConversionReport()
     sample = Sample(limit, seed, conversion)
     chosen = list(sample.of(record for record in records if sample.wants(record.id)))
     best = sorted(names, key=lambda name: draw(seed, name))[: limit or None]
@@ -173,6 +173,6 @@ def test_a_sample_is_the_records_with_the_smallest_hashes_in_their_order(names, 
 
 
 def test_without_a_limit_records_flow_one_by_one():
-    sample = Sample(0, 0, Conversion())
+    sample = Sample(0, 0, ConversionReport())
     endless = (Record(id=str(number), query="q", answer="a") for number in iter(int, 1))
     assert next(sample.of(endless)).id == "0"

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_dataset_umls import mdkif_datasets
 
 [UMLS] = mdkif_datasets()
@@ -41,7 +41,7 @@ def release(tmp_path):
 
 
 def read(folder, view, conversion=None):
-    return list(convert(UMLS, folder, conversion or Conversion(), {"view": view}))
+    return list(convert(UMLS, folder, conversion or ConversionReport(), {"view": view}))
 
 
 def told(folder, conversion=None):
@@ -79,7 +79,7 @@ def test_names_and_definitions_lose_their_html(release):
     names = [atom("C0000001", "Vitamin B<sub>12</sub> &lt;deficiency&gt;", "A1"), *NAMES[1:]]
     texts = ["<p>Too <b>little</b> of it.</p>", "<p><br/></p>", "p < 0.05 &amp; more"]
     rows = [definition(f"C000000{n}", text) for n, text in enumerate(texts, 1)]
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = read(release(MRCONSO=names, MRDEF=rows), "ea", conversion)
     assert [(record.context, record.answer) for record in found] == [
         ("Vitamin B 12 <deficiency>", "Too little of it."),
@@ -130,7 +130,7 @@ def test_names_out_of_order_are_refused_where_concepts_are_read_one_by_one(relea
 def test_an_atom_that_comes_twice_with_another_text_makes_no_second_id(release):
     further = [atom("C0000001", text, "A9", ts="S", ispref="N") for text in ("Ailment", "Illness")]
     other = atom("C0000002", "Trouble", "A8", ts="S", ispref="N")
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = read(release(MRCONSO=[NAMES[0], *further, NAMES[1], other]), "es", conversion)
     assert [record.context.split("term 2: ")[1] for record in found if record.answer == "yes"] == ["Ailment", "Trouble"]
     assert len({record.id for record in found}) == len(found) == 4
@@ -156,7 +156,7 @@ def test_what_the_release_documents_goes_before_what_names_suggest(release, inve
     documented = [row("RELA", "part_of", "rela_inverse", inverse), row("RELA", "part_of", "expanded_form", "has_kind")]
     documented.append(row("RELA", "has_part", "rela_inverse", inverse and "part_of"))
     rows = [relation("C0000001", "part_of", "C0000002"), relation("C0000002", "has_part", "C0000001")]
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = told(release(MRCONSO=NAMES, MRREL=rows, MRDOC=documented), conversion)
     once = [(1, "has part", 2)]
     assert found == (once if inverse else [(2, "part of", 1), *once])
@@ -199,7 +199,7 @@ def test_any_release_gives_synonyms_that_are_and_contrasts_that_are_not(tmp_path
         rows += [atom(f"C{cui}", text, f"A{cui}{place}", **KINDS[kind]) for place, (text, kind) in enumerate(texts)]
     folder = tmp_path_factory.mktemp("META")
     (folder / "MRCONSO.RRF").write_text("".join(f"{line}\n" for line in rows))
-    conversion = Conversion()
+    conversion = ConversionReport()
     found = read(folder, "es", conversion)
     assert len({record.id for record in found}) == len(found)
     for record in found:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mdkif import BadInput, Evaluator, Prediction, annotated, hookimpl
+from mdkif import BadInput, Evaluator, Prediction, hookimpl, parse_entities
 
 METRICS = {"precision": True, "recall": True, "f1": True, "macro_f1": True, "exact_match": True}
 
@@ -65,7 +65,7 @@ def entities(text: str) -> Counter[str]:
     >>> entities("Problem: Chest  pain") == entities("and:\\nproblem: chest pain")
     True
     """
-    return Counter(" ".join(line.casefold().split()) for line in annotated(text))
+    return Counter(" ".join(line.casefold().split()) for line in parse_entities(text))
 
 
 def types(found: Counter[str]) -> Counter[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ def mdkif_routers() -> list[Router]:
 
 
 @dataclass(kw_only=True)
-class CMAES(Optimizer):
+class CMAES(RouterOptimizer):
     """CMA-ES from the best reference, whose first candidates are steps towards the others, the best of them first.
 
     It moves in the K - 1 directions (with a free total, K) that change the weights, not in the 2K of a and b.
@@ -76,7 +76,7 @@ class CMAES(Optimizer):
 
     def _heats(self, objective: Objective, size: int) -> list[tuple[int, float]]:
         """How many candidates run in each heat, and on which further share of the records."""
-        if not (self.race and objective.divisible and len(objective.examples) >= FEWEST):
+        if not (self.race and objective.supports_minibatch and len(objective.examples) >= FEWEST):
             return [(size, 1.0)]
         return [(size, 0.25), (-(-size // 2), 0.25), (-(-size // 4), 0.5)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, best
-from mdkif.core.routing.weights import Space
+from mdkif.core.routing.weights import WeightParameterization
 from mdkif_router_cmaes import CMAES, mdkif_routers, quiet_strategy
 
 TARGET = torch.tensor([0.15, 0.6, 0.25])
@@ -14,24 +14,24 @@ NORMS = torch.tensor([0.8, 1.0, 1.2])
 class Bowl:
     """The squared distance of the weights to `target`; remembers every population and on which rows it ran."""
 
-    divisible = True
+    supports_minibatch = True
 
     def __init__(self, target=TARGET, scale="one", norms=NORMS, examples=()):
         self.target, count = target, len(norms)
-        self.space = Space(norms, scale=scale)
+        self.space = WeightParameterization(norms, scale=scale)
         self.examples = examples
         self.populations, self.rows = [], []
         corners = {"base": torch.zeros(count), **{f"skill {i}": torch.eye(count)[i] for i in range(count)}}
         corners["uniform"] = torch.full((count,), 1 / count)
-        self.references = [Candidate(w, self.at(w), name) for name, w in corners.items()]
+        self.references = [Candidate(w, self.evaluate_weights(w), name) for name, w in corners.items()]
 
-    def at(self, weights):
+    def evaluate_weights(self, weights):
         return float((weights - self.target).square().sum())
 
     def values(self, parameters, rows=None):
         self.populations.append(parameters)
         self.rows.append(len(self.examples) if rows is None else len(rows))
-        return [self.at(weights) for weights in self.space.weights(parameters)]
+        return [self.evaluate_weights(weights) for weights in self.space.weights(parameters)]
 
     def candidate(self, parameters, value):
         return Candidate(self.space.weights(parameters), value)
@@ -40,7 +40,7 @@ class Bowl:
 class Flat(Bowl):
     """Nothing is ever better than the references."""
 
-    def at(self, weights):
+    def evaluate_weights(self, weights):
         return 1.0
 
 
@@ -64,14 +64,18 @@ def test_it_finds_the_best_weights(scale, target):
     objective = Bowl(target, scale)
     found = search(objective, evaluations=400, patience=100)
     torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
-    assert found.value == pytest.approx(objective.at(found.weights), abs=1e-6)
+    assert found.value == pytest.approx(objective.evaluate_weights(found.weights), abs=1e-6)
     assert found.value < 0.1 * best(objective.references).value
 
 
 def test_its_candidate_is_the_best_of_all_it_evaluated():
     objective = Bowl()
     found = search(objective, evaluations=60)
-    evaluated = [objective.at(w) for population in objective.populations for w in objective.space.weights(population)]
+    evaluated = [
+        objective.evaluate_weights(w)
+        for population in objective.populations
+        for w in objective.space.weights(population)
+    ]
     assert found.value == pytest.approx(min(evaluated))
 
 
@@ -90,20 +94,20 @@ def test_candidates_race_on_growing_parts_of_the_examples():
     assert objective.rows == [8, 16, 32] * 2, "four whole sets each: 6 / 4 + 3 / 4 + 2 / 2 = 3.25"
     assert [len(population) for population in objective.populations] == [6, 3, 2] * 2
     first, second, third = objective.populations[:3]
-    values = [objective.at(weights) for weights in objective.space.weights(first)]
+    values = [objective.evaluate_weights(weights) for weights in objective.space.weights(first)]
     order = sorted(range(6), key=values.__getitem__)
     assert torch.equal(second, first[order[:3]])
     assert torch.equal(third, first[order[:2]])
-    whole = [objective.at(w) for p in objective.populations[2::3] for w in objective.space.weights(p)]
+    whole = [objective.evaluate_weights(w) for p in objective.populations[2::3] for w in objective.space.weights(p)]
     assert found.value == min([*whole, best(objective.references).value])
 
 
-@pytest.mark.parametrize(("settings", "examples", "divisible"), [
+@pytest.mark.parametrize(("settings", "examples", "supports_minibatch"), [
     ({"race": False}, range(32), True), ({}, range(15), True), ({}, range(32), False),
 ])  # fmt: skip
-def test_there_is_no_race_unasked_on_few_examples_or_for_a_metric(settings, examples, divisible):
+def test_there_is_no_race_unasked_on_few_examples_or_for_a_metric(settings, examples, supports_minibatch):
     objective = Bowl(examples=examples)
-    objective.divisible = divisible
+    objective.supports_minibatch = supports_minibatch
     search(objective, evaluations=18, patience=1000, **settings)
     assert objective.rows == [len(examples)] * 3
 

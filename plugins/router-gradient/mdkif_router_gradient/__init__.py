@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from mdkif import Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
 
 
 @hookimpl
@@ -15,7 +15,7 @@ def mdkif_routers() -> list[Router]:
 
 
 @dataclass(kw_only=True)
-class Gradient(Optimizer):
+class Gradient(RouterOptimizer):
     """Adam on (a, b), from the best reference, over seeded mini-batches (`batch` 0: the whole set)."""
 
     steps: int = 20

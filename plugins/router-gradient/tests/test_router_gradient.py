@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mdkif import Candidate, Progress, best
-from mdkif.core.routing.weights import Space
+from mdkif.core.routing.weights import WeightParameterization
 from mdkif_router_gradient import Gradient, mdkif_routers
 
 TARGET = torch.tensor([0.2, 0.5, 0.3])
@@ -15,25 +15,25 @@ class Bowl:
     def __init__(self, count=10, scale="one", target=TARGET):
         self.examples = list(range(count))
         self.target = target
-        self.space = Space(torch.tensor([0.8, 1.0, 1.2]), scale=scale)
+        self.space = WeightParameterization(torch.tensor([0.8, 1.0, 1.2]), scale=scale)
         self.calls, self.valued = [], []
         corners = {"base": torch.zeros(3), **{name: torch.eye(3)[i] for i, name in enumerate("abc")}}
         corners["uniform"] = torch.full((3,), 1 / 3)
-        self.references = [Candidate(w, float(self.at(w)), name) for name, w in corners.items()]
+        self.references = [Candidate(w, float(self.evaluate_weights(w)), name) for name, w in corners.items()]
 
-    def at(self, weights):
+    def evaluate_weights(self, weights):
         return (weights - self.target).square().sum(-1)
 
     def gradient(self, parameters, rows=None):
         self.calls.append(rows)
         leaf = parameters.detach().clone().requires_grad_(True)
-        value = self.at(self.space.weights(leaf))
+        value = self.evaluate_weights(self.space.weights(leaf))
         value.backward()
         return float(value), leaf.grad
 
     def values(self, parameters):
         self.valued.append(parameters.clone())
-        return self.at(self.space.weights(parameters)).tolist()
+        return self.evaluate_weights(self.space.weights(parameters)).tolist()
 
     def candidate(self, parameters, value):
         return Candidate(self.space.weights(parameters), value)
@@ -70,7 +70,7 @@ def test_it_starts_from_the_best_reference_and_values_its_end_once():
 def test_an_end_that_is_worse_than_a_reference_is_not_returned():
     objective = Bowl(target=torch.tensor([0.34, 0.33, 0.33]))
     found = search(objective, steps=1, learning_rate=50.0)
-    assert objective.at(objective.space.weights(objective.valued[0]))[0] > 0.1
+    assert objective.evaluate_weights(objective.space.weights(objective.valued[0]))[0] > 0.1
     assert found.name == "uniform"
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mdkif import BadInput, Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
 
 COBYLA_UP_TO = 50  # evaluations for each weight; beyond, NGOpt takes methods that fail with NumPy 2.4
 
@@ -26,7 +26,7 @@ def mdkif_routers() -> list[Router]:
 
 
 @dataclass(kw_only=True)
-class LoraHub(Optimizer):
+class LoraHub(RouterOptimizer):
     """NGOpt over weights in [-`bound`, `bound`], from 0, minimising loss + `l1` * sum |w_i| / K.
 
     Exactly `evaluations` candidates are evaluated, one after the other. The weights are free, whatever
@@ -55,7 +55,7 @@ class LoraHub(Optimizer):
             for _ in range(self.evaluations):
                 point = strategy.ask()
                 weights = torch.tensor(point.value, dtype=torch.float32)
-                [value] = objective.at(weights[None])
+                [value] = objective.evaluate_weights(weights[None])
                 penalised = value + self.l1 * float(weights.abs().mean())
                 strategy.tell(point, penalised)
                 if penalised < least:

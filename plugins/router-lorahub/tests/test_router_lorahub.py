@@ -13,7 +13,7 @@ import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, best
 from mdkif.core.progress import Bar
-from mdkif.core.routing.weights import Space
+from mdkif.core.routing.weights import WeightParameterization
 from mdkif_router_lorahub import LoraHub, mdkif_routers, quiet_ngopt
 
 TARGET = torch.tensor([0.9, -0.4, 0.2])
@@ -26,7 +26,7 @@ class Bowl:
 
     def __init__(self, target=TARGET):
         self.target = target
-        self.space = Space(torch.ones(target.shape))
+        self.space = WeightParameterization(torch.ones(target.shape))
         self.seen = []
         count = target.shape[-1]
         rows = {"base": torch.zeros(count), **{str(i): torch.eye(count)[i] for i in range(count)}}
@@ -39,7 +39,7 @@ class Bowl:
     def value(self, weights):
         return float((weights - self.target).square().sum())
 
-    def at(self, weights):
+    def evaluate_weights(self, weights):
         assert weights.shape == (1, *self.target.shape)
         assert weights.dtype == torch.float32
         self.seen += list(weights)
@@ -54,10 +54,10 @@ class Flat(Bowl):
 
 
 class Broken(Bowl):
-    def at(self, weights):
+    def evaluate_weights(self, weights):
         if len(self.seen) == 2:
             raise ZeroDivisionError
-        return super().at(weights)
+        return super().evaluate_weights(weights)
 
 
 def search(objective, seed=0, progress=None, **settings):
@@ -222,9 +222,9 @@ def test_the_search_warns_of_nothing(evaluations):
 
 def test_warnings_of_others_still_reach_the_user():
     class Warning_(Bowl):
-        def at(self, weights):
+        def evaluate_weights(self, weights):
             warnings.warn("The disk is nearly full.", stacklevel=1)
-            return super().at(weights)
+            return super().evaluate_weights(weights)
 
     with pytest.warns(UserWarning, match="nearly full") as seen:
         search(Warning_(), evaluations=4)

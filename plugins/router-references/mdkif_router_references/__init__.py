@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdkif import Candidate, Objective, Optimizer, Progress, Router, hookimpl
+from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, hookimpl
 
 
 @hookimpl
@@ -17,7 +17,7 @@ def mdkif_routers() -> list[Router]:
 
 
 @dataclass(kw_only=True)
-class Uniform(Optimizer):
+class Uniform(RouterOptimizer):
     """STAF-LLM's average: weight 1/K for each of K skills."""
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
@@ -26,7 +26,7 @@ class Uniform(Optimizer):
 
 
 @dataclass(kw_only=True)
-class Single(Optimizer):
+class Single(RouterOptimizer):
     """STAF-LLM's single: weight 1 for the skill that does best on the adaptation set, 0 for all others."""
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Candidate, Objective, Optimizer, Progress, Router, best, hookimpl
+from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
 
 if TYPE_CHECKING:
     import torch
-    from mdkif import Space
+    from mdkif import WeightParameterization
 
 EASE, TIGHTEN, SHARE = 0.1, 4.0, 0.1
 SAME = 1e-4
@@ -29,7 +29,7 @@ def mdkif_routers() -> list[Router]:
 
 
 @dataclass(kw_only=True)
-class Secant(Optimizer):
+class Secant(RouterOptimizer):
     """Broyden's idea (1965) on the answers' logits: a linear forecast, corrected by every evaluation.
 
     The references already tell how each skill moves every logit, so the first step is often nearly the
@@ -75,7 +75,7 @@ class Secant(Optimizer):
 
 
 def leashed(
-    forecast: Callable[[torch.Tensor], torch.Tensor], space: Space, center: torch.Tensor, leash: float
+    forecast: Callable[[torch.Tensor], torch.Tensor], space: WeightParameterization, center: torch.Tensor, leash: float
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The forecast at a point (directions,), plus `leash` times the squared way of its weights from the center."""
 
@@ -86,7 +86,7 @@ def leashed(
     return value
 
 
-def starts(space: Space, center: torch.Tensor) -> list[torch.Tensor]:
+def starts(space: WeightParameterization, center: torch.Tensor) -> list[torch.Tensor]:
     """Where the minimisation of a forecast begins: near the center, and at equal shares of its total."""
     import torch
 

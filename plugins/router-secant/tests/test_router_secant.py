@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, Surrogate, best
-from mdkif.core.routing.weights import Space
+from mdkif.core.routing.weights import WeightParameterization
 from mdkif_router_secant import Secant, mdkif_routers
 
 NORMS = torch.tensor([0.8, 1.0, 1.2, 0.9])
@@ -13,7 +13,7 @@ TARGET = torch.tensor([0.5, 0.1, 0.3, 0.1])
 class Planted:
     """The cross-entropy of a blend's distributions from those of a blend with known weights; every logit bends."""
 
-    divisible = True
+    supports_minibatch = True
     examples = ()
 
     def __init__(self, bend=0.3, scale="one", target=TARGET, norms=NORMS):
@@ -21,7 +21,7 @@ class Planted:
         count = len(norms)
         self.start, self.slopes = torch.randn(20, 6, generator=draw), torch.randn(count, 20, 6, generator=draw)
         self.bend = bend
-        self.space = Space(norms, scale=scale)
+        self.space = WeightParameterization(norms, scale=scale)
         self.evaluated, self.known = [], Surrogate()
         self.wanted = torch.softmax(self.logits(target), -1)
         self.least = self.value(target)

@@ -6,7 +6,7 @@ import mdkif_dataset_obo
 import mdkif_dataset_umls
 import mdkif_skill_ea as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
@@ -19,7 +19,7 @@ ATOM = "C000000{n}|ENG|P|L{n}|PF|S{n}|Y|A{n}||||XYZ|PT|{n}|{name}|0|N||\n"
 
 def ontology():
     """The records of the sample that the stand-in's converter ships."""
-    return list(convert(OBO, SAMPLE, Conversion(), SKILL.source("disease-ontology").options))
+    return list(convert(OBO, SAMPLE, ConversionReport(), SKILL.source("disease-ontology").options))
 
 
 def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
@@ -41,5 +41,5 @@ def test_umls_gives_the_same_instruction(tmp_path):
     (tmp_path / "MRDEF.RRF").write_text(
         "C0000001|A1|AT1||XYZ|A disease of the heart muscle, its valves or its vessels.|N||\n"
     )
-    [record] = convert(UMLS, tmp_path, Conversion(), SKILL.source("umls").options)
+    [record] = convert(UMLS, tmp_path, ConversionReport(), SKILL.source("umls").options)
     assert Template(SKILL).render(record) in [Template(SKILL).render(stand_in) for stand_in in ontology()]

@@ -6,7 +6,7 @@ import mdkif_dataset_obo
 import mdkif_dataset_umls
 import mdkif_skill_er as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
@@ -19,7 +19,7 @@ ATOM = "C000000{n}|ENG|P|L{n}|PF|S{n}|Y|A{n}||||XYZ|PT|{n}|{name}|0|N||\n"
 
 def ontology():
     """The records of the sample that the stand-in's converter ships."""
-    return list(convert(OBO, SAMPLE, Conversion(), SKILL.source("disease-ontology").options))
+    return list(convert(OBO, SAMPLE, ConversionReport(), SKILL.source("disease-ontology").options))
 
 
 def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
@@ -46,7 +46,7 @@ def test_umls_lists_its_own_relations(tmp_path):
     names = ((1, "hepatitis"), (2, "viral hepatitis"))
     (tmp_path / "MRCONSO.RRF").write_text("".join(ATOM.format(n=n, name=name) for n, name in names))
     (tmp_path / "MRREL.RRF").write_text("C0000001|A1|AUI|CHD|C0000002|A2|AUI|due_to|R1||XYZ|XYZ|||N||\n")
-    [record] = convert(UMLS, tmp_path, Conversion(), SKILL.source("umls").options)
+    [record] = convert(UMLS, tmp_path, ConversionReport(), SKILL.source("umls").options)
     instruction = Template(SKILL).render(record)
     assert instruction.query == "Determine the relation between the two medical concepts. Choose from: due to."
     assert instruction.context == "concept 1: viral hepatitis\nconcept 2: hepatitis"

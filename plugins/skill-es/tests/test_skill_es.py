@@ -6,7 +6,7 @@ import mdkif_dataset_obo
 import mdkif_dataset_umls
 import mdkif_skill_es as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
@@ -19,7 +19,7 @@ ATOM = "C000000{n}|ENG|P|L{n}|PF|S{n}|Y|A{n}||||XYZ|PT|{n}|{name}|0|N||\n"
 
 def ontology():
     """The records of the sample that the stand-in's converter ships."""
-    return list(convert(OBO, SAMPLE, Conversion(), SKILL.source("disease-ontology").options))
+    return list(convert(OBO, SAMPLE, ConversionReport(), SKILL.source("disease-ontology").options))
 
 
 def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
@@ -45,6 +45,6 @@ def test_umls_gives_the_same_labels(tmp_path):
     atoms.insert(1, further.format(n=1, name="liver inflammation"))
     atoms.append(further.format(n=2, name="kidney inflammation"))
     (tmp_path / "MRCONSO.RRF").write_text("".join(atoms))
-    records = list(convert(UMLS, tmp_path, Conversion(), SKILL.source("umls").options))
+    records = list(convert(UMLS, tmp_path, ConversionReport(), SKILL.source("umls").options))
     assert [record.answer for record in records] == ["yes", "no", "yes", "no"]
     assert {record.query for record in records} == {record.query for record in ontology()}

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Record
+from mdkif import BadInput, ConversionReport, Record
 
 CHUNK = 1 << 16
 LONGEST_ROW = 1 << 20
 START = re.compile(r"[\s,]*(?=\{)")
 
 
-def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
     """The dialogues, 112,165 of HealthCareMagic or 5,452 of ChatDoctor, grouped by the patient's normalised words.
 
     `source` is the `.json` file, or a folder that holds no other. The instruction, the same in every row, is the

@@ -11,7 +11,7 @@ import mdkif_skill_mc as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif_skill_mc import healthcaremagic
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "ChatDoctor"
@@ -31,7 +31,7 @@ def write(folder, rows, name="HealthCareMagic-100k.json", **layout):
 
 
 def run(source, conversion=None, dataset=HEALTHCAREMAGIC, **options):
-    return list(convert(dataset, source, conversion or Conversion(), options))
+    return list(convert(dataset, source, conversion or ConversionReport(), options))
 
 
 def test_its_template_fills_the_default_of_its_category():
@@ -75,7 +75,7 @@ def test_a_question_that_recurs_is_one_group(tmp_path):
 
 @pytest.mark.parametrize(("empty", "reason"), [("output", "empty answer"), ("input", "empty input")])
 def test_rows_without_text_are_left_out(tmp_path, empty, reason):
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(write(tmp_path, [row(), row(**{empty: " \n"})]), conversion)
     assert [record.id for record in records] == ["HealthCareMagic-100k/1"]
     assert conversion.left_out == {reason: 1}
@@ -97,7 +97,7 @@ def test_a_malformed_row_is_named_by_number_or_skipped(tmp_path, bad):
     with pytest.raises(BadInput, match=r"100k\.json:row 2 has no instruction, input and output") as caught:
         run(path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.id[-1] for record in run(path, conversion)] == ["1", "3"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -121,7 +121,7 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path):
     path = write(tmp_path, [row("x" * 1000)] * 3000)
     tracemalloc.start()
     try:
-        count = sum(1 for _ in convert(HEALTHCAREMAGIC, path, Conversion()))
+        count = sum(1 for _ in convert(HEALTHCAREMAGIC, path, ConversionReport()))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

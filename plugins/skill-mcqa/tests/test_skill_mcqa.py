@@ -7,7 +7,7 @@ import mdkif_dataset_medmcqa
 import mdkif_dataset_medqa
 import mdkif_dataset_medquad
 import mdkif_skill_mcqa as plugin
-from mdkif import Conversion, convert
+from mdkif import ConversionReport, convert
 
 [SKILL] = plugin.mdkif_skills()
 DATASETS = {
@@ -18,7 +18,7 @@ DATASETS = {
 
 
 def records(name, source):
-    return list(convert(DATASETS[name], source, Conversion(), SKILL.source(name).options))
+    return list(convert(DATASETS[name], source, ConversionReport(), SKILL.source(name).options))
 
 
 def test_its_template_fills_the_default_of_its_category():

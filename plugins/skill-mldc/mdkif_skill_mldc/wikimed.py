@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mmap import mmap
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Record, choose
+from mdkif import BadInput, ConversionReport, Record, format_choices
 
 from .semantic_types import CLASS_OF, CLASSES
 
@@ -21,7 +21,7 @@ _CUI = re.compile(r"\bC(\d{7})\b", re.ASCII)
 _MRSTY_ROW = re.compile(rb"(?:\xef\xbb\xbf)?C(\d{7})\|T\d{3}\|[^|]*\|([^|]*)\|[^|]*\|[^|]*\|\r?\n?")
 
 
-def convert(source: Path, conversion: Conversion, *, mrsty: str = "") -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, mrsty: str = "") -> Iterator[Record]:
     """The articles (393,618) of the official splits, each with the classes of the concepts it mentions.
 
     `source` is `wikimed.json` or its folder. The file links mentions to concepts (CUIs, several joined by
@@ -55,7 +55,7 @@ def convert(source: Path, conversion: Conversion, *, mrsty: str = "") -> Iterato
             split=split,
             group=name,
             source=f"{path.name}:{number}",
-            **choose(REQUEST, CLASSES, [label for bit, label in enumerate(CLASSES) if found >> bit & 1]),
+            **format_choices(REQUEST, CLASSES, [label for bit, label in enumerate(CLASSES) if found >> bit & 1]),
         )
 
 
@@ -82,7 +82,7 @@ def _mrsty(given: str, beside: Path) -> Path:
     raise BadInput(f"There is no MRSTY.RRF at {path}: let MetamorphoSys write it into the META folder.")
 
 
-def _classes_of_concepts(path: Path, conversion: Conversion) -> memoryview[int]:
+def _classes_of_concepts(path: Path, conversion: ConversionReport) -> memoryview[int]:
     """The classes of every concept by the number of its CUI, one bit a class: a concept may have several types."""
     bits = {name.encode(): 1 << CLASSES.index(label) for name, label in CLASS_OF.items()}
     # A CUI has seven digits. Of anonymous memory only the pages that are written to are taken.
@@ -100,7 +100,7 @@ def _classes_of_concepts(path: Path, conversion: Conversion) -> memoryview[int]:
     return classes
 
 
-def _lines(path: Path, conversion: Conversion) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path, conversion: ConversionReport) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, with their numbers; one that is too long is never held."""
     number = 0
     with path.open("rb") as file:

@@ -11,7 +11,7 @@ import mdkif_skill_mldc as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 from mdkif_skill_mldc.semantic_types import CLASS_OF, CLASSES
 from mdkif_skill_mldc.wikimed import LONGEST
@@ -58,7 +58,7 @@ def wikimed(tmp_path, release):
 
 
 def run(source, mrsty, conversion=None):
-    return list(convert(WIKIMED, source, conversion or Conversion(), {"mrsty": str(mrsty)}))
+    return list(convert(WIKIMED, source, conversion or ConversionReport(), {"mrsty": str(mrsty)}))
 
 
 # Documents and their labels
@@ -90,20 +90,20 @@ def test_several_concepts_and_types_of_one_mention(wikimed, link, labels):
 
 @pytest.mark.parametrize("links", [(), ("C0000004",), ("C1234567",), ("",), ("C00000011",), ("Q18216",)])
 def test_a_document_without_a_label_is_left_out_and_counted(wikimed, links):
-    conversion = Conversion()
+    conversion = ConversionReport()
     [record] = wikimed(document(*links), document("C0000001", name="kept"))(conversion)
     assert record.group == "kept"
     assert conversion.left_out == {"no mention of a concept with a class": 1}
 
 
 def test_a_document_without_text_is_left_out_and_counted(wikimed):
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert wikimed(document("C0000001", text=" \n"))(conversion) == []
     assert conversion.left_out == {"empty text": 1}
 
 
 def test_official_splits_are_kept_and_valid_is_dev(wikimed):
-    conversion = Conversion()
+    conversion = ConversionReport()
     rows = [document("C0000001", name=split, split=split) for split in ("train", "valid", "test")]
     assert [record.split for record in wikimed(*rows)(conversion)] == ["train", "dev", "test"]
     assert conversion.splits == {"train": 1, "dev": 1, "test": 1}
@@ -180,9 +180,9 @@ def test_missing_files_are_named_with_the_remedy(wikimed, tmp_path, release):
     with pytest.raises(BadInput, match=r"no MRSTY\.RRF at .*: let MetamorphoSys write it"):
         run(tmp_path, tmp_path)
     with pytest.raises(BadInput, match=r"add --data mrsty=PATH"):
-        list(convert(WIKIMED, tmp_path, Conversion()))
+        list(convert(WIKIMED, tmp_path, ConversionReport()))
     with pytest.raises(BadInput, match="its options are mrsty"):
-        list(convert(WIKIMED, tmp_path, Conversion(), {"umls": "x"}))
+        list(convert(WIKIMED, tmp_path, ConversionReport(), {"umls": "x"}))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_malformed_document_is_named_by_line_or_skipped(wikimed, line):
     with pytest.raises(BadInput, match=r"wikimed\.json:2 is not a document with _id, text, mentions") as caught:
         read()
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert [record.source for record in read(conversion)] == ["wikimed.json:1", "wikimed.json:3"]
     assert sum(conversion.left_out.values()) == 1
 
@@ -223,7 +223,7 @@ def test_an_absurd_line_is_passed_over_without_being_held(wikimed):
     with pytest.raises(BadInput, match=r"wikimed\.json:1 is longer than 8 MiB"):
         read()
     tracemalloc.start()
-    [record] = read(Conversion(skip_bad=True))
+    [record] = read(ConversionReport(skip_bad=True))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert record.id == "wikimed/next/2"
@@ -236,7 +236,7 @@ def test_files_that_are_not_wikimed_are_refused_or_skipped(tmp_path, release):
         (tmp_path / "wikimed.json").write_bytes(content)
         with pytest.raises(BadInput, match=r"wikimed\.json:1 is not a document"):
             run(tmp_path, release)
-        assert run(tmp_path, release, Conversion(skip_bad=True)) == []
+        assert run(tmp_path, release, ConversionReport(skip_bad=True)) == []
     (tmp_path / "wikimed.json").write_bytes(b"")
     assert run(tmp_path, release) == []
 
@@ -258,7 +258,7 @@ def test_a_malformed_row_of_types_is_named_by_line_or_skipped(wikimed, release, 
     read = wikimed(document("C0000001"))
     with pytest.raises(BadInput, match=r"MRSTY\.RRF:7 does not have the six fields"):
         read()
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(read(conversion)) == 1
     assert sum(conversion.left_out.values()) == 1
 
@@ -267,7 +267,7 @@ def test_a_malformed_row_of_types_is_named_by_line_or_skipped(wikimed, release, 
 def test_types_of_no_known_concept_are_refused(wikimed, release, content):
     (release / "META" / "MRSTY.RRF").write_text(content)
     with pytest.raises(BadInput, match="gives no concept a known semantic type"):
-        wikimed(document("C0000001"))(Conversion(skip_bad=True))
+        wikimed(document("C0000001"))(ConversionReport(skip_bad=True))
 
 
 # The skill
@@ -296,6 +296,6 @@ def test_the_stand_in_gives_the_same_kind_of_instruction(tmp_path):
     for kind, content in (("text", "Cells die .\n"), ("labels", "<Resisting cell death--")):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "1.txt").write_text(content)
-    [record] = convert(hoc, tmp_path, Conversion(), SKILL.source("hoc").options)
+    [record] = convert(hoc, tmp_path, ConversionReport(), SKILL.source("hoc").options)
     assert re.fullmatch(r"Which .* Choose from: .*\.\n\nCells die \.", Template(SKILL).render(record).prompt)
     assert record.answer == "Resisting cell death"

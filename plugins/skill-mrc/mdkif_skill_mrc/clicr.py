@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, Conversion, Record
+from mdkif import BadInput, ConversionReport, Record
 from mdkif_dataset_emrqa import Passage, collapsed, stream, window_size
 
 FILES = {"train": "train1.0.json", "dev": "dev1.0.json", "test": "test1.0.json"}
@@ -18,7 +18,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n+")
 
 
 def convert(
-    source: Path, conversion: Conversion, *, window: object = 2, notfound: str = "leave-out"
+    source: Path, conversion: ConversionReport, *, window: object = 2, notfound: str = "leave-out"
 ) -> Iterator[Record]:
     """One record per query, in the official splits, whose group is its case report.
 
@@ -61,7 +61,7 @@ def _files(source: Path) -> list[tuple[str, Path]]:
     raise BadInput(f"There is none of {', '.join(FILES.values())} at {source}: give the folder its authors sent.")
 
 
-def _queries(path: Path, conversion: Conversion) -> Iterator[tuple[str, str, list[str], Any]]:
+def _queries(path: Path, conversion: ConversionReport) -> Iterator[tuple[str, str, list[str], Any]]:
     """Each query with its place, the name of its case and the sentences of the report, title first."""
     cases = 0
     for keys, value in stream(path, 2):

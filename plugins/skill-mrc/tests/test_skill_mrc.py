@@ -9,7 +9,7 @@ import mdkif_skill_mrc as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [CLICR] = plugin.mdkif_datasets()
@@ -42,7 +42,7 @@ def write(folder, split, *cases):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(CLICR, source, conversion or Conversion(), options))
+    return list(convert(CLICR, source, conversion or ConversionReport(), options))
 
 
 def one(folder, *queries, **options):
@@ -131,7 +131,7 @@ def test_an_answer_may_run_over_what_looks_like_the_end_of_a_sentence(tmp_path):
 
 def test_an_answer_that_stands_nowhere_is_left_out_or_kept_with_the_whole_report(tmp_path):
     path = write(tmp_path, "test", case(query(found("myocarditis", "dissect")), query(number=2)))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert [record.id for record in run(path, conversion)] == ["clicr/bcr-1.2"]
     assert conversion.left_out == {"answer not in the case report": 1}
     kept = run(path, notfound="keep")[0]
@@ -142,7 +142,7 @@ def test_an_answer_that_stands_nowhere_is_left_out_or_kept_with_the_whole_report
 def test_official_splits_are_kept_whatever_the_group(tmp_path):
     for number, split in enumerate(("train", "dev", "test")):
         write(tmp_path, split, case(query(number=number)), case(query(number=number + 10), source="bcr-2"))
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(tmp_path, conversion)) == 6
     assert conversion.splits == {"train": 2, "dev": 2, "test": 2}
     assert {record.split for record in run(tmp_path / "dev1.0.json")} == {"dev"}
@@ -151,7 +151,7 @@ def test_official_splits_are_kept_whatever_the_group(tmp_path):
 
 
 def test_a_query_that_occurs_twice_is_left_out(tmp_path):
-    conversion = Conversion()
+    conversion = ConversionReport()
     assert len(run(write(tmp_path, "train", case(query(), query()), case(query())), conversion)) == 1
     assert conversion.left_out == {"duplicate id": 2}
 
@@ -202,7 +202,7 @@ def test_a_malformed_case_or_query_is_named_or_skipped(tmp_path, bad, place):
     with pytest.raises(BadInput, match=rf"dev1\.0\.json:{place}") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(tmp_path, conversion)) == 2
     assert sum(conversion.left_out.values()) == 1
 
@@ -211,7 +211,7 @@ def test_a_malformed_case_or_query_is_named_or_skipped(tmp_path, bad, place):
 def test_a_file_that_is_no_json_is_refused(tmp_path, text):
     (tmp_path / "train1.0.json").write_text(text)
     with pytest.raises(BadInput, match=r"train1\.0\.json is not well-formed JSON"):
-        run(tmp_path, Conversion(skip_bad=True))
+        run(tmp_path, ConversionReport(skip_bad=True))
 
 
 @pytest.mark.parametrize("text", ["7", "[]", '[{"a": 1}]', '{"data": 7}', '{"data": {"SECRET": {}}}'])
@@ -253,7 +253,7 @@ def test_the_stand_in_reads_like_clicr(tmp_path):
         f"<Answer>{answer}</Answer></QAPair></QAPairs></Document>"
     )
     [medquad] = mdkif_dataset_medquad.mdkif_datasets()
-    [made] = convert(medquad, tmp_path, Conversion(), SKILL.source("medquad").options)
+    [made] = convert(medquad, tmp_path, ConversionReport(), SKILL.source("medquad").options)
     instruction, clicr = (Template(SKILL).render(record) for record in (made, one(tmp_path)))
     assert instruction.query == "Fill in @placeholder: @placeholder is a kind of arthritis of the toe."
     assert instruction.context == "People with gout have pain."

@@ -4,7 +4,7 @@ import mdkif_dataset_i2b2
 import mdkif_dataset_ncbi_disease
 import mdkif_skill_ner as plugin
 import pytest
-from mdkif import BadInput, Conversion, annotated, convert
+from mdkif import BadInput, ConversionReport, convert, parse_entities
 from mdkif.core.prompts.templates import Template
 
 [SKILL] = plugin.mdkif_skills()
@@ -13,7 +13,7 @@ from mdkif.core.prompts.templates import Template
 
 
 def instructions(dataset, folder):
-    records = convert(dataset, folder, Conversion(), SKILL.source(dataset.name).options)
+    records = convert(dataset, folder, ConversionReport(), SKILL.source(dataset.name).options)
     return [Template(SKILL).render(record) for record in records]
 
 
@@ -26,7 +26,7 @@ def test_it_is_trained_on_notes_as_in_the_papers_figure(tmp_path):
         "Type 2 Diabetes , on insulin ."
     )
     assert instruction.answer == "problem: Type 2 Diabetes\ntreatment: insulin"
-    assert annotated(instruction.answer) == ("problem: Type 2 Diabetes", "treatment: insulin")
+    assert parse_entities(instruction.answer) == ("problem: Type 2 Diabetes", "treatment: insulin")
 
 
 def test_open_abstracts_stand_in(tmp_path):

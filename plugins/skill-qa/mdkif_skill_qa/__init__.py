@@ -15,6 +15,6 @@ def mdkif_skills() -> list[Skill]:
             template="qa.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),
-            keep="end",
+            truncation_side="left",
         )
     ]

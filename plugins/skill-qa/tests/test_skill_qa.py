@@ -6,7 +6,7 @@ from importlib.resources import files
 import mdkif_dataset_pubmedqa
 import mdkif_skill_qa as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 
 [SKILL] = plugin.mdkif_skills()
 [PUBMEDQA] = mdkif_dataset_pubmedqa.mdkif_datasets()
@@ -22,7 +22,7 @@ def test_it_is_trained_on_short_questions_about_abstracts(tmp_path):
     article = {"QUESTION": "Does it help?", "CONTEXTS": ["It did."], "final_decision": "yes"}
     (tmp_path / "ori_pqal.json").write_text(json.dumps({"1": article}))
     (tmp_path / "test_ground_truth.json").write_text("{}")
-    [record] = convert(PUBMEDQA, tmp_path, Conversion(), SKILL.source("pubmedqa").options)
+    [record] = convert(PUBMEDQA, tmp_path, ConversionReport(), SKILL.source("pubmedqa").options)
     assert record.query == "Does it help? Choose from: yes; no; maybe."
     assert (record.context, record.answer, record.split) == ("It did.", "yes", "train")
 

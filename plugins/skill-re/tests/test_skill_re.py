@@ -6,7 +6,7 @@ import mdkif_dataset_ddi
 import mdkif_dataset_mimic_cause
 import mdkif_skill_re as plugin
 import pytest
-from mdkif import BadInput, Conversion, chosen, convert
+from mdkif import BadInput, ConversionReport, convert, parse_choices
 
 [SKILL] = plugin.mdkif_skills()
 [CAUSE] = mdkif_dataset_mimic_cause.mdkif_datasets()
@@ -18,7 +18,7 @@ SENTENCE = (
 
 
 def records(dataset, source):
-    return list(convert(dataset, source, Conversion(), SKILL.source(dataset.name).options))
+    return list(convert(dataset, source, ConversionReport(), SKILL.source(dataset.name).options))
 
 
 @pytest.fixture
@@ -55,4 +55,4 @@ def test_every_record_has_one_of_the_labels_its_query_lists(both):
     assert [len(record.options) for record in both] == [9, 5]
     for record in both:
         assert all(option in record.query for option in record.options)
-        assert chosen(record.answer, record.options) == record.labels
+        assert parse_choices(record.answer, record.options) == record.labels

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Record
+from mdkif import BadInput, ConversionReport, Record
 
 SHEET = "QS"
 HEADER = ("File", "CHQ", "Summary")
 
 
-def convert(source: Path, conversion: Conversion) -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
     """The 1,000 questions, grouped by normalised summary because six summaries occur twice.
 
     `source` is the repository's folder or the workbook itself. Cells right of the third column are strays

@@ -9,7 +9,7 @@ import mdkif_skill_ts as plugin
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from openpyxl import Workbook
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MeQSum"
@@ -29,7 +29,7 @@ def workbook(folder, *rows, sheet="QS", header=HEADER):
 
 
 def run(source, conversion=None, **options):
-    return list(convert(DATASET, source, conversion or Conversion(), options))
+    return list(convert(DATASET, source, conversion or ConversionReport(), options))
 
 
 def test_a_row_becomes_a_question_to_summarise(tmp_path):
@@ -89,7 +89,7 @@ def test_a_row_without_question_or_summary_is_named_or_skipped(tmp_path, row):
     with pytest.raises(BadInput, match=r"\.xlsx:3 has no question or no summary") as caught:
         run(tmp_path)
     assert "SECRET" not in str(caught.value)
-    conversion = Conversion(skip_bad=True)
+    conversion = ConversionReport(skip_bad=True)
     assert len(run(tmp_path, conversion)) == 1
     assert sum(conversion.left_out.values()) == 1
 
@@ -141,7 +141,7 @@ def test_the_skill_reads_its_own_data_set_through_its_template():
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MeQSum is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
 def test_the_official_counts():
-    conversion = Conversion()
+    conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (1_000, {})
     assert len({record.id for record in records}) == 1_000

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 
 import pytest
-from mdkif import Conversion, Record, Toolkit
+from mdkif import ConversionReport, Record, Toolkit
 from mdkif_synthetic import Written, generate
 
 
@@ -20,8 +20,8 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
     return Toolkit(store=tmp_path_factory.mktemp("store"))
 
 
-def convert(toolkit, written, name: str, **options: object) -> tuple[list[Record], Conversion]:
-    conversion = Conversion()
+def convert(toolkit, written, name: str, **options: object) -> tuple[list[Record], ConversionReport]:
+    conversion = ConversionReport()
     records = list(toolkit.convert(name, written[name], conversion, options))
     assert records
     assert len({record.id for record in records}) == len(records)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from mdkif import Conversion, Record, Toolkit
+from mdkif import ConversionReport, Record, Toolkit
 from mdkif_synthetic import Written, generate
 from mdkif_synthetic.generation import FAMILIES
 from mdkif_synthetic.knowledge import conditions, drugs
@@ -34,7 +34,7 @@ def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Toolkit:
 @pytest.fixture(scope="module")
 def convert(toolkit, written) -> Convert:
     def convert(name: str, **options: object) -> tuple[list[Record], dict[str, int]]:
-        conversion = Conversion()
+        conversion = ConversionReport()
         records = list(toolkit.convert(name, written[name], conversion, options))
         assert len({record.id for record in records}) == len(records) > 0
         return records, dict(+conversion.left_out)
@@ -345,7 +345,7 @@ def test_every_converter_reads_any_hospital_without_a_malformed_row(tmp_path_fac
     }  # fmt: skip
     assert written.keys() == FAMILIES.keys()
     for name, source in written.items():
-        conversion = Conversion()
+        conversion = ConversionReport()
         records = list(toolkit.convert(name, source, conversion))
         assert records
         assert len({record.id for record in records}) == len(records)

@@ -4,7 +4,7 @@ import mdkif_dataset_i2b2
 import mdkif_evaluator_entities
 import mdkif_task_cliner as plugin
 import pytest
-from mdkif import BadInput, Conversion, Prediction, convert
+from mdkif import BadInput, ConversionReport, Prediction, convert
 from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
@@ -22,7 +22,7 @@ def records(folder):
         (reference / f"{number}.con").write_text(
             'c="sepsis" 1:0 1:0||t="problem"\nc="vancomycin" 1:3 1:3||t="treatment"\n'
         )
-    return list(convert(I2B2, folder, Conversion(), TASK.source("i2b2").options))
+    return list(convert(I2B2, folder, ConversionReport(), TASK.source("i2b2").options))
 
 
 def test_it_is_unseen_data_measured_by_exact_f1():

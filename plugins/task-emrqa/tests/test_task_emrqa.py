@@ -6,7 +6,7 @@ import mdkif_dataset_emrqa
 import mdkif_evaluator_generation
 import mdkif_task_emrqa as plugin
 import pytest
-from mdkif import BadInput, Conversion, Prediction, convert
+from mdkif import BadInput, ConversionReport, Prediction, convert
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -27,7 +27,7 @@ def records(folder, notes=1, **changes):
         for number in range(notes)
     ]
     (folder / "data.json").write_text(json.dumps({"data": [{"title": "medication", "paragraphs": paragraphs}]}))
-    return lambda **given: list(convert(EMRQA, folder, Conversion(), TASK.source("emrqa").options, **given))
+    return lambda **given: list(convert(EMRQA, folder, ConversionReport(), TASK.source("emrqa").options, **given))
 
 
 def test_it_is_unseen_data_scored_by_exact_match():

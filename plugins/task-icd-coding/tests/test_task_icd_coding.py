@@ -5,7 +5,7 @@ import csv
 import mdkif_dataset_mimic
 import mdkif_task_icd_coding as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
@@ -39,7 +39,7 @@ def records(folder, codes):
     diagnoses = [[0, n, 100 + n, place, code] for n in patients for place, code in enumerate(codes)]
     write(folder / "NOTEEVENTS.csv", NOTES, *notes)
     write(folder / "DIAGNOSES_ICD.csv", ["ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"], *diagnoses)
-    return list(convert(MIMIC, folder, Conversion(), TASK.source("mimic-iii").options))
+    return list(convert(MIMIC, folder, ConversionReport(), TASK.source("mimic-iii").options))
 
 
 def test_it_is_an_unseen_task_scored_by_auroc_on_calibrated_scores():

@@ -3,7 +3,7 @@
 import mdkif_dataset_obo
 import mdkif_task_is_a as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.prompts.templates import Template
 
 [TASK] = plugin.mdkif_tasks()
@@ -33,7 +33,7 @@ def test_it_reads_the_relation_that_no_skill_reads():
 
 def test_the_model_reads_two_concepts_and_says_yes_or_no(tmp_path):
     (tmp_path / "doid.obo").write_text(ONTOLOGY)
-    records = convert(OBO, tmp_path, Conversion(), TASK.source("disease-ontology").options)
+    records = convert(OBO, tmp_path, ConversionReport(), TASK.source("disease-ontology").options)
     yes, no = (Template(TASK).render(record) for record in records)
     assert yes.prompt == (
         "Is the first concept a kind of the second? Choose from: yes; no.\n\n"

@@ -6,7 +6,7 @@ from importlib.resources import files
 import mdkif_dataset_mimic
 import mdkif_task_medication as plugin
 import pytest
-from mdkif import BadInput, Conversion, chosen, convert
+from mdkif import BadInput, ConversionReport, convert, parse_choices
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -37,7 +37,7 @@ def records(tmp_path):
         for table, (header, lines) in tables.items():
             with (tmp_path / f"{table}.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([header.split(","), *lines])
-        return list(convert(MIMIC, tmp_path, Conversion(), SOURCE.options, policy(name, SOURCE.sizes)))
+        return list(convert(MIMIC, tmp_path, ConversionReport(), SOURCE.options, policy(name, SOURCE.sizes)))
 
     return run
 
@@ -64,7 +64,7 @@ def test_an_instruction_does_not_show_the_drugs_it_asks_for(records):
     instruction = Template(TASK).render(first)
     query = "Which medications are given in this admission? Choose from: aspirin; heparin."
     assert instruction.prompt == f"{query}\n\nFever"
-    assert chosen(instruction.answer, first.options) == ("aspirin", "heparin")
+    assert parse_choices(instruction.answer, first.options) == ("aspirin", "heparin")
 
 
 def test_ten_labels_are_listed_however_many_drugs_there_are(records):

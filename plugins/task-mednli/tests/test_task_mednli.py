@@ -6,7 +6,7 @@ from importlib.resources import files
 import mdkif_dataset_mednli
 import mdkif_task_mednli as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -27,7 +27,7 @@ def write(folder, split, count):
 
 
 def records(source, name="official"):
-    conversion = Conversion()
+    conversion = ConversionReport()
     return list(convert(MEDNLI, source, conversion, SOURCE.options, policy(name, SOURCE.sizes))), conversion
 
 

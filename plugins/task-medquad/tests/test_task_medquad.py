@@ -5,7 +5,7 @@ from importlib.resources import files
 import mdkif_dataset_medquad
 import mdkif_task_medquad as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -24,7 +24,7 @@ def write(folder, count):
 
 
 def records(source, name="official"):
-    conversion = Conversion()
+    conversion = ConversionReport()
     return list(convert(MEDQUAD, source, conversion, SOURCE.options, policy(name, SOURCE.sizes))), conversion
 
 

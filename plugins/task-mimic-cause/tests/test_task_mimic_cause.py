@@ -6,7 +6,7 @@ from importlib.resources import files
 import mdkif_dataset_mimic_cause
 import mdkif_task_mimic_cause as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -19,7 +19,7 @@ def records(path, count, name="official"):
     with path.open("w", newline="") as file:
         rows = ([f"<e1>Drug {n}</e1> caused <e2>pain</e2>.", str(n % 9)] for n in range(count))
         csv.writer(file).writerows([["Text", "Label"], *rows])
-    conversion = Conversion()
+    conversion = ConversionReport()
     return list(convert(CAUSE, path, conversion, SOURCE.options, policy(name, SOURCE.sizes))), conversion
 
 

@@ -19,6 +19,6 @@ def mdkif_tasks() -> list[Task]:
             evaluator="classification",
             metric="accuracy",
             normaliser="sum",
-            keep="end",
+            truncation_side="left",
         )
     ]

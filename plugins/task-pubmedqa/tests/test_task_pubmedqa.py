@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import mdkif_dataset_pubmedqa
 import mdkif_task_pubmedqa as plugin
-from mdkif import Conversion, convert
+from mdkif import ConversionReport, convert
 
 [TASK] = plugin.mdkif_tasks()
 [PUBMEDQA] = mdkif_dataset_pubmedqa.mdkif_datasets()
@@ -29,7 +29,7 @@ def test_its_test_records_are_the_official_ones_with_one_label_each(tmp_path):
     article = {"QUESTION": "Does it help?", "CONTEXTS": ["It did."], "final_decision": "no"}
     (tmp_path / "ori_pqal.json").write_text(json.dumps({"1": article, "2": article}))
     (tmp_path / "test_ground_truth.json").write_text(json.dumps({"2": "no"}))
-    records = list(convert(PUBMEDQA, tmp_path, Conversion(), TASK.source("pubmedqa").options))
+    records = list(convert(PUBMEDQA, tmp_path, ConversionReport(), TASK.source("pubmedqa").options))
     assert {record.id: record.split for record in records} == {"pubmedqa/1": "train", "pubmedqa/2": "test"}
     assert not TASK.multi_label
     assert all(len(record.labels) == 1 for record in records)

@@ -6,7 +6,7 @@ from importlib.resources import files
 import mdkif_dataset_mimic
 import mdkif_task_readmission as plugin
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.core.data.splits import policy
 from mdkif.core.prompts.templates import Template
 
@@ -41,7 +41,7 @@ def records(tmp_path):
         for table, (header, lines) in tables.items():
             with (tmp_path / f"{table}.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([header.split(","), *lines])
-        return list(convert(MIMIC, tmp_path, Conversion(), SOURCE.options, policy(name, SOURCE.sizes)))
+        return list(convert(MIMIC, tmp_path, ConversionReport(), SOURCE.options, policy(name, SOURCE.sizes)))
 
     return run
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdkif import BadInput, Loss, Method, Trainer, hookimpl
+from mdkif import BadInput, Loss, Trainer, TuningMethod, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def mdkif_trainers() -> list[Trainer]:
 
 
 @dataclass(kw_only=True)
-class AdaLoRA(Method):
+class AdaLoRA(TuningMethod):
     """Settings of AdaLoRA, by default those of SA-MDKIF and STAF-LLM with a schedule that fits any run.
 
     The papers' absolute steps (warm-up 200, final 1000) are impossible for small data sets, so they
@@ -99,7 +99,7 @@ class AdaLoRA(Method):
         """Update importance and cut Lambda to the step's budget (eqs. 12-14); every step, to the end."""
         model.base_model.update_and_allocate(step)  # type: ignore[operator]
 
-    def rank(self, model: PeftModel) -> float:
+    def mean_rank(self, model: PeftModel) -> float:
         """The mean number of singular values per module that are not zero."""
         values = [p for n, p in model.named_parameters() if "lora_E" in n]
         return sum(int((p != 0).sum()) for p in values) / len(values)

@@ -65,7 +65,7 @@ def run(method, adapted, ids, steps, first=1):
         optimizer.step()
         method.stepped(adapted, step)
         optimizer.zero_grad()
-        ranks.append(method.rank(adapted))
+        ranks.append(method.mean_rank(adapted))
     return ranks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Loss, Method, Trainer, hookimpl
+from mdkif import BadInput, Loss, Trainer, TuningMethod, hookimpl
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -19,13 +19,13 @@ def mdkif_trainers() -> list[Trainer]:
 
 
 @dataclass(kw_only=True)
-class LoRA(Method):
+class LoRA(TuningMethod):
     """Settings of plain LoRA on all linear layers of the transformer blocks.
 
     `alpha` is PEFT's `lora_alpha`: the update is B A alpha/rank. Raises BadInput for a rank below 1.
     """
 
-    rank_each: int = 4
+    rank: int = 4
     alpha: float = 16.0
     dropout: float = 0.1
 
@@ -33,10 +33,10 @@ class LoRA(Method):
         """Put B = 0 and a random A on every linear layer but the output head."""
         from peft import LoraConfig, get_peft_model
 
-        if self.rank_each < 1:
-            raise BadInput(f"rank_each is {self.rank_each}: LoRA needs a rank of at least 1.")
+        if self.rank < 1:
+            raise BadInput(f"rank is {self.rank}: LoRA needs a rank of at least 1.")
         config = LoraConfig(
-            r=self.rank_each,
+            r=self.rank,
             lora_alpha=self.alpha,  # type: ignore[arg-type]  # PEFT computes with any number
             lora_dropout=self.dropout,
             target_modules="all-linear",

@@ -43,7 +43,7 @@ def test_it_declares_the_trainer_lora():
 def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
     with torch.no_grad():
         bare = model(input_ids=ids).logits
-    adapted = LoRA(rank_each=3).attach(model, 10, never).eval()
+    adapted = LoRA(rank=3).attach(model, 10, never).eval()
     with torch.no_grad():
         assert torch.equal(adapted(input_ids=ids).logits, bare)
     trainable = {n: p for n, p in adapted.named_parameters() if p.requires_grad}
@@ -54,7 +54,7 @@ def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
 
 
 def test_the_update_is_b_a_alpha_over_rank(model):
-    adapted = LoRA(rank_each=3, alpha=7.5).attach(model, 10, never)
+    adapted = LoRA(rank=3, alpha=7.5).attach(model, 10, never)
     layers = {name: module for name, module in adapted.named_modules() if isinstance(module, Linear)}
     assert len(layers) == 14
     for name, layer in layers.items():
@@ -79,7 +79,7 @@ def test_it_learns_and_the_base_does_not_move(model, ids):
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.1
-    assert method.rank(adapted) is None
+    assert method.mean_rank(adapted) is None
     assert method.state(adapted) == {}
     after = adapted.unload().state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -87,6 +87,6 @@ def test_it_learns_and_the_base_does_not_move(model, ids):
 
 @pytest.mark.parametrize("rank", [0, -2])
 def test_a_rank_below_one_is_refused(model, rank):
-    with pytest.raises(BadInput, match=f"rank_each is {rank}: LoRA needs a rank of at least 1"):
-        LoRA(rank_each=rank).attach(model, 10, never)
+    with pytest.raises(BadInput, match=f"rank is {rank}: LoRA needs a rank of at least 1"):
+        LoRA(rank=rank).attach(model, 10, never)
     assert not any("lora" in name for name, _ in model.named_modules())

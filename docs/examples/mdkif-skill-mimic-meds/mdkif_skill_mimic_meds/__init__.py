@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, Conversion, Dataset, Record, Skill, Source, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, Skill, Source, hookimpl
 
 REQUEST = "Which drugs are given to a patient with these diagnoses?"
 TABLES = {
@@ -49,7 +49,7 @@ def mdkif_datasets() -> list[Dataset]:
     ]
 
 
-def convert(source: Path, conversion: Conversion, *, most: int | str = 12) -> Iterator[Record]:
+def convert(source: Path, conversion: ConversionReport, *, most: int | str = 12) -> Iterator[Record]:
     """One record per admission with diagnoses and drugs; its group is the patient, as in the clinical tasks.
 
     `source` is the folder with MIMIC's tables. Raises BadInput for a missing table or column, a
@@ -80,7 +80,7 @@ def convert(source: Path, conversion: Conversion, *, most: int | str = 12) -> It
         )
 
 
-def drugs(source: Path, conversion: Conversion) -> dict[str, dict[str, str]]:
+def drugs(source: Path, conversion: ConversionReport) -> dict[str, dict[str, str]]:
     """The drugs of each admission in lower case, each with the day on which it was first begun."""
     begun: dict[str, dict[str, str]] = {}
     for _, (admission, day, kind, drug) in rows(source, "PRESCRIPTIONS", conversion):
@@ -92,7 +92,7 @@ def drugs(source: Path, conversion: Conversion) -> dict[str, dict[str, str]]:
     return begun
 
 
-def rows(folder: Path, table: str, conversion: Conversion) -> Iterator[tuple[int, list[str]]]:
+def rows(folder: Path, table: str, conversion: ConversionReport) -> Iterator[tuple[int, list[str]]]:
     """The line of each row, and its cells under the columns that `TABLES` names.
 
     Tables are plain or gzipped, and headers in upper case or, as in the open demo, in lower case.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mdkif_skill_mimic_meds
 import pytest
-from mdkif import BadInput, Conversion, convert
+from mdkif import BadInput, ConversionReport, convert
 from mdkif.testing import assert_conforms
 
 SAMPLE = Path(mdkif_skill_mimic_meds.__file__).parent / "sample" / "mimic-meds"
@@ -21,7 +21,7 @@ def tables(tmp_path):
 
 
 def read(folder, told=None, **options):
-    return list(convert(DATASET, folder, told or Conversion(), options))
+    return list(convert(DATASET, folder, told or ConversionReport(), options))
 
 
 def test_it_keeps_what_a_host_relies_on():
@@ -29,7 +29,7 @@ def test_it_keeps_what_a_host_relies_on():
 
 
 def test_an_admission_is_a_record_of_its_patient():
-    told = Conversion()
+    told = ConversionReport()
     first, second, third = read(SAMPLE, told)
     assert first.id == "mimic-meds/991001"
     assert first.context == "Atrial fibrillation; Unspecified essential hypertension"
@@ -64,7 +64,7 @@ def test_a_row_that_cannot_be_read_is_told_with_its_line_and_never_quoted(tables
     with pytest.raises(BadInput, match=r"PRESCRIPTIONS\.csv:9 does not have the 6 cells") as raised:
         read(tables)
     assert "private" not in str(raised.value)
-    told = Conversion(skip_bad=True)
+    told = ConversionReport(skip_bad=True)
     assert read(tables, told) == read(SAMPLE)
     assert told.left_out["malformed: does not have the 6 cells of the header"] == 1
 
