@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import click
 
-from .core.console.app import Commands, State, run, state_of
+from .core.console.app import Commands, State, first_screen, run, state_of
 from .core.console.arguments import number, pairs, peak_mebibytes, queries, sources_of, trainable
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of, targets
@@ -38,20 +38,6 @@ from .core.data.conversion import ConversionReport
 from .core.data.record_files import write_records
 from .core.progress import Bar, Progress
 
-FIRST = """\
-mdkif turns a frozen general language model into a medical one, skill by skill.
-
-  mdkif demo            see it all work, in minutes
-  mdkif list skills     what can be learnt, and from which data
-  mdkif synth hospital  invented data in official layouts, to begin with
-
-Then train skills, adapt them to a task, evaluate and export the blend.
-
-  mdkif --help          every command
-  mdkif train --help    one of them
-  mdkif doctor          is all well here, and what to do if not
-"""
-
 
 @click.group(
     cls=Commands,
@@ -66,14 +52,13 @@ def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
     """Turn a frozen general LLM into a medical one, skill by skill.
 
     \b
-    mdkif demo                       see it all work, in minutes
     mdkif list skills                what can be learnt
     mdkif train nli --source mednli=PATH --base smollm2
     mdkif adapt icd-coding --source PATH --base smollm2
     """
     state_of(ctx).store = store
     if ctx.invoked_subcommand is None:
-        click.echo(FIRST, nl=False)
+        click.echo(first_screen(ctx), nl=False)
 
 
 @main.command()

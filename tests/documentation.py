@@ -108,6 +108,9 @@ def ours(cls: Any) -> list[Any]:
 
 def signature_lines(declared: Declaration) -> Iterator[str]:
     """A list item with the exact signature of one entry and, below it, what its options or metrics mean."""
+    if isinstance(declared, Command):
+        yield f"- `{declared.name}`: [arguments and options](commands.md#{declared.name})"
+        return
     if isinstance(declared, LazySpec):
         exact = f"{declared.target}{signature_of(declared.load())}"
     else:

@@ -56,6 +56,24 @@ def test_without_arguments_the_first_commands_fit_a_screen(mdkif):
     assert mdkif("--store", "elsewhere") == (0, out, "")
 
 
+def test_the_first_screen_names_no_command_that_is_not_installed(mdkif, monkeypatch):
+    """A newcomer who follows it must not be told "not installed" by the first command."""
+    monkeypatch.setenv("MDKIF_PLUGINS", "mdkif-synthetic")
+    code, out, _ = mdkif()
+    assert code == 0
+    assert "mdkif synth hospital" in out
+    assert "demo" not in out
+    assert "demo" not in mdkif("--help")[1]
+
+
+@pytest.mark.parametrize("dist", ["mdkif-demo", "mdkif-synthetic", "mdkif-bench"])
+def test_a_command_that_is_known_and_not_installed_is_told_its_distribution(mdkif, monkeypatch, dist):
+    monkeypatch.setenv("MDKIF_PLUGINS", "")
+    name = dist.removeprefix("mdkif-").replace("synthetic", "synth")
+    expected = f"Error: The command '{name}' is not installed: pip install {dist}.\n"
+    assert mdkif(name) == (2, "", expected)
+
+
 def test_help_names_every_command(mdkif):
     code, out, err = mdkif("--help")
     assert (code, err) == (0, "")

@@ -144,6 +144,53 @@ def test_without_plugins_it_says_which_to_install(tmp_path):
     assert "list --available" in line.remedy
 
 
+@pytest.mark.parametrize(
+    ("chosen", "missing"),
+    [
+        (
+            "mdkif-task-mednli",
+            {"dataset mednli": "mdkif-dataset-mednli", "evaluator classification": "mdkif-evaluator-classification"},
+        ),
+        ("mdkif-task-mednli,mdkif-dataset-mednli,mdkif-evaluator-classification", {}),
+        ("mdkif-skill-qa", {"dataset pubmedqa": "mdkif-dataset-pubmedqa"}),
+        ("mdkif-evaluator-classification", {}),
+    ],
+)
+def test_missing_parts_of_what_is_installed_are_named(tmp_path, monkeypatch, chosen, missing):
+    monkeypatch.setenv("MDKIF_PLUGINS", chosen)
+    found = lines(Toolkit(tmp_path))
+    parts = {what: line for what, line in found.items() if what.startswith(("dataset ", "evaluator "))}
+    assert set(parts) == set(missing)
+    for what, dist in missing.items():
+        assert not parts[what].ok
+        assert parts[what].remedy.endswith(f"pip install {dist}.")
+        assert chosen.removeprefix("mdkif-").partition("-")[2] in parts[what].found
+
+
+def test_skills_without_a_trainer_and_tasks_without_a_router_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("MDKIF_PLUGINS", "mdkif-skill-nli,mdkif-task-mednli")
+    found = lines(Toolkit(tmp_path))
+    assert (found["trainers"].ok, found["routers"].ok) == (False, False)
+    monkeypatch.setenv("MDKIF_PLUGINS", "mdkif-skill-nli,mdkif-trainer-lora")
+    assert not {"trainers", "routers"} & set(lines(Toolkit(tmp_path)))
+
+
+def test_a_data_set_of_nobodys_is_no_riddle(tmp_path):
+    """A third party's task, whose data set the catalogue does not know either."""
+    own = tmp_path / "throwaway_task.py"
+    source = "Source(dataset='of-nobody'),"
+    fields = f"name='own', title='Own', category='question-answering', sources=({source}), template='x', package=''"
+    own.write_text(f"from mdkif import *\n@hookimpl\ndef mdkif_skills():\n    return [Skill({fields})]\n", "utf-8")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        plugins = Plugins([EntryPoint("throwaway", "throwaway_task", "mdkif")])
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("throwaway_task", None)
+    line = lines(Toolkit(tmp_path, plugins=plugins))["dataset of-nobody"]
+    assert (line.ok, line.remedy) == (False, "install the plugin that has it")
+
+
 def test_unfinished_work_and_what_the_store_holds(tmp_path):
     (tmp_path / "runs" / "train-nli-abc").mkdir(parents=True)
     (tmp_path / "skills" / "tiny" / "nli").mkdir(parents=True)

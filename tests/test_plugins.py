@@ -9,8 +9,9 @@ from importlib.metadata import distributions
 from textwrap import dedent
 
 import pytest
-from mdkif import BadInput, Dataset, Evaluator, Skill
-from mdkif.core.contract.declarations import Declaration
+from mdkif import BadInput, Dataset, Evaluator, Router, Skill, Task, Trainer
+from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.declarations import KINDS, Declaration, PromptedSpec
 from mdkif.core.contract.discovery import Plugins
 
 HEAD = "from mdkif import *\nfrom mdkif import hookimpl\n"
@@ -225,6 +226,58 @@ def test_an_unknown_name_suggests_the_nearest(install, load):
         BadInput, match=r"^There is no evaluator named 'clasification': did you mean 'classification'\?$"
     ):
         load()[0].get(Evaluator, "clasification")
+
+
+@pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_everything_the_catalogue_knows_is_answered_with_what_to_install(entry):
+    with pytest.raises(BadInput) as refused:
+        Plugins([]).get(KINDS[entry.kind], entry.name)
+    assert str(refused.value) == f"The {entry.kind} '{entry.name}' is not installed: pip install {entry.dist}."
+
+
+def test_a_missing_name_of_several_kinds_is_the_first_ones():
+    with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed"):
+        Plugins([]).get(PromptedSpec, "nli")
+    with pytest.raises(BadInput, match=r"^The task 'mednli' is not installed"):
+        Plugins([]).get(PromptedSpec, "mednli")
+    with pytest.raises(BadInput, match="There is no skill or task named 'adalora'"):
+        Plugins([]).get(PromptedSpec, "adalora")
+
+
+def test_a_name_of_several_kinds_is_got_in_their_order(plugins):
+    assert isinstance(plugins.get(PromptedSpec, "mednli"), Task)
+    assert isinstance(plugins.get(Declaration, "pubmedqa"), Task)
+    assert isinstance(plugins.get(Dataset, "pubmedqa"), Dataset)
+
+
+def test_without_plugins_a_name_that_nobody_knows_is_told_where_to_look():
+    with pytest.raises(BadInput, match=r"known are cma-es, .*None is installed: see 'mdkif list --available'\.$"):
+        Plugins([]).get(Router, "qqq")
+
+
+def test_a_known_name_is_near_though_it_is_not_installed(install, load):
+    install("mdkif-good", evaluator("mine"))
+    with pytest.raises(
+        BadInput, match=r"^There is no evaluator named 'clasification': did you mean 'classification'\?"
+    ):
+        load()[0].get(Evaluator, "clasification")
+
+
+def test_what_a_failed_or_old_distribution_would_have_is_told_with_its_remedy(install, load):
+    install("mdkif-evaluator-classification", "1 / 0")
+    install("mdkif-trainer-lora", evaluator("other"), version="0.0.1")
+    plugins, reports = load()
+    with pytest.raises(BadInput) as refused:
+        plugins.get(Evaluator, "classification")
+    remedy = reports["mdkif-evaluator-classification"].remedy
+    assert str(refused.value) == (
+        "The evaluator 'classification' cannot be used: mdkif-evaluator-classification failed "
+        f"(ZeroDivisionError: division by zero); {remedy}."
+    )
+    with pytest.raises(
+        BadInput, match=r"is not in mdkif-trainer-lora 0\.0\.1: pip install --upgrade mdkif-trainer-lora"
+    ):
+        plugins.get(Trainer, "lora")
 
 
 def test_a_long_reason_is_cut_and_on_one_line(install, load):

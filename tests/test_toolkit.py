@@ -1,6 +1,7 @@
 """The verbs in Python: what the command line prints, as values."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,31 @@ def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path
         bare.instructed("nli")
     with pytest.raises(BadInput, match=r"^The dataset 'mednli' is not installed: pip install mdkif-dataset-mednli\.$"):
         bare.convert("mednli", tmp_path, ConversionReport())
+
+
+@pytest.mark.parametrize(
+    ("installed", "verb", "message"),
+    [
+        ("mdkif-task-mednli", lambda kit, path: kit.evaluate("mednli", {"mednli": path}, ["base"]),
+         "The evaluator 'classification' is not installed: pip install mdkif-evaluator-classification."),
+        ("mdkif-task-mednli", lambda kit, path: kit.adapt("mednli", {"mednli": path}, router="gradient"),
+         "The router 'gradient' is not installed: pip install mdkif-router-gradient."),
+        ("mdkif-skill-nli", lambda kit, path: kit.train("nli", {"mednli": path}),
+         "The trainer 'adalora' is not installed: pip install mdkif-trainer-adalora."),
+        ("mdkif-skill-nli,mdkif-trainer-adalora", lambda kit, path: kit.train("nli", {"mednli": path}),
+         "The dataset 'mednli' is not installed: pip install mdkif-dataset-mednli."),
+        ("mdkif-demo", lambda kit, path: kit.pull("tiny"),
+         "The model 'tiny' is not installed: pip install mdkif-model-tiny."),
+        ("mdkif-demo", lambda kit, path: kit.predict("base", [Record(id="1", query="Q", answer="")]),
+         "The model 'tiny' is not installed: pip install mdkif-model-tiny."),
+        ("", lambda kit, path: kit.train("nli", {"mednli": path}),
+         "The skill 'nli' is not installed: pip install mdkif-skill-nli."),
+    ],
+)  # fmt: skip
+def test_every_verb_answers_what_is_not_installed_with_what_to_install(tmp_path, monkeypatch, installed, verb, message):
+    monkeypatch.setenv("MDKIF_PLUGINS", installed)
+    with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
+        verb(Toolkit(tmp_path, "tiny"), tmp_path)
 
 
 def test_one_kind_is_not_taken_for_another(kit):

@@ -13,8 +13,30 @@ import click
 
 from ..contract.declarations import Command
 from ..contract.discovery import Plugins
-from ..errors import MdkifError, unknown
+from ..errors import MdkifError
 from ..toolkit import Toolkit
+
+FIRST = """\
+mdkif turns a frozen general language model into a medical one, skill by skill.
+
+  mdkif demo              see it all work, in minutes
+  mdkif list skills       what can be learnt, and from which data
+  mdkif synth hospital    invented data in official layouts, to begin with
+  mdkif list --available  what else can be installed
+
+Then train skills, adapt them to a task, evaluate and export the blend.
+
+  mdkif --help            every command
+  mdkif train --help      one of them
+  mdkif doctor            is all well here, and what to do if not
+"""
+
+
+def first_screen(ctx: click.Context) -> str:
+    """What `mdkif` alone says: the first commands, as far as this installation has them."""
+    known = {"--help", *ctx.command.list_commands(ctx)} if isinstance(ctx.command, click.Group) else set()
+    shown = (line for line in FIRST.splitlines() if not line.startswith("  ") or line.split()[1] in known)
+    return "\n".join([*shown, ""])
 
 
 class Commands(click.Group):
@@ -35,9 +57,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command. Raises BadInput with the nearest name for an unknown one."""
+        """Find the command. Raises BadInput with what to install for an unknown one, or the nearest."""
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], self.list_commands(ctx))
+            raise _plugins_of(ctx).missing(Command, args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
 

@@ -7,11 +7,14 @@ import platform
 import re
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from ..contract.discovery import SLOW
+from ..contract.catalogue import entry_of
+from ..contract.declarations import Dataset, Declaration, Evaluator, PromptedSpec, Router, Skill, Task, Trainer
+from ..contract.discovery import SLOW, Plugins
 from ..errors import MdkifError
 from ..workspace import Workspace
 
@@ -36,6 +39,7 @@ def examine(workspace: Workspace) -> Iterator[Line]:
         yield _package(name)
     yield from _extras()
     yield from _plugins(workspace)
+    yield from _parts(workspace.plugins)
     yield from _store(workspace)
     yield from _device(workspace)
 
@@ -66,6 +70,26 @@ def _plugins(workspace: Workspace) -> Iterator[Line]:
     for plugin in (plugin for plugin in found if plugin.seconds > SLOW):
         remedy = "let its module import what is slow inside functions"
         yield Line(plugin.dist, f"took {plugin.seconds:.1f} s to load", False, remedy)
+
+
+def _parts(plugins: Plugins) -> Iterator[Line]:
+    """What installed skills and tasks cannot work without, and is not installed."""
+    needed: dict[tuple[type[Declaration], str], list[str]] = defaultdict(list)
+    for declared, _ in plugins.all(PromptedSpec):
+        for source in declared.sources:
+            needed[Dataset, source.dataset].append(f"{declared.kind} {declared.name}")
+        if isinstance(declared, Task):
+            needed[Evaluator, declared.evaluator].append(f"task {declared.name}")
+    for (cls, name), by in needed.items():
+        if all(declared.name != name for declared, _ in plugins.all(cls)):
+            remedy = str(plugins.missing(cls, name)) if entry_of(cls.kind, name) else "install the plugin that has it"
+            yield Line(f"{cls.kind} {name}", f"missing, needed by {', '.join(by)}", False, remedy)
+    tools: list[tuple[type[Declaration], type[Declaration], str]]
+    tools = [(Skill, Trainer, "train"), (Task, Router, "adapt")]
+    for kind, tool, done in tools:
+        if plugins.all(kind) and not plugins.all(tool):
+            remedy = f"'mdkif list {tool.kind}s --available' names them"
+            yield Line(f"{tool.kind}s", f"none, so 'mdkif {done}' cannot work", False, remedy)
 
 
 def _store(workspace: Workspace) -> Iterator[Line]:

@@ -41,6 +41,11 @@ def catalogue() -> tuple[Entry, ...]:
     return tuple(entry(kind, name, facts) for kind, named in tables.items() for name, facts in named.items())
 
 
+def entry_of(kind: str, name: str) -> Entry | None:
+    """What the catalogue knows by that kind and name."""
+    return next((entry for entry in catalogue() if (entry.kind, entry.name) == (kind, name)), None)
+
+
 def owners() -> frozenset[str]:
     """The distributions that the catalogue names: their claim to a name goes before any other's."""
     return frozenset(entry.dist for entry in catalogue())

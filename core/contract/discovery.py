@@ -13,9 +13,11 @@ from typing import TypeVar
 
 import pluggy
 
-from ..contract import hookspecs
-from ..errors import unknown
-from .declarations import Declaration
+from ..errors import BadInput, unknown
+from . import hookspecs
+from .catalogue import Entry as Known
+from .catalogue import catalogue, entry_of
+from .declarations import KINDS, Declaration
 from .distributions import Entry, Texts, installed, named
 from .explanation import ContractViolation, explained, line
 from .validation import declared_by, hooks_of
@@ -81,11 +83,36 @@ class Plugins:
         return sorted(chosen, key=lambda pair: pair[0].name)
 
     def get(self, cls: type[D], name: str) -> D:
-        """The declaration of that kind and name. Raises BadInput with the nearest known name."""
-        found = self._taken.get((cls.kind, name))
-        if found is not None and isinstance(found[0], cls):
-            return found[0]
-        raise unknown(cls.kind, name, [d.name for d, _ in self.all(cls)])
+        """The declaration of that class and name; of several kinds, as of a `PromptedSpec`, the first one's.
+
+        Raises BadInput with what to install for a name of the catalogue, else with the nearest known name.
+        """
+        for kind in _kinds(cls):
+            declared = self._taken[kind, name][0] if (kind, name) in self._taken else None
+            if isinstance(declared, cls):
+                return declared
+        raise self.missing(cls, name)
+
+    def missing(self, cls: type[Declaration], name: str, beside: Iterable[str] = ()) -> BadInput:
+        """The error for a name that nothing installed provides; `beside` are names known from elsewhere."""
+        kinds = _kinds(cls)
+        for entry in filter(None, (entry_of(kind, name) for kind in kinds)):
+            return BadInput(self._remedy(entry))
+        label = " or ".join(kinds) if len(kinds) < len(KINDS) else "skill, task or other plugin"
+        have = {*(declared.name for declared, _ in self.all(cls)), *beside}
+        known = {entry.name for entry in catalogue() if entry.kind in kinds}
+        return unknown(label, name, have | known, "" if have else "None is installed: see 'mdkif list --available'.")
+
+    def _remedy(self, entry: Known) -> str:
+        """How to get what the catalogue knows and nothing installed provides."""
+        what = f"The {entry.kind} '{entry.name}'"
+        for plugin in (plugin for plugin in self.plugins if plugin.dist == entry.dist):
+            if plugin.error:
+                return f"{what} cannot be used: {plugin.dist} failed ({plugin.error}); {plugin.remedy}."
+            return f"{what} is not in {plugin.dist} {plugin.version}: pip install --upgrade {plugin.dist}."
+        if entry.planned:
+            return f"{what} is known but not published yet; it will be in {entry.dist}."
+        return f"{what} is not installed: pip install {entry.dist}."
 
     def owner(self, declared: Declaration) -> Plugin:
         """The plugin that provides a declaration."""
@@ -122,6 +149,10 @@ class Plugins:
                 other = taken[1]
                 what = f"the {kind} '{name}' is already provided by {other.dist} {other.version}"
                 raise ContractViolation(what, "rename it or uninstall one of the two")
+
+
+def _kinds(cls: type[Declaration]) -> list[str]:
+    return [kind for kind, known in KINDS.items() if issubclass(known, cls)]
 
 
 class _Hooks:

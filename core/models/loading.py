@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..contract.catalogue import entry_of
 from ..contract.declarations import BaseModel
 from ..contract.discovery import Plugins
 from ..errors import BadInput, MdkifError
@@ -34,7 +35,8 @@ def load(plugins: Plugins, store: Store, name: str, dtype: str = "auto", device:
     if os.environ.get("MDKIF_ONLINE") != "1":
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     names = [declared.name for declared, _ in plugins.all(BaseModel)]
-    path = str(pull(plugins, store, name)) if name in names else name
+    offered = name in names or (entry_of(BaseModel.kind, name) is not None and not Path(name).exists())
+    path = str(pull(plugins, store, name)) if offered else name
     if not Path(path).exists() and (path.startswith((".", "/", "~")) or "/" not in path):
         raise BadInput(
             f"There is no base model '{name}': give {', '.join(names) or 'an installed model plugin'}, "

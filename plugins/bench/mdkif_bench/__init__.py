@@ -7,5 +7,5 @@ from mdkif import Command, hookimpl
 def mdkif_commands() -> list[Command]:
     """One command, `bench`."""
     return [
-        Command(name="bench", title="Measure mdkif beside its peers, on the same work.", target="mdkif_bench.cli:bench")
+        Command(name="bench", title="Measure mdkif beside its peers, on the same work", target="mdkif_bench.cli:bench")
     ]

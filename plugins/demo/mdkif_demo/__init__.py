@@ -9,7 +9,7 @@ def mdkif_commands() -> list[Command]:
     return [
         Command(
             name="demo",
-            title="Train skills, learn a router, and see the blend on an unseen task.",
+            title="Train skills, learn a router, and see the blend on an unseen task",
             target="mdkif_demo.cli:demo",
         )
     ]
