@@ -40,7 +40,8 @@ class Toolkit:
     """Everything a user does: list, convert, train, adapt, compose, evaluate, predict and export.
 
     `store` is the folder everything is kept in, `base` the base model (a name `mdkif models pull`
-    knows, a local folder, or a hub id); it is loaded when a verb first needs it.
+    knows, a local folder, or a hub id); it is loaded when a verb first needs it. `dtype` is "float32",
+    "bfloat16", "float16" or "auto", which is bfloat16 where the hardware multiplies it; by default `$MDKIF_DTYPE`.
 
     >>> kit = Toolkit(store="my-store", base="smollm2")
     >>> [row["name"] for row in kit.list("routers") if row["name"] == "uniform"]
@@ -53,7 +54,7 @@ class Toolkit:
         base: str | None = None,
         *,
         progress: Progress | None = None,
-        dtype: str = "auto",
+        dtype: str | None = None,
         device: str = "auto",
         format: Format = "auto",
         reserved: Sequence[str] = (),

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Workspace:
-    """Plugins, a store and one base model; `format` is "auto", "chat" or "plain" (see `Encoder`)."""
+    """Plugins, a store and one base model; `dtype` is a name of `choose_dtype`, `format` one of `Encoder`."""
 
     plugins: Plugins
     store: Store
     base_name: str | None = None
     progress: Progress = field(default_factory=Progress)
-    dtype: str = "auto"
+    dtype: str | None = None
     device: str = "auto"
     format: Format = "auto"
 

@@ -111,7 +111,9 @@ def _device(workspace: Workspace) -> Iterator[Line]:
 
     try:
         device = choose_device(workspace.device)
-        yield Line("device", f"{device.type}, {choose_dtype(workspace.dtype, device)}")
+        chosen = f"{choose_dtype(workspace.dtype, device)}".removeprefix("torch.")
+        named = workspace.dtype is None and os.environ.get("MDKIF_DTYPE")
+        yield Line("device", f"{device.type}, {chosen}" + " by MDKIF_DTYPE" * bool(named))
     except (MdkifError, ImportError) as error:
         yield Line("device", "unknown", False, str(error))
     policy = os.environ.get("OMP_WAIT_POLICY", "")

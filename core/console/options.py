@@ -27,7 +27,13 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
             help="How prompts are written: the model's chat template, or plain text.",
         ),
         click.option("--device", default="auto", show_default=True, help="Where it runs: cpu, cuda, mps, …"),
-        click.option("--dtype", default="auto", show_default=True, help="Its numbers: float32, bfloat16 or float16."),
+        click.option(
+            "--dtype",
+            envvar="MDKIF_DTYPE",
+            default="auto",
+            show_default=True,
+            help="Its numbers: float32, bfloat16 or float16.",
+        ),
         click.option(
             "--base",
             envvar="MDKIF_BASE",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 
 if TYPE_CHECKING:
     import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,17 +28,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(torch.accelerator.current_accelerator() or "cpu" if torch.accelerator.is_available() else "cpu")
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The named dtype or, for "auto", bfloat16 where the hardware multiplies it, else float32.
+def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
+    """The named dtype, by default `$MDKIF_DTYPE` or "auto": bfloat16 where the hardware multiplies it, else float32.
 
     A processor without bfloat16 instructions emulates them about two hundred times slower than float32.
+    Raises BadInput for any other name.
     """
     import torch
 
-    if name != "auto":
-        found = getattr(torch, name, None)
-        if not isinstance(found, torch.dtype):
-            raise BadInput(f"There is no dtype '{name}': use auto, float32, bfloat16 or float16.")
-        return found
-    native = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+    wanted = name or os.environ.get("MDKIF_DTYPE") or "auto"
+    if wanted == "auto":
+        native = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
+    if wanted not in DTYPES:
+        place = "--dtype" if name else "$MDKIF_DTYPE"
+        raise BadInput(f"There is no dtype '{wanted}' for {place}: use auto, {', '.join(DTYPES[:-1])} or {DTYPES[-1]}.")
+    found: torch.dtype = getattr(torch, wanted)
+    return found

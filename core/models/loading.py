@@ -26,7 +26,7 @@ def pull(plugins: Plugins, store: Store, name: str) -> Path:
     return directory
 
 
-def load(plugins: Plugins, store: Store, name: str, dtype: str = "auto", device: str = "auto") -> Base:
+def load(plugins: Plugins, store: Store, name: str, dtype: str | None = None, device: str = "auto") -> Base:
     """Load a base model by store name, local path or hub id; every parameter is frozen.
 
     Nothing is fetched from a hub unless `$MDKIF_ONLINE` is set, only safetensors are read and no

@@ -26,7 +26,8 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--repeats", type=COUNT, default=7, show_default=True, help="Paired measurements of each row.")
 @click.option("--out", type=PATH, help="Also write the rows to this .json file.")
 @click.option("--table", type=PATH, help="Also write them as a table to this .md file.")
-@click.option("--dtype", default="auto", show_default=True, help="The base's numbers: float32, bfloat16 or float16.")
+@click.option("--dtype", envvar="MDKIF_DTYPE", default="auto", show_default=True,
+              help="The base's numbers: float32, bfloat16 or float16.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="Where it runs: cpu, cuda, mps, …")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
