@@ -1,22 +1,6 @@
-"""The text summarisation skill and its own data set, MeQSum."""
+"""The summarisation skill: a patient's message condensed to its question."""
 
-from mdkif import Dataset, Skill, Source, hookimpl
-
-
-@hookimpl
-def mdkif_datasets() -> list[Dataset]:
-    """The data set `meqsum`."""
-    return [
-        Dataset(
-            name="meqsum",
-            title="MeQSum: consumer health questions with expert summaries",
-            target="mdkif_skill_ts.meqsum:convert",
-            licence="CC BY 4.0",
-            access="open",
-            homepage="https://github.com/abachaa/MeQSum",
-            citation="Ben Abacha and Demner-Fushman 2019, On the Summarization of Consumer Health Questions, ACL",
-        )
-    ]
+from mdkif import Skill, Source, hookimpl
 
 
 @hookimpl

@@ -8,11 +8,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, ConversionReport, Record
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
 CHUNK = 1 << 16
 LONGEST_ROW = 1 << 20
 START = re.compile(r"[\s,]*(?=\{)")
+CITATION = "Li et al. 2023, ChatDoctor: A Medical Chat Model Fine-Tuned on LLaMA Using Medical Domain Knowledge, Cureus"
+HOMEPAGE = "https://github.com/Kent0n-Li/ChatDoctor"
+
+
+@hookimpl
+def mdkif_datasets() -> list[Dataset]:
+    """The data sets `healthcaremagic` and `chatdoctor`, which share a layout."""
+    return [
+        Dataset(
+            name="healthcaremagic",
+            title="HealthCareMagic-100k: patients' questions with the replies of doctors",
+            target="mdkif_dataset_healthcaremagic:convert",
+            licence="not stated apart from the Apache-2.0 of the code",
+            access="one file (HealthCareMagic-100k.json) linked from the repository",
+            homepage=HOMEPAGE,
+            citation=CITATION,
+            stand_in="chatdoctor",
+        ),
+        Dataset(
+            name="chatdoctor",
+            title="ChatDoctor 5k: patients' questions with the replies of a language model",
+            target="mdkif_dataset_healthcaremagic:convert",
+            licence="Apache-2.0",
+            access="open",
+            homepage=HOMEPAGE,
+            citation=CITATION,
+        ),
+    ]
 
 
 def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:

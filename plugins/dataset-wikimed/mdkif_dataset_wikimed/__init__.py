@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mmap import mmap
 from pathlib import Path
 
-from mdkif import BadInput, ConversionReport, Record, format_choices
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
 
 from .semantic_types import CLASS_OF, CLASSES
 
@@ -19,6 +19,25 @@ LONGEST = 8 * 2**20
 
 _CUI = re.compile(r"\bC(\d{7})\b", re.ASCII)
 _MRSTY_ROW = re.compile(rb"(?:\xef\xbb\xbf)?C(\d{7})\|T\d{3}\|[^|]*\|([^|]*)\|[^|]*\|[^|]*\|\r?\n?")
+
+
+@hookimpl
+def mdkif_datasets() -> list[Dataset]:
+    """The data set `wikimed`."""
+    return [
+        Dataset(
+            name="wikimed",
+            title="WikiMed: Wikipedia articles with mentions of medical concepts",
+            target="mdkif_dataset_wikimed:convert",
+            licence="texts of Wikipedia (CC BY-SA); the types of their concepts under the UMLS Metathesaurus License",
+            access="open download; its document labels need the UMLS (free UTS account)",
+            homepage="https://doi.org/10.5281/zenodo.5755155",
+            citation="Vashishth et al. 2021, Improving broad-coverage medical entity linking with semantic type "
+            "prediction and large-scale datasets, J Biomed Inform 121",
+            options={"mrsty": "MRSTY.RRF of a UMLS release, or the folder of it; by default beside wikimed.json"},
+            stand_in="hoc",
+        )
+    ]
 
 
 def convert(source: Path, conversion: ConversionReport, *, mrsty: str = "") -> Iterator[Record]:

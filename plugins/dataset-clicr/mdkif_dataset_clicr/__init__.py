@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, ConversionReport, Record
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 from mdkif_dataset_emrqa import Passage, collapsed, stream, window_size
 
 FILES = {"train": "train1.0.json", "dev": "dev1.0.json", "test": "test1.0.json"}
@@ -15,6 +15,28 @@ NOT_FOUND = ("leave-out", "keep")
 PLACEHOLDER = "@placeholder"
 GLUED = re.compile(rf"(?<=\w){PLACEHOLDER}|{PLACEHOLDER}(?=\w)")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n+")
+
+
+@hookimpl
+def mdkif_datasets() -> list[Dataset]:
+    """The data set `clicr`."""
+    return [
+        Dataset(
+            name="clicr",
+            title="CliCR: cloze questions about clinical case reports",
+            target="mdkif_dataset_clicr:convert",
+            licence="for research, by agreement with BMJ Case Reports",
+            access="from its authors, for research",
+            homepage="https://github.com/clips/clicr",
+            citation="Šuster and Daelemans 2018, CliCR: A Dataset of Clinical Case Reports for Machine Reading "
+            "Comprehension, NAACL",
+            options={
+                "window": "sentences before and after the answer that are the context, after the title (2), or all",
+                "notfound": "leave-out (default) or keep queries none of whose answers stand in the case report",
+            },
+            stand_in="medquad",
+        )
+    ]
 
 
 def convert(

@@ -7,10 +7,26 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mdkif import BadInput, ConversionReport, Record
+from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
 SHEET = "QS"
 HEADER = ("File", "CHQ", "Summary")
+
+
+@hookimpl
+def mdkif_datasets() -> list[Dataset]:
+    """The data set `meqsum`."""
+    return [
+        Dataset(
+            name="meqsum",
+            title="MeQSum: consumer health questions with expert summaries",
+            target="mdkif_dataset_meqsum:convert",
+            licence="CC BY 4.0",
+            access="open",
+            homepage="https://github.com/abachaa/MeQSum",
+            citation="Ben Abacha and Demner-Fushman 2019, On the Summarization of Consumer Health Questions, ACL",
+        )
+    ]
 
 
 def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
