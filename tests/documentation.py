@@ -12,6 +12,7 @@ from textwrap import indent
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
+import floor_plan
 from mdkif import Prediction, Record
 from mdkif.cli import main
 from mdkif.core.contract.catalogue import Entry, catalogue
@@ -37,6 +38,11 @@ ROW = re.compile(r"^\| `([^`]+)` \|.*\| *((?:[^|\\]|\\.)*?) \|$")
 def commands_section(_: str) -> str:
     """Every command of the core and of the repository's plugins, with its arguments and options."""
     return "\n\n".join(command_help(name, command) for name, command in sorted(all_commands().items()))
+
+
+def rooms_section(_: str) -> str:
+    """The rooms of the core, with their modules and what they import from."""
+    return floor_plan.table()
 
 
 def skills_section(_: str) -> str:
@@ -78,6 +84,7 @@ def declarations_section(before: str) -> str:
 SECTIONS = {
     "skills": (ROOT / "README.md", skills_section),
     "commands": (ROOT / "docs/commands.md", commands_section),
+    "rooms": (ROOT / "docs/architecture.md", rooms_section),
     "settings": (ROOT / "docs/settings.md", settings_section),
     "catalogue": (ROOT / "docs/catalogue.md", catalogue_section),
     "declarations": (ROOT / "docs/declarations.md", declarations_section),
@@ -95,7 +102,8 @@ def section(name: str) -> tuple[str, str, str]:
 
 
 def write() -> None:
-    """Refresh every generated section."""
+    """Refresh every generated section, and the picture of the rooms."""
+    floor_plan.write()
     for name, (page, of_code) in SECTIONS.items():
         head, body, tail = section(name)
         page.write_text(f"{head}\n{of_code(body)}\n\n{tail}", encoding="utf-8")

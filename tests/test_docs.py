@@ -27,7 +27,8 @@ from mdkif.core.contract.discovery import Plugins
 from mdkif_synthetic import generate
 
 WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if page.parts[len(ROOT.parts) + 1] != "_build")
-PAGES = [ROOT / "README.md", *sorted(WRITTEN), *sorted((ROOT / "plugins").glob("*/README.md"))]
+FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [*FRONT, *sorted(WRITTEN), *sorted((ROOT / "plugins").glob("*/README.md"))]
 OWN = [page for page in PAGES if page.parent in (ROOT, *(ROOT / "docs" / part for part in ("", "concepts", "howto")))]
 REFRESH = "run `python tests/test_docs.py --write`"
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -1,10 +1,12 @@
 """The frame of the repository: pinned versions, and plugins that look alike and like anyone's."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -63,3 +65,29 @@ def test_test_modules_have_names_of_their_own():
 def test_nothing_in_the_package_imports_itself_by_its_own_name():
     for path in (ROOT / "core").glob("*.py"):
         assert not re.search(r"^\s*(from|import) mdkif\b", path.read_text("utf-8"), re.M), path.name
+
+
+def test_make_alone_lists_every_target_with_its_purpose():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    [targets] = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines()[1:])
+    assert list(listed) == targets.split()
+    assert all(listed.values())
+
+
+@pytest.mark.parametrize("name", ["bug", "dataset", "idea"])
+def test_issue_form_is_one_that_a_forge_reads(name):
+    form = yaml.safe_load((ROOT / f".github/ISSUE_TEMPLATE/{name}.yml").read_text("utf-8"))
+    assert form["name"]
+    assert form["description"]
+    fields = [part for part in form["body"] if part["type"] != "markdown"]
+    assert {part["type"] for part in fields} <= {"input", "textarea", "checkboxes", "dropdown"}
+    assert len({part["id"] for part in fields}) == len(fields)
+    assert all(part["attributes"]["label"] for part in fields)
+
+
+def test_issue_form_for_bugs_asks_for_no_record():
+    [warning, *_, promise] = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text("utf-8"))["body"]
+    assert "No records" in warning["attributes"]["value"]
+    assert promise["attributes"]["options"][0]["required"] is True

@@ -106,8 +106,7 @@ def test_every_public_name_is_in_the_reference_with_its_exact_signature(pages, n
     public = getattr(mdkif, name)
     page = pages["reference.html"]
     if inspect.ismodule(public):
-        assert public.__name__.replace("mdkif.core.", "mdkif.") == f"mdkif.{name}"
-        assert f"module-{public.__name__}" in page.ids
+        assert {f"mdkif-{name}", f"module-{public.__name__}"} <= page.ids
         return
     assert f"mdkif.{name}" in page.ids
     if inspect.isfunction(public):
@@ -192,6 +191,6 @@ def test_a_warning_stops_the_build(tmp_path):
 
 
 def test_the_makefile_builds_the_site_the_same_way():
-    target = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: setup\n")[2].partition("\n\n")[0]
+    target = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: setup")[2].partition("\n\n")[0]
     assert "sphinx --fail-on-warning --keep-going --quiet docs docs/_build\n" in target
     assert "docs/_build/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

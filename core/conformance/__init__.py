@@ -1,4 +1,4 @@
-"""Conformance: what a host relies on in every plugin, checked rule by rule; a broken rule says what to change."""
+"""What a host relies on in every plugin, checked rule by rule; a broken rule says what to change."""
 
 from .check import check
 from .finding import Finding
