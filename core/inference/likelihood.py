@@ -11,36 +11,43 @@ from torch.nn import functional
 from ..models.base import Base
 from ..prompts.batching import Batch, budgeted, collate
 from ..prompts.encoding import Encoded
+from .projection import Measure, measured
 
 
 def answer_loss(model: Any, batch: Batch, reduction: str = "mean") -> torch.Tensor:
     """Cross-entropy of the answers' tokens (SA-MDKIF eq. 5), with logits computed for no other position.
 
-    Returns a scalar or, for reduction "rows", the sum over each row's answer, shape (rows,), and never
+    Returns a float32 scalar or, for reduction "rows", the sum over each row's answer, shape (rows,), and never
     an adapter's penalty.
     """
-    return logits_loss(answer_logits(model, batch), batch, reduction)
+    return _reduced(answer_entropies(model, batch), batch, reduction)
+
+
+def answer_entropies(model: Any, batch: Batch) -> torch.Tensor:
+    """The cross-entropy of every answer's tokens, row by row, float32 (answer tokens of the batch,)."""
+    targets = batch.targets[_answers(batch)]
+    return _measured(
+        model, batch, lambda logits, part: functional.cross_entropy(logits, targets[part], reduction="none")
+    )
 
 
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
-    """Float32 logits that predict the answers' tokens, the last `batch.keep` of each row: (rows, keep, vocabulary)."""
-    output = model(
-        input_ids=batch.ids,
-        attention_mask=batch.mask,
-        position_ids=batch.positions,
-        logits_to_keep=batch.keep + 1,
-        use_cache=False,
-    )
-    logits: torch.Tensor = output.logits[:, :-1].float()
-    return logits
+    """Float32 logits that predict the answers' tokens, the last `batch.keep` of each row: (rows, keep, vocabulary).
+
+    They are 0 where a row's answer is shorter.
+    """
+    rows, columns = _answers(batch)
+    found = _measured(model, batch, lambda logits, _: logits)
+    logits = found.new_zeros(len(batch.ids), batch.keep, found.shape[-1])
+    return logits.index_put((rows, columns - batch.ids.shape[1] + batch.keep), found)
 
 
 def logits_loss(logits: torch.Tensor, batch: Batch, reduction: str = "mean") -> torch.Tensor:
     """The cross-entropy of `answer_loss` from the answers' logits."""
-    targets = batch.targets[:, -batch.keep :]
-    each = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100)
-    rows = each.view_as(targets).sum(1)
-    return rows if reduction == "rows" else rows.sum() / (targets != -100).sum()
+    rows, columns = _answers(batch)
+    chosen = logits[rows, columns - batch.ids.shape[1] + batch.keep]
+    each = functional.cross_entropy(chosen, batch.targets[rows, columns], reduction="none")
+    return _reduced(each, batch, reduction)
 
 
 @torch.no_grad()
@@ -53,3 +60,21 @@ def mean_loss(base: Base, examples: Sequence[Encoded], tokens: int = 4096) -> fl
         batch = collate([examples[i] for i in indices], base.pad, base.model.device)
         total += answer_loss(base.model, batch, "rows").sum().item()
     return total / sum(len(example.answer) for example in examples)
+
+
+def _answers(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the answers' tokens stand, row by row; each is predicted one column before."""
+    rows, columns = (batch.targets != -100).nonzero(as_tuple=True)
+    return rows, columns
+
+
+def _measured(model: Any, batch: Batch, measure: Measure) -> torch.Tensor:
+    rows, columns = _answers(batch)
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
+    return measured(model, inputs, rows, columns - 1, measure)
+
+
+def _reduced(each: torch.Tensor, batch: Batch, reduction: str) -> torch.Tensor:
+    if reduction != "rows":
+        return each.mean()
+    return each.new_zeros(len(batch.ids)).index_add(0, _answers(batch)[0], each)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import torch
 
 from ..contract.declarations import Normaliser
 from ..models.base import Base
-from ..prompts.batching import budgeted
+from ..prompts.batching import budgeted, collate
 from ..prompts.encoding import Encoded
+from .likelihood import answer_entropies
 from .predictions import Likelihoods
+from .projection import measured
 
 Tokens = tuple[int, ...]
+Place = tuple[int, int]  # a row of the batch, and 0 for its prompt's end or 1 + a node of its trie
 MEASURES: dict[Normaliser, str] = {
     "sum": "sums",
     "token-mean": "token_means",
@@ -36,6 +40,9 @@ def token_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> lis
     from the prompt. What options begin with in common is computed once, and an option's last token is
     never an input, so one-token labels cost nothing beyond the prompt.
     """
+    longest = max((len(row.prompt) + len(option) for row in rows for option in row.options), default=0)
+    if longest > (getattr(base.model.config.get_text_config(), "sliding_window", None) or longest):
+        return _one_by_one(base, rows, tokens)  # a window counts the columns of a mask, where a trie has no order
     tries = [_trie(row.options) for row in rows]
     lengths = [len(row.prompt) + len(trie) for row, trie in zip(rows, tries, strict=True)]
     scores: list[list[list[float]]] = [[] for _ in rows]
@@ -43,6 +50,18 @@ def token_scores(base: Base, rows: Sequence[Encoded], tokens: int = 4096) -> lis
         for i, found in zip(indices, _score(base, [(rows[i], tries[i]) for i in indices]), strict=True):
             scores[i] = found
     return scores
+
+
+def _one_by_one(base: Base, rows: Sequence[Encoded], tokens: int) -> list[list[list[float]]]:
+    whole = [Encoded(row.record, row.prompt, option) for row in rows for option in row.options]
+    found: list[list[float]] = [[] for _ in whole]
+    for indices in budgeted([len(each) for each in whole], tokens):
+        batch = collate([whole[i] for i in indices], base.pad, base.model.device)
+        losses = iter(answer_entropies(base.model, batch).tolist())
+        for i in indices:
+            found[i] = [-loss for loss in islice(losses, len(whole[i].answer))]
+    each = iter(found)
+    return [list(islice(each, len(row.options))) for row in rows]
 
 
 def _trie(options: Sequence[Tokens]) -> dict[Tokens, int]:
@@ -57,7 +76,6 @@ def _trie(options: Sequence[Tokens]) -> dict[Tokens, int]:
 def _score(base: Base, rows: Sequence[tuple[Encoded, dict[Tokens, int]]]) -> list[list[list[float]]]:
     model, device = base.model, base.model.device
     length = max(len(row.prompt) + len(trie) for row, trie in rows)
-    keep = max(len(trie) for _, trie in rows) + 1
     ids = torch.full((len(rows), length), base.pad)
     positions = torch.zeros((len(rows), length), dtype=torch.long)
     sees = torch.zeros((len(rows), length, length), dtype=torch.bool)
@@ -71,23 +89,48 @@ def _score(base: Base, rows: Sequence[tuple[Encoded, dict[Tokens, int]]]) -> lis
         seen = [(place, trie[node[:depth]]) for node, place in trie.items() for depth in range(1, len(node) + 1)]
         sees[i, [after + place for place, _ in seen], [after + place for _, place in seen]] = True
     mask = torch.zeros(sees.shape, dtype=model.dtype).masked_fill(~sees, torch.finfo(model.dtype).min)
-    logits = model(
-        input_ids=ids.to(device),
-        attention_mask=mask[:, None].to(device),
-        position_ids=positions.to(device),
-        logits_to_keep=keep,
-        use_cache=False,
-    ).logits
+    inputs = {"input_ids": ids, "attention_mask": mask[:, None], "position_ids": positions}
+    found = _log_probabilities(base, {name: value.to(device) for name, value in inputs.items()}, rows)
     return [
-        _row_scores(torch.log_softmax(logits[i, keep - 1 - len(trie) :].float(), dim=-1), row.options, trie)
+        [
+            [found[place, token] for place, token in zip(_places(i, option, trie), option, strict=True)]
+            for option in row.options
+        ]
         for i, (row, trie) in enumerate(rows)
     ]
 
 
-def _row_scores(logp: torch.Tensor, options: Sequence[Tokens], trie: dict[Tokens, int]) -> list[list[float]]:
-    """Each option's tokens; row 0 of `logp` predicts every option's first token, the others what follows a node."""
-    after = [[0, *(1 + trie[option[:depth]] for depth in range(1, len(option)))] for option in options]
-    return [logp[where, list(option)].tolist() for where, option in zip(after, options, strict=True)]
+def _places(row: int, option: Tokens, trie: dict[Tokens, int]) -> list[Place]:
+    """What predicts each token of an option: the prompt's end, 0, and then the node the token follows."""
+    return [(row, 0), *((row, 1 + trie[option[:depth]]) for depth in range(1, len(option)))]
+
+
+def _log_probabilities(
+    base: Base, inputs: dict[str, torch.Tensor], rows: Sequence[tuple[Encoded, dict[Tokens, int]]]
+) -> dict[tuple[Place, int], float]:
+    """log p of every token that any option asks for, after every place that is asked for one."""
+    asked = sorted(
+        {
+            (place, token)
+            for i, (row, trie) in enumerate(rows)
+            for option in row.options
+            for place, token in zip(_places(i, option, trie), option, strict=True)
+        }
+    )
+    places = {place: n for n, place in enumerate(dict.fromkeys(place for place, _ in asked))}
+    length, device = inputs["input_ids"].shape[1], base.model.device
+    columns = torch.tensor(
+        [length - 1 - len(rows[row][1]) + after for row, after in places], dtype=torch.long, device=device
+    )
+    at = torch.tensor([places[place] for place, _ in asked], dtype=torch.long, device=device)
+    tokens = torch.tensor([token for _, token in asked], dtype=torch.long, device=device)
+
+    def logp(logits: torch.Tensor, chunk: slice) -> torch.Tensor:
+        own = (at >= chunk.start) & (at < chunk.stop)
+        return torch.log_softmax(logits, dim=-1)[at[own] - chunk.start, tokens[own]]
+
+    of = torch.tensor([row for row, _ in places], dtype=torch.long, device=device)
+    return dict(zip(asked, measured(base.model, inputs, of, columns, logp).tolist(), strict=True))
 
 
 def normalised(found: Likelihoods, normaliser: Normaliser) -> tuple[float, ...]:
