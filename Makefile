@@ -43,8 +43,8 @@ setup: .venv/.ready ## .venv with everything, the plugins editable
 demo: setup ## train three skills, learn routers, see the blend on an unseen task
 	$(BIN)/mdkif demo
 
-test: setup ## every test
-	$(BIN)/python -m pytest
+test: setup ## every test, in random order, on every core
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: types ## ruff and mypy
 	$(BIN)/ruff check

@@ -1,5 +1,9 @@
 """A tiny random Llama, adapters that PEFT itself wrote for it, and stores and sources made from them."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when imported: threads only slow down a model this small
+
 import copy
 import hashlib
 import json
