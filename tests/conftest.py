@@ -23,7 +23,7 @@ from mdkif.core.data.sampling import sample
 from mdkif.core.models import loading as models
 from mdkif.core.prompts.encoding import Encoder
 from mdkif.core.routing.adapt import AdaptSettings
-from mdkif.core.routing.objective import AdaptationObjective
+from mdkif.core.routing.objective import adaptation_objective
 from mdkif.core.store.layout import Store
 from mdkif.core.training.train import train_skill
 from mdkif.core.workspace import Workspace
@@ -285,7 +285,7 @@ def objective(ready, examples):
         task = ready.plugins.get(Task, "pubmedqa")
         chosen = AdaptSettings(**settings)
         bank = bank_of(ready, skills, chosen.granularity)
-        return AdaptationObjective(ready, task, ready.encoder(task, 512), bank, examples, chosen)
+        return adaptation_objective(ready, task, ready.encoder(task, 512), bank, examples, chosen)
 
     return objective
 

@@ -11,7 +11,7 @@ import torch
 from mdkif import BadInput, Progress
 from mdkif.core.adapters.composition import blend, load_composition
 from mdkif.core.routing.adapt import adapt
-from mdkif.core.routing.objective import AdaptationObjective
+from mdkif.core.routing.objective import adaptation_objective
 from torch.nn import functional
 
 QUICK = {
@@ -129,9 +129,9 @@ def test_numpys_random_state_and_the_working_folder_are_untouched(learn, tmp_pat
 
 @pytest.mark.parametrize("router", ["cma-es", "gradient"])
 def test_an_interrupted_search_goes_on_to_the_same_result(learn, ready, router):
-    """In a new process nothing is left but the store; the journal there is all that is needed."""
+    """In a new process nothing is left but the store; the cache there is all that is needed."""
     whole = learn(router, name="whole")
-    shutil.rmtree(ready.store.root / "journals")
+    shutil.rmtree(ready.store.root / "cache")
     ready.progress = Interrupting(after=9)
     with pytest.raises(KeyboardInterrupt):
         learn(router, name="again")
@@ -158,25 +158,25 @@ class Interrupting(Progress):
             raise KeyboardInterrupt
 
 
-def test_the_journal_holds_numbers_only_and_may_be_deleted(learn, ready, pubmedqa):
+def test_evaluation_cache_holds_numbers_only_and_may_be_deleted(learn, ready, pubmedqa):
     first = learn("uniform")
-    [journal] = (ready.store.root / "journals" / ready.base.name).iterdir()
-    assert re.fullmatch(r"[0-9a-f]{16}\.jsonl", journal.name)
-    for line in journal.read_text().splitlines():
+    [cache] = (ready.store.root / "cache" / ready.base.name).iterdir()
+    assert re.fullmatch(r"[0-9a-f]{16}\.jsonl", cache.name)
+    for line in cache.read_text().splitlines():
         entry = json.loads(line)
-        assert re.fullmatch("[0-9a-f]{16}", entry["at"])
+        assert re.fullmatch("[0-9a-f]{16}", entry["key"])
         assert sorted(map(int, entry["values"])) == list(range(8))
         assert all(isinstance(value, float) for value in entry["values"].values())
-    journal.unlink()
+    cache.unlink()
     assert learn("uniform").references == first.references
 
 
-def test_another_adaptation_set_has_another_journal(learn, ready):
+def test_evaluation_cache_is_another_for_another_adaptation_set(learn, ready):
     for settings in ({}, {"seed": 1}, {"shots": "5"}, {"max_length": 100}, {"objective": "accuracy"}):
         learn("uniform", **settings)
-    assert len(list((ready.store.root / "journals" / ready.base.name).iterdir())) == 5
+    assert len(list((ready.store.root / "cache" / ready.base.name).iterdir())) == 5
     learn("uniform", gamma=0.5, temperature=2.0, scale="free")
-    assert len(list((ready.store.root / "journals" / ready.base.name).iterdir())) == 5, "the losses are the same"
+    assert len(list((ready.store.root / "cache" / ready.base.name).iterdir())) == 5, "the losses are the same"
 
 
 def test_numpys_random_state_does_not_matter(learn):
@@ -257,12 +257,11 @@ def test_no_record_of_the_test_split_is_ever_seen(ready, pubmedqa, monkeypatch):
 
     seen = []
 
-    class Watching(AdaptationObjective):
-        def __init__(self, workspace, task, encoder, bank, examples, settings):
-            seen.append([example.record.id for example in examples])
-            super().__init__(workspace, task, encoder, bank, examples, settings)
+    def watched(workspace, task, encoder, bank, examples, settings):
+        seen.append([example.record.id for example in examples])
+        return adaptation_objective(workspace, task, encoder, bank, examples, settings)
 
-    monkeypatch.setattr(adaptation, "AdaptationObjective", Watching)
+    monkeypatch.setattr(adaptation, "adaptation_objective", watched)
     truth = json.loads((pubmedqa / "data" / "test_ground_truth.json").read_text())
     for settings in ({"setting": "normal"}, {"setting": "normal", "limit": "5"}, {"shots": "8"}, {"split": "dev"}):
         adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["qa"], "uniform", settings)

@@ -7,6 +7,17 @@ from mdkif import BadInput
 SIGNED = torch.tensor([[0.9, -1.4, 0.2], [-0.3, 0.1, 1.5], [0.0, 0.0, 0.0]])
 
 
+def test_objective_evaluates_nothing_before_it_is_asked_for(objective, ready):
+    own = objective()
+    assert own.evaluations == 0
+    assert not (ready.store.root / "cache").exists()
+    assert [each.name for each in own.references] == ["base", "qa", "nli", "er", "uniform"]
+    assert own.evaluations == 5
+    again = objective()
+    assert [each.value for each in again.references] == [each.value for each in own.references]
+    assert again.evaluations == 0
+
+
 def test_a_population_is_valued_as_each_candidate_alone_in_any_budget(objective):
     for granularity in ("skill", "module"):
         one = objective(granularity=granularity, gamma=0.2, regulariser="alpha")
@@ -36,7 +47,7 @@ def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective
     skills = ("qa", "nli", "er")
     losses = [measured(dict(zip(skills, row.tolist(), strict=True))) for row in SIGNED]
     own = objective(gamma=0.3)
-    before = own.evaluations
+    before = own.evaluations + len(own.references)
     assert own.evaluate_weights(SIGNED) == pytest.approx(
         [loss + 0.3 * float((row**2).sum()) for loss, row in zip(losses, SIGNED, strict=True)], rel=1e-4
     )

@@ -23,7 +23,7 @@ def corners(count):
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_a_linear_model_is_foretold_exactly_from_base_and_singles(seed):
+def test_surrogate_predicts_a_linear_model_exactly_from_base_and_singles(seed):
     model, surrogate = linear(seed), Surrogate()
     for weights in corners(4):
         surrogate.note(weights, model(weights))
@@ -38,7 +38,7 @@ def curved(weights):
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_evaluations_all_around_correct_the_forecast_between_them(seed):
+def test_surrogate_is_corrected_between_evaluations_all_around(seed):
     """They must lie on every side: points that nearly share a plane say nothing of the slope across it."""
     draw = torch.Generator().manual_seed(seed)
     center = torch.rand(3, generator=draw)
@@ -54,7 +54,7 @@ def test_evaluations_all_around_correct_the_forecast_between_them(seed):
     assert after < min(0.04, 0.7 * before)
 
 
-def test_it_is_the_weighted_least_squares_solution():
+def test_surrogate_is_the_weighted_least_squares_solution():
     draw = torch.Generator().manual_seed(0)
     points, center = torch.rand(9, 3, generator=draw), torch.rand(3, generator=draw)
     surrogate = Surrogate()
@@ -70,7 +70,7 @@ def test_it_is_the_weighted_least_squares_solution():
     assert surrogate.around(center)(asked).flatten().numpy() == pytest.approx(expected, abs=1e-3)
 
 
-def test_it_can_be_differentiated_and_takes_weights_of_any_shape():
+def test_surrogate_can_be_differentiated_and_takes_weights_of_any_shape():
     surrogate = Surrogate()
     model = linear(1, count=6)
     for weights in corners(6):
@@ -85,7 +85,7 @@ def test_it_can_be_differentiated_and_takes_weights_of_any_shape():
 
 @settings(deadline=None)
 @given(SEEDS, st.sampled_from([5, 33, 34, 200]))
-def test_a_summary_keeps_the_watched_tokens_probabilities(seed, vocabulary):
+def test_summary_keeps_the_top_k_tokens_probabilities(seed, vocabulary):
     draw = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(4, vocabulary, generator=draw)
     gold = torch.randint(vocabulary, (4,), generator=draw)

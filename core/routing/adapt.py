@@ -16,7 +16,7 @@ from ..data.sources import Sources
 from ..errors import BadInput
 from ..settings import Positive, settings_from
 from ..workspace import Workspace
-from .objective import AdaptationObjective, ObjectiveSettings
+from .objective import ObjectiveSettings, adaptation_objective
 
 if TYPE_CHECKING:
     from ..data.records import Record
@@ -80,7 +80,7 @@ def adapt(
     drawn = _adaptation_set(workspace, task, sources, chosen, skip_bad, data)
     examples = encoder.encode_all(drawn, f"'{_split(chosen)}' records of '{name}'")
     bank = bank_of(workspace, skills, chosen.granularity)
-    objective = AdaptationObjective(workspace, task, encoder, bank, examples, chosen)
+    objective = adaptation_objective(workspace, task, encoder, bank, examples, chosen)
     found = optimizer.search(objective, chosen.seed, workspace.progress)
     references = {reference.name: reference.value for reference in objective.references}
     origin = {

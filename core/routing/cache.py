@@ -1,16 +1,29 @@
-"""What a search has evaluated, on disk: a later search repeats none of it, and an interrupted one goes on."""
+"""What was evaluated, on disk: a later search repeats none of it, and an interrupted one goes on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..adapters.library import trained_skills
+from ..contract.declarations import Evaluator, Task
+from ..hashing import digest
+from ..workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..adapters.bank import SkillBank
+    from ..prompts.encoding import Encoded, Encoder
+
+COMPUTATION = 2
+"""To be raised whenever the same blend on the same records is given other numbers than before."""
 
 
 class EvaluationCache:
     """Numbers by what they were computed for: a file of JSON lines, to which every evaluation is added at once.
 
-    It holds hashes of parameters and the numbers found, and nothing of any record. A last line that was
+    It holds hashes of weights and the numbers found, and nothing of any record. A last line that was
     broken off is left out. It may be deleted at any time.
     """
 
@@ -31,13 +44,39 @@ class EvaluationCache:
         self._known.setdefault(key, {}).update(values)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="ascii") as file:
-            file.write(self._begin + json.dumps({"at": key, "values": values}) + "\n")
+            file.write(self._begin + json.dumps({"key": key, "values": values}) + "\n")
         self._begin = ""
 
     def _read(self, line: str) -> None:
         try:
             entry = json.loads(line)
             values = {int(place): float(value) for place, value in entry["values"].items()}
-            self._known.setdefault(entry["at"], {}).update(values)
+            self._known.setdefault(entry["key"], {}).update(values)
         except (ValueError, KeyError, TypeError, AttributeError):
             return
+
+
+def losses_key(workspace: Workspace, bank: SkillBank, examples: Sequence[Encoded]) -> str:
+    """A name for everything that a blend's losses depend on beside its weights.
+
+    These are the base and how it computes, the adapters, and the tokens: template, format and length have
+    no other way to a loss.
+    """
+    base = workspace.base
+    known = trained_skills(workspace, base.name)
+    adapters = [f"{name}:{known[name].card['adapter']}" for name in bank.names]
+    tokens = [part for each in examples for part in (each.prompt, each.answer, *each.options, ())]
+    computed = (base.fingerprint, str(base.model.dtype), base.model.device.type, bank.granularity)
+    return digest(str(COMPUTATION), *computed, str(adapters), *tokens)
+
+
+def metric_key(
+    workspace: Workspace, bank: SkillBank, examples: Sequence[Encoded], task: Task, encoder: Encoder, metric: str
+) -> str:
+    """The same for a metric: beside what the losses depend on, how answers are read, scored and judged."""
+    evaluator = workspace.plugins.get(Evaluator, task.evaluator)
+    owner = workspace.plugins.owner(evaluator)
+    judged = (evaluator.name, evaluator.target, owner.dist, owner.version, metric)
+    answered = ("score", task.normaliser, str(task.multi_label), str(task.max_new_tokens), str(encoder.max_length))
+    records = (repr(each.record) for each in examples)
+    return digest(losses_key(workspace, bank, examples), *judged, *answered, encoder.template.source(), *records)

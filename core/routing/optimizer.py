@@ -26,12 +26,14 @@ class Candidate:
 class Objective(Protocol):
     """What an optimizer minimises: the task loss over the adaptation set plus the regulariser.
 
-    `references` are base (all weights 0), every single skill and uniform, evaluated beforehand. What was
-    evaluated once is not evaluated again, not even by a later search on the same records.
+    What was evaluated once is not evaluated again, not even by a later search on the same records.
     """
 
     space: WeightParameterization
-    references: Sequence[Candidate]
+
+    @property
+    def references(self) -> Sequence[Candidate]:
+        """Base (all weights 0), every single skill and uniform, in this order, evaluated when first asked for."""
 
     @property
     def examples(self) -> Sequence[object]:
@@ -39,7 +41,7 @@ class Objective(Protocol):
 
     @property
     def supports_minibatch(self) -> bool:
-        """Whether a part of the examples estimates the objective: a loss is supports_minibatch, a metric is not."""
+        """Whether a part of the examples estimates the objective: of a loss it does, of a metric not."""
 
     def values(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
         """The objective of a population, (P, size), over the given examples or all of them.
@@ -54,7 +56,7 @@ class Objective(Protocol):
         """The objective at (size,) and its gradient, over the given examples or all of them."""
 
     def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What the evaluations so far foretell, best near those weights: from parameters (size,) to a scalar.
+        """What the evaluations so far predict, best near those weights: from parameters (size,) to a scalar.
 
         It can be differentiated and costs no pass through the model. Raises BadInput where there is none.
         """

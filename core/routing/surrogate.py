@@ -1,10 +1,16 @@
-"""A surrogate of the blend: the answers' logits, foretold for any weights from those that were evaluated."""
+"""A surrogate of the blend: the answers' logits, predicted for any weights from those that were evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
+
+from ..hashing import digest
+
+if TYPE_CHECKING:
+    from ..prompts.encoding import Encoded
 
 TOP_K = 32
 NEARBY = 1e-5
@@ -24,7 +30,7 @@ class Surrogate:
         self._logits: list[torch.Tensor] = []
 
     def note(self, weights: torch.Tensor, logits: torch.Tensor) -> None:
-        """Remember an evaluated blend: weights of any shape, and logits (positions, watched)."""
+        """Remember an evaluated blend: weights of any shape, and logits (positions, tokens)."""
         self._weights.append(weights.detach().flatten().double().cpu())
         self._logits.append(logits.detach().float().cpu())
 
@@ -33,7 +39,7 @@ class Surrogate:
         return any(torch.equal(each, weights.detach().flatten().double().cpu()) for each in self._weights)
 
     def around(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The forecast, fitted best near those weights: from weights to logits (positions, watched)."""
+        """The forecast, fitted best near those weights: from weights to logits (positions, tokens)."""
         center = near.detach().flatten().double().cpu()
         steps = torch.stack(self._weights) - center
         share = (NEARBY + steps.square().sum(1)).rsqrt()[:, None]
@@ -52,7 +58,7 @@ class Surrogate:
 
 
 def top_k(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
-    """The tokens to watch at each position: the gold one first, then the likeliest others.
+    """The tokens whose logits are kept at each position: the gold one first, then the likeliest others.
 
     From logits (positions, vocabulary) and gold ids (positions,); int64 (positions, at most 33).
     """
@@ -63,9 +69,48 @@ def top_k(logits: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
 def summary(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Logits of the watched tokens and, in the last column, of all others together.
 
-    From logits (positions, vocabulary) and ids (positions, watched) to (positions, watched + 1), of which
+    From logits (positions, vocabulary) and ids (positions, tokens) to (positions, watched + 1), of which
     softmax gives the watched tokens' exact probabilities.
     """
     chosen = logits.gather(1, tokens)
     rest = logits.scatter(1, tokens, -torch.inf).logsumexp(1, keepdim=True)
     return torch.cat([chosen, rest.clamp(min=torch.finfo(torch.float32).min / 4)], 1)
+
+
+class Recorder:
+    """Hands a surrogate the answers' logits of every blend that was evaluated on all of the examples.
+
+    At first only of the `first` blends, which are the references; of all from `keep_all` on. The kept
+    tokens are the likeliest of whichever blend comes first.
+    """
+
+    def __init__(self, examples: Sequence[Encoded], first: int) -> None:
+        self.surrogate = Surrogate()
+        self._examples, self._left, self._complete = examples, first, False
+        self._tokens: dict[int, torch.Tensor] = {}
+        self._open: dict[str, dict[int, torch.Tensor]] = {}
+
+    def keep_all(self) -> None:
+        """From now on a blend that the surrogate does not know has to be evaluated, again if need be."""
+        self._complete = True
+
+    def lacks(self, weights: torch.Tensor) -> bool:
+        """Whether a blend has to be evaluated for the surrogate's sake."""
+        return self._complete and not self.surrogate.knows(weights)
+
+    def note(self, weights: torch.Tensor, row: int, logits: torch.Tensor) -> None:
+        """Take the logits (keep, vocabulary) of one example, the last of which predict its answer."""
+        key = digest(weights)
+        if key not in self._open:
+            if not (self._complete or self._left):
+                return
+            self._left = max(0, self._left - 1)
+        answer = self._examples[row].answer
+        logits = logits[-len(answer) :]
+        if row not in self._tokens:
+            self._tokens[row] = top_k(logits, torch.tensor(answer, device=logits.device))
+        seen = self._open.setdefault(key, {})
+        seen[row] = summary(logits, self._tokens[row])
+        if len(seen) == len(self._examples):
+            del self._open[key]
+            self.surrogate.note(weights, torch.cat([seen[row] for row in range(len(seen))]))

@@ -42,9 +42,9 @@ class Store:
         """The directory of unfinished work, from which it resumes."""
         return self.root / "runs" / name
 
-    def journal(self, base: str, name: str) -> Path:
+    def evaluation_cache(self, base: str, name: str) -> Path:
         """The file of what stage II evaluated on one adaptation set."""
-        return self.root / "journals" / base / f"{name}.jsonl"
+        return self.root / "cache" / base / f"{name}.jsonl"
 
     def report(self, name: str) -> Path:
         """The JSON file of one evaluation."""

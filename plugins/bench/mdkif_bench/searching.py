@@ -61,7 +61,7 @@ class Planted:
         return self.evaluate_weights(self.space.weights(parameters))
 
     def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What the evaluations so far foretell."""
+        """What the evaluations so far predict."""
         forecast, wanted = self._surrogate.around(near), self._wanted
         return lambda parameters: (
             -(wanted * torch.log_softmax(forecast(self.space.weights(parameters)), -1)).sum(-1).mean()

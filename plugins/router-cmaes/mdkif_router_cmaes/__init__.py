@@ -27,7 +27,7 @@ class CMAES(RouterOptimizer):
     """CMA-ES from the best reference, whose first candidates are steps towards the others, the best of them first.
 
     It moves in the K - 1 directions (with a free total, K) that change the weights, not in the 2K of a and b.
-    At most `evaluations` whole adaptation sets are evaluated after the references. With `race` a
+    At most `evaluations` whole adaptation sets are evaluated after the references. By `successive_halving` a
     population is compared on a quarter of the records, the better half on another quarter, and the
     better half of these on all: of a quarter of the population the whole value is known. `sigma` is the
     first step size in units of the logits; the search stops early after `patience` generations without gain.
@@ -37,7 +37,7 @@ class CMAES(RouterOptimizer):
     evaluations: int = 120
     sigma: float = 0.7
     patience: int = 8
-    race: bool = True
+    successive_halving: bool = True
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The best candidate evaluated on the whole set, references included."""
@@ -52,8 +52,8 @@ class CMAES(RouterOptimizer):
             return space.reduce(space.parameters(weights)).tolist()
 
         with quiet_strategy(point(found.weights), self.sigma, seed) as strategy:
-            heats = self._heats(objective, strategy.popsize)
-            cost = sum(places * share for places, share in heats)
+            rungs = self._rungs(objective, strategy.popsize)
+            cost = sum(places * share for places, share in rungs)
             if self.evaluations < cost:
                 raise BadInput(
                     f"evaluations is {self.evaluations}: CMA-ES needs at least {cost:g}, for one population of "
@@ -66,7 +66,7 @@ class CMAES(RouterOptimizer):
                 while spent + cost <= self.evaluations and stale < self.patience:
                     points = strategy.ask()
                     population = space.expand(torch.tensor([list(map(float, each)) for each in points]))
-                    order, value = raced(objective, population, [places for places, _ in heats])
+                    order, value = ranked(objective, population, [places for places, _ in rungs])
                     strategy.tell(points, [float(order.index(i)) for i in range(len(points))])
                     spent, stale = spent + cost, stale + 1
                     if value < found.value:
@@ -74,21 +74,21 @@ class CMAES(RouterOptimizer):
                     bar.advance(len(points), best=f"{found.value:.4f}", sigma=f"{strategy.sigma:.2f}")
         return found
 
-    def _heats(self, objective: Objective, size: int) -> list[tuple[int, float]]:
-        """How many candidates run in each heat, and on which further share of the records."""
-        if not (self.race and objective.supports_minibatch and len(objective.examples) >= FEWEST):
+    def _rungs(self, objective: Objective, size: int) -> list[tuple[int, float]]:
+        """How many candidates each rung compares, and on which further share of the records."""
+        if not (self.successive_halving and objective.supports_minibatch and len(objective.examples) >= FEWEST):
             return [(size, 1.0)]
         return [(size, 0.25), (-(-size // 2), 0.25), (-(-size // 4), 0.5)]
 
 
-def raced(objective: Objective, population: torch.Tensor, places: Sequence[int]) -> tuple[list[int], float]:
+def ranked(objective: Objective, population: torch.Tensor, places: Sequence[int]) -> tuple[list[int], float]:
     """The candidates from best to worst, and the first one's value over the whole set.
 
-    The subsets double: of three heats the first has a quarter of the records, the last all of them.
+    The subsets double: of three rungs the first has a quarter of the records, the last all of them.
     """
     order, value = list(range(len(population))), 0.0
-    for heat, running in enumerate(places):
-        share = 2 ** (len(places) - 1 - heat)
+    for rung, running in enumerate(places):
+        share = 2 ** (len(places) - 1 - rung)
         rows = range(len(objective.examples) // share) if share > 1 else None
         values = dict(zip(order[:running], objective.values(population[order[:running]], rows), strict=True))
         order[:running] = sorted(values, key=values.__getitem__)

@@ -53,14 +53,14 @@ def search(objective, seed=0, **settings):
     return CMAES(**settings).search(objective, seed, Progress())
 
 
-def test_it_declares_the_router_cma_es():
+def test_plugin_declares_the_router_cma_es():
     [declared] = mdkif_routers()
     assert declared.name == "cma-es"
     assert declared.load() is CMAES
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 2 * TARGET)])
-def test_it_finds_the_best_weights(scale, target):
+def test_search_finds_the_best_weights(scale, target):
     objective = Bowl(target, scale)
     found = search(objective, evaluations=400, patience=100)
     torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
@@ -88,7 +88,7 @@ def test_the_budget_is_kept_in_whole_populations(evaluations, scale, size):
     assert [len(population) for population in objective.populations] == [size] * (evaluations // size)
 
 
-def test_candidates_race_on_growing_parts_of_the_examples():
+def test_rungs_compare_fewer_candidates_on_growing_parts_of_the_examples():
     objective = Bowl(examples=range(32))
     found = search(objective, evaluations=9, patience=1000)
     assert objective.rows == [8, 16, 32] * 2, "four whole sets each: 6 / 4 + 3 / 4 + 2 / 2 = 3.25"
@@ -103,20 +103,20 @@ def test_candidates_race_on_growing_parts_of_the_examples():
 
 
 @pytest.mark.parametrize(("settings", "examples", "supports_minibatch"), [
-    ({"race": False}, range(32), True), ({}, range(15), True), ({}, range(32), False),
+    ({"successive_halving": False}, range(32), True), ({}, range(15), True), ({}, range(32), False),
 ])  # fmt: skip
-def test_there_is_no_race_unasked_on_few_examples_or_for_a_metric(settings, examples, supports_minibatch):
+def test_rungs_are_none_unasked_on_few_examples_or_for_a_metric(settings, examples, supports_minibatch):
     objective = Bowl(examples=examples)
     objective.supports_minibatch = supports_minibatch
     search(objective, evaluations=18, patience=1000, **settings)
     assert objective.rows == [len(examples)] * 3
 
 
-def test_a_race_finds_the_best_weights_for_fewer_evaluations():
-    plain, racing = Bowl(), Bowl(examples=range(32))
+def test_successive_halving_finds_the_best_weights_for_fewer_evaluations():
+    plain, halving = Bowl(), Bowl(examples=range(32))
     search(plain, evaluations=120, patience=1000)
-    search(racing, evaluations=120, patience=1000)
-    assert len(racing.populations) // 3 > 1.5 * len(plain.populations)
+    search(halving, evaluations=120, patience=1000)
+    assert len(halving.populations) // 3 > 1.5 * len(plain.populations)
     found = search(Bowl(examples=range(32)), evaluations=300, patience=1000)
     torch.testing.assert_close(found.weights, TARGET, atol=0.03, rtol=0)
 

@@ -43,21 +43,21 @@ def search(objective, seed=0, **settings):
     return Gradient(**settings).search(objective, seed, Progress())
 
 
-def test_it_declares_the_router_gradient():
+def test_plugin_declares_the_router_gradient():
     [declared] = mdkif_routers()
     assert declared.name == "gradient"
     assert declared.load() is Gradient
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 1.7 * TARGET)])
-def test_it_finds_the_best_weights(scale, target):
+def test_search_finds_the_best_weights(scale, target):
     objective = Bowl(scale=scale, target=target)
     found = search(objective, steps=120, learning_rate=0.1)
     torch.testing.assert_close(found.weights, target, atol=0.02, rtol=0)
     assert found.value < 0.05 * best(objective.references).value
 
 
-def test_it_starts_from_the_best_reference_and_values_its_end_once():
+def test_search_starts_from_the_best_reference_and_values_its_end_once():
     objective = Bowl(target=torch.tensor([0.02, 0.9, 0.08]))
     assert best(objective.references).name == "b"
     found = search(objective, steps=1, learning_rate=1e-9)

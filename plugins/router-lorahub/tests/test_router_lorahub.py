@@ -68,7 +68,7 @@ def l1(weights):
     return 0.05 * weights.abs().sum().item() / weights.numel()
 
 
-def test_it_declares_the_router_lorahub():
+def test_plugin_declares_the_router_lorahub():
     [declared] = mdkif_routers()
     assert declared.name == "lorahub"
     assert declared.load() is LoraHub
@@ -78,7 +78,7 @@ def test_the_defaults_are_lorahubs():
     assert LoraHub() == LoraHub(evaluations=40, bound=1.5, l1=0.05)
 
 
-def test_it_finds_weights_of_either_sign():
+def test_search_finds_weights_of_either_sign():
     objective = Bowl()
     found = search(objective)
     torch.testing.assert_close(found.weights, TARGET, atol=0.1, rtol=0)
@@ -87,7 +87,7 @@ def test_it_finds_weights_of_either_sign():
     assert found.value < 0.1 * best(objective.references).value
 
 
-def test_it_starts_from_the_base_model():
+def test_search_starts_from_the_base_model():
     objective = Bowl()
     search(objective, evaluations=3)
     assert objective.seen[0].tolist() == [0, 0, 0]

@@ -16,7 +16,7 @@ def objective(base, singles, uniform):
     return SimpleNamespace(references=references)
 
 
-def test_it_declares_uniform_and_single():
+def test_plugin_declares_uniform_and_single():
     found = {declared.name: declared.load() for declared in mdkif_routers()}
     assert found == {"uniform": Uniform, "single": Single}
 

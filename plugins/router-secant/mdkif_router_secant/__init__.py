@@ -1,4 +1,4 @@
-"""A router that wastes no evaluation: each step goes to the minimum of what all evaluations so far foretell."""
+"""A router that wastes no evaluation: each step goes to the minimum of what all evaluations so far predict."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def lowest(value: Callable[[torch.Tensor], torch.Tensor], begin: Sequence[torch.
         def closure(point: torch.Tensor = point, descent: torch.optim.LBFGS = descent) -> torch.Tensor:
             descent.zero_grad()
             found = value(point)
-            found.backward()  # type: ignore[no-untyped-call]
+            found.backward()
             return found
 
-        descent.step(closure)  # type: ignore[no-untyped-call]
+        descent.step(closure)
         end = point.detach()
         ends.append((float(value(end)), end))
     return min((each for each in ends if each[0] == each[0]), key=lambda each: each[0])[1]

@@ -62,14 +62,14 @@ def search(objective, seed=0, **settings):
     return Secant(**settings).search(objective, seed, Progress())
 
 
-def test_it_declares_the_router_secant():
+def test_plugin_declares_the_router_secant():
     [declared] = mdkif_routers()
     assert declared.name == "secant"
     assert declared.load() is Secant
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 1.4 * TARGET)])
-def test_it_finds_known_weights_in_few_evaluations(scale, target):
+def test_search_finds_known_weights_in_few_evaluations(scale, target):
     objective = Planted(scale=scale, target=target)
     found = search(objective, evaluations=15, tolerance=0.0)
     torch.testing.assert_close(found.weights, target, atol=0.02, rtol=0)
