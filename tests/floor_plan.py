@@ -34,7 +34,7 @@ LEAVES = {
     "adapters": "compositions/BASE/",
     "inference": "predictions",
     "training": "runs/, then skills/BASE/",
-    "routing": "journals/",
+    "routing": "cache/",
     "evaluation": "reports/",
     "export": "LoRA, merged model, GGUF",
     "conformance": "rules kept and broken",
