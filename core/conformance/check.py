@@ -61,8 +61,6 @@ def _metadata(plugin: Plugin) -> Iterator[str]:
     for field, key in (("Summary", "description"), ("License-Expression", "license"), ("Requires-Python",) * 2):
         if field not in facts and not (field == "License-Expression" and "License" in facts):
             yield f"The pyproject.toml of {plugin.dist} lacks '{key.lower()}': add it under [project]."
-    if not str(facts.json.get("description", "")).strip():
-        yield f"The pyproject.toml of {plugin.dist} lacks 'readme': say what it is and how its data is got."
 
 
 def _imports(plugin: Plugin) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""The reading comprehension skill: questions answered with words of a clinical text."""
+"""The reading comprehension skill: questions answered with words of a clinical text.
+
+A task on emrQA is tested on notes that this skill never saw only with the split policy `official` or `8:2`, which both
+divide notes by their names.
+"""
 
 from mdkif import Skill, Source, hookimpl
 

@@ -1,4 +1,7 @@
-"""The natural language inference skill, trained on MedNLI or, as an open stand-in, on PubMedQA read as inference."""
+"""The natural language inference skill, trained on MedNLI or, as an open stand-in, on PubMedQA read as inference.
+
+A skill trained on the stand-in has learnt PubMedQA itself: a test on the task `pubmedqa` says nothing about it.
+"""
 
 from mdkif import Skill, Source, hookimpl
 
