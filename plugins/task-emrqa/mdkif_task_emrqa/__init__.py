@@ -1,7 +1,7 @@
 """The downstream task on emrQA: answering a question about a patient with words of the note.
 
-The context is a window of lines around the answer, an easier task than the papers' (`--data window=all`). Neither paper
-says which 5,789 of the two million questions it took; here they are drawn, whole notes at a time.
+The context is a window of lines around the answer, an easier task than the papers' (`--data window=all`). Neither
+paper says which 5,789 of the two million questions it took; here they are drawn, whole notes at a time.
 """
 
 from mdkif import Source, Task, hookimpl

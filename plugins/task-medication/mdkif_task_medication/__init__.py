@@ -1,7 +1,8 @@
 """Medication: a downstream task that finds which frequent drugs an admission to MIMIC's hospital will need.
 
-The papers do not define the task beyond 500 labels of a text; here the labels are the 10 drugs with most admissions among
-training patients (`--data top`), and the text what is known when the admission begins: a summary lists the drugs.
+The papers do not define the task beyond 500 labels of a text; here the labels are the 10 drugs with most admissions
+among training patients (`--data top`), and the text what is known when the admission begins: a summary lists the
+drugs.
 """
 
 from __future__ import annotations

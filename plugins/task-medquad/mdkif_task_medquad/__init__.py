@@ -1,7 +1,7 @@
 """The downstream task on MedQuAD: picking the right one of four answers to a consumer health question.
 
-MedQuAD has no choices of its own, and the papers do not say where theirs came from: mdkif-dataset-medquad makes them. The
-skill `mcqa` learns from the same data; under one split policy the two never share a question.
+MedQuAD has no choices of its own, and the papers do not say where theirs came from: mdkif-dataset-medquad makes them.
+The skill `mcqa` learns from the same data; under one split policy the two never share a question.
 """
 
 from mdkif import Source, Task, hookimpl

@@ -1,7 +1,7 @@
 """Readmission: a downstream task that tells from a discharge summary whether the patient is back within 30 days.
 
-Labels follow ClinicalBERT's rule, with as many negatives as positives and without its 400 more for training, so the papers'
-sizes are taken as shares. A patient is in one split; `--data split_by=admission` splits as ClinicalBERT did.
+Labels follow ClinicalBERT's rule, with as many negatives as positives and without its 400 more for training, so the
+papers' sizes are taken as shares. A patient is in one split; `--data split_by=admission` splits as ClinicalBERT did.
 """
 
 from __future__ import annotations
