@@ -24,6 +24,7 @@ from mdkif.core.contract import hookspecs
 from mdkif.core.contract.catalogue import catalogue
 from mdkif.core.contract.declarations import KINDS
 from mdkif.core.contract.discovery import Plugins
+from mdkif.core.contract.explanation import CHANGED
 from mdkif_synthetic import generate
 
 WRITTEN = (page for page in (ROOT / "docs").rglob("*.md") if page.parts[len(ROOT.parts) + 1] != "_build")
@@ -130,6 +131,11 @@ def _bound(node: ast.stmt) -> set[str]:
         return {node.name}
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def test_changelog_names_everything_that_a_plugin_is_told_has_changed():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert not [name for name in CHANGED if not re.search(rf"`(\w+\.)?{re.escape(name)}\b", text)]
 
 
 def expanded(script: str) -> str:
