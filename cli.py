@@ -12,10 +12,10 @@ from typing import Any, get_args
 import click
 
 from .core.console.app import Commands, State, first_screen, run, state_of
-from .core.console.arguments import number, pairs, peak_mebibytes, queries, sources_of, trainable
+from .core.console.arguments import configured, number, pairs, peak_mebibytes, queries, sources_of, trainable
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of, targets
-from .core.console.installed import doctor, install, list_, plugins, show, uninstall
+from .core.console.installed import doctor, install, list_, plugins, remove, show, uninstall
 from .core.console.options import (
     COUNT,
     PATH,
@@ -23,9 +23,11 @@ from .core.console.options import (
     SPLIT,
     as_json,
     converted,
+    lengthened,
     listed,
     modelled,
     policed,
+    replacing,
     seeded,
     settable,
     skipping,
@@ -33,7 +35,7 @@ from .core.console.options import (
 )
 from .core.console.progress import RichProgress
 from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights
-from .core.contract.declarations import BaseModel, Dataset, Normaliser, Router, Skill, Task, Trainer
+from .core.contract.declarations import BaseModel, Dataset, Normaliser, PromptedSpec, Router, Skill, Task, Trainer
 from .core.data.conversion import ConversionReport
 from .core.data.record_files import write_records
 from .core.progress import Bar, Progress
@@ -101,7 +103,7 @@ def convert(
 def preview(state: State, name: str, source: str, count: int, data: Sequence[str], as_json: bool) -> None:
     """Show instructions as the model will see them."""
     kit = state.kit()
-    [given] = sources_of(kit, (Skill, Task), [name], [source])
+    [given] = sources_of(kit, PromptedSpec, [name], [source])
     rows = kit.preview(name, given, count, pairs("--data", data))
     if as_json:
         print_json(rows)
@@ -122,37 +124,43 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
     "--trainer", default="adalora", show_default=True, help="adalora, lora, …", shell_complete=names_of(Trainer)
 )
 @settable
+@lengthened(512)
 @seeded
 @skipping
+@replacing
 @modelled
 @as_json
 @click.pass_obj
 def train(
     state: State, /, skills: Sequence[str], all_skills: bool, sources: Sequence[str], file: Path | None,
-    data: Sequence[str], trainer: str, settings: Sequence[str], split_policy: str, seed: int, skip_bad: bool,
-    as_json: bool, **model: Any,
+    data: Sequence[str], trainer: str, settings: Sequence[str], skip_bad: bool, replace: bool, as_json: bool,
+    split_policy: str, seed: int, max_length: int, **model: Any,
 ) -> None:  # fmt: skip
     """Stage I: train skills, each alone, into the store."""
+    from .core.training.settings import TrainSettings
+
     if bool(skills) == all_skills:
         raise click.UsageError("Name the skills to train, or give --all.")
     kit = state.kit(progress=_progress(), **model)
-    chosen = {"split_policy": split_policy} | pairs("--set", settings)
-    options = {"trainer": trainer, "settings": chosen, "data": pairs("--data", data)}
+    given = {"split_policy": split_policy, "seed": seed, "max_length": max_length}
+    options: dict[str, Any] = {"data": pairs("--data", data), "skip_bad": skip_bad, "replace": replace}
     cards = []
     if all_skills:
         skills = trainable(kit, sources, file)
-    given = sources_of(kit, Skill, skills, sources, file)
+    paths = sources_of(kit, Skill, skills, sources, file)
+    configured(kit, Trainer, trainer, TrainSettings, settings, **given)  # a wrong one is found before any work
     with kit.workspace.progress.task("skills", len(skills)) if len(skills) > 1 else nullcontext(Bar()) as bar:
-        for skill, paths in zip(skills, given, strict=True):
-            bar.advance(0, now=f"{skill} on {', '.join(paths)}")
-            done = kit.train(skill, paths, seed=seed, skip_bad=skip_bad, **options)
+        for skill, own in zip(skills, paths, strict=True):
+            bar.advance(0, now=f"{skill} on {', '.join(own)}")
+            method, loop = configured(kit, Trainer, trainer, TrainSettings, settings, **given)
+            done = kit.train(skill, own, trainer=method, settings=loop, **options)
             cards.append({**done.card, "path": str(done.path)})
             bar.advance()
     if as_json:
         print_json(cards)
     else:
         rows = [{"skill": c["skill"], "trainer": c["trainer"], "steps": c["steps"], "records": c["data"]["records"],
-                 "rank": c["rank"]["mean"], **c["metrics"]} for c in cards]  # fmt: skip
+                 "rank": c.get("rank", {}).get("mean"), **c["metrics"]} for c in cards]  # fmt: skip
         print_rows(rows, ("skill", "trainer", "steps", "records", "rank", "dev_loss_before", "dev_loss"))
 
 
@@ -161,7 +169,8 @@ def train(
 @sourced
 @listed
 @converted
-@click.option("--skills", help="Comma-separated trained skills [default: all].", shell_complete=names_of(Skill))
+@click.option("--skills", help="Comma-separated trained skills, each NAME or NAME@VERSION [default: all].",
+              shell_complete=names_of(Skill))  # fmt: skip
 @click.option("--setting", type=click.Choice(["few-shot", "normal"]), default="few-shot", show_default=True,
               help="How many records: --shots, or --limit.")  # fmt: skip
 @click.option("--shots", type=POSITIVE, default=32, show_default=True, help="Records of the few-shot setting.")
@@ -176,25 +185,29 @@ def train(
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @policed
-@click.option("--split", type=SPLIT, help="Where the records come from; never test [default: train].")
+@click.option("--split", type=SPLIT, default="", help="Where the records come from; never test [default: train].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
 @settable
+@lengthened(512)
 @seeded
 @skipping
+@replacing
 @modelled
 @as_json
 @click.pass_obj
 def adapt(
     state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str], skills: str | None,
-    router: str, name: str | None, settings: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str,
-    format: str, base: str, **options: Any,
+    router: str, name: str | None, settings: Sequence[str], skip_bad: bool, replace: bool, as_json: bool, dtype: str,
+    device: str, format: str, base: str, **given: Any,
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
+    from .core.routing.adapt import AdaptSettings
+
     kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
-    chosen = {key: str(value) for key, value in options.items() if value is not None} | pairs("--set", settings)
-    [given] = sources_of(kit, Task, [task], sources, file)
-    done = kit.adapt(task, given, skills=skills.split(",") if skills else None, router=router, settings=chosen,
-                     composition=name, skip_bad=skip_bad, data=pairs("--data", data))  # fmt: skip
+    [paths] = sources_of(kit, Task, [task], sources, file)
+    optimizer, chosen = configured(kit, Router, router, AdaptSettings, settings, **given)
+    done = kit.adapt(task, paths, router=optimizer, settings=chosen, skills=skills.split(",") if skills else None,
+                     name=name, skip_bad=skip_bad, data=pairs("--data", data), replace=replace)  # fmt: skip
     weights = done.composition.summary()
     if as_json:
         objective = {"start": done.start, "end": done.end, "uniform": done.uniform, "references": done.references}
@@ -211,13 +224,14 @@ def adapt(
 @click.argument("name")
 @click.option("--skill", "skills", multiple=True, required=True, metavar="SKILL=WEIGHT",
               help="A trained skill and its weight; repeatable.", shell_complete=names_of(Skill, end="="))  # fmt: skip
+@replacing
 @modelled
 @as_json
 @click.pass_obj
-def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **model: Any) -> None:
+def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as_json: bool, **model: Any) -> None:
     """Blend trained skills with weights by hand."""
     weights = {skill: number(skill, text) for skill, text in pairs("--skill", skills).items()}
-    made = state.kit(progress=_progress(), **model).compose(name, weights)
+    made = state.kit(progress=_progress(), **model).compose(name, weights, replace=replace)
     print_json(asdict(made)) if as_json else print_weights(made.summary(), f"{made.name} on {made.base}")
 
 
@@ -235,7 +249,7 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
               help="Score every listed label, or extract labels as the papers do.")  # fmt: skip
 @click.option("--normaliser", type=click.Choice(get_args(Normaliser)),
               help="What makes label scores comparable [default: the task's own].")  # fmt: skip
-@click.option("--max-length", type=POSITIVE, default=512, show_default=True, help="Tokens of prompt and answer.")
+@lengthened(512)
 @seeded
 @skipping
 @modelled
@@ -243,15 +257,15 @@ def compose(state: State, /, name: str, skills: Sequence[str], as_json: bool, **
 @click.pass_obj
 def evaluate(
     state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str],
-    targets: Sequence[str], limit: int,
-    split_policy: str, split: str, answer: str, normaliser: Normaliser | None, max_length: int, seed: int,
-    skip_bad: bool, as_json: bool, **model: Any,
+    targets: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Measure the base, skills and compositions on a task."""
-    kit = state.kit(progress=_progress(), **model)
-    [given] = sources_of(kit, Task, [task], sources, file)
-    done = kit.evaluate(task, given, targets, limit=limit, seed=seed, split=split, max_length=max_length,
-                        split_policy=split_policy, answer=answer, normaliser=normaliser, skip_bad=skip_bad,
+    from .core.evaluation.evaluate import EvaluateSettings
+
+    kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
+    [paths] = sources_of(kit, Task, [task], sources, file)
+    done = kit.evaluate(task, paths, targets, settings=EvaluateSettings(**given), skip_bad=skip_bad,
                         data=pairs("--data", data))  # fmt: skip
     rows = [
         {
@@ -261,6 +275,7 @@ def evaluate(
             "metrics": dict(e.metrics),
             "counts": dict(e.counts),
             "normaliser": e.normaliser,
+            "report": str(e.report),
         }
         for e in done
     ]
@@ -275,7 +290,7 @@ def evaluate(
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option("--with", "target", required=True, help="base, skill:NAME or a composition.", shell_complete=targets)
-@click.option("--max-length", type=POSITIVE, default=1024, show_default=True, help="Tokens of a prompt.")
+@lengthened(1024)
 @click.option("--max-new-tokens", type=POSITIVE, default=128, show_default=True, help="Tokens of a free answer.")
 @modelled
 @as_json
@@ -313,7 +328,7 @@ def export(
     print_json(done) if as_json else print_card(done)
 
 
-for command in (check, completion, doctor, install, list_, new, plugins, show, uninstall):
+for command in (check, completion, doctor, install, list_, new, plugins, remove, show, uninstall):
     main.add_command(command)
 
 

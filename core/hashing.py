@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def digest(*parts: torch.Tensor | str | Iterable[int]) -> str:
-    """A short name of tensors, texts and numbers: 16 hexadecimal digits of a SHA-256."""
+    """A short name of tensors, texts and numbers: 16 hexadecimal digits."""
     found = hashlib.sha256()
     for part in parts:
-        if isinstance(part, torch.Tensor):
-            found.update(str(tuple(part.shape)).encode() + part.detach().float().cpu().contiguous().numpy().tobytes())
+        if isinstance(part, str):
+            found.update(repr(part).encode())
+        elif hasattr(part, "detach"):  # a tensor, told without importing PyTorch
+            tensor: Any = part
+            found.update(
+                str(tuple(tensor.shape)).encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes()
+            )
         else:
-            found.update(repr(part if isinstance(part, str) else tuple(part)).encode())
+            found.update(repr(tuple(part)).encode())
+    return found.hexdigest()[:16]
+
+
+def json_digest(value: Any) -> str:
+    """A short name of JSON values, whatever the order of their keys: 12 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def file_digest(*paths: Path) -> str:
+    """A short name of the contents of files, in the order given: 16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
     return found.hexdigest()[:16]

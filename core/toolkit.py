@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .contract.catalogue import Entry, catalogue, owners
-from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
+from . import cards
+from .contract.catalogue import owners
+from .contract.declarations import Dataset, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from .contract.discovery import Plugins
 from .data.conversion import ConversionReport, convert
 from .data.record_files import as_dataset
 from .data.records import Record
-from .errors import BadInput, unknown
+from .errors import BadInput
 from .progress import Progress
+from .settings import made_with
 from .store.layout import Store
 from .workspace import Workspace
 
 if TYPE_CHECKING:
     import datasets
 
+    from .adapters.artifact import Artifact
     from .adapters.composition import Composition
-    from .adapters.library import TrainedSkill
-    from .conformance import Finding
+    from .conformance.finding import Finding
+    from .evaluation.evaluate import EvaluateSettings
     from .evaluation.report import Evaluation
     from .inference.predictions import Prediction
     from .prompts.encoding import Format
-    from .routing.adapt import Adapted
+    from .routing.adapt import Adapted, AdaptSettings
+    from .routing.optimizer import RouterOptimizer
+    from .training.method import TuningMethod
+    from .training.settings import TrainSettings
 
     Evaluations = list[Evaluation]
     Predictions = list[Prediction]
 
-Rows = list[dict[str, Any]]
-Kinds = type[Skill] | type[Task] | tuple[type[Skill], type[Task]]
+Rows = cards.Rows
+Sources = Mapping[str, Path]
+Options = Mapping[str, Any]
+S = TypeVar("S")
 
 
 class Toolkit:
@@ -69,51 +77,34 @@ class Toolkit:
         return self.workspace.plugins
 
     def list(self, kind: str | None = None, available: bool = False) -> Rows:
-        """What is installed, or with `available` what is known and not installed, of one kind ("skills") or all."""
-        singular = _singular(kind)
-        if available:
-            entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
-            have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
-            return [asdict(entry) for entry in entries if (entry.kind, entry.name) not in have]
-        rows: Rows = []
-        for declared, plugin in self.plugins.all(KINDS[singular] if singular else Declaration):
-            if singular is None and declared.kind == "command":
-                continue
-            rows.append(
-                {"name": declared.name, "kind": declared.kind, "title": declared.title}
-                | _facts(declared)
-                | {"dist": plugin.dist, "version": plugin.version}
-            )
-        order = list(KINDS)
-        return sorted(rows, key=lambda row: (order.index(row["kind"]), row["name"]))
+        """What is installed, known or kept in the store, as rows: see `mdkif.core.cards.rows`."""
+        return cards.rows(self.workspace, kind, available)
 
     def show(self, name: str) -> Rows:
-        """The cards of everything named `name`, with its template, data sets and trained adapters."""
-        found = [(d, p) for d, p in self.plugins.all(Declaration) if d.name == name]
-        if not found:
-            self._check_installed(name, *KINDS)
-            known = {d.name for d, _ in self.plugins.all(Declaration)}
-            raise unknown("skill, task or other plugin", name, known)
-        return [self._card(declared) | {"dist": plugin.dist, "version": plugin.version} for declared, plugin in found]
+        """The cards of everything named `name`: see `mdkif.core.cards.cards`."""
+        return cards.cards(self.workspace, name)
+
+    def remove(self, name: str) -> Sequence[Path]:
+        """Take away a trained skill ("skill:NAME[@VERSION]"), a composition or a report; returns what was removed."""
+        from .adapters import inventory
+
+        return inventory.remove(self.workspace.store, name)
 
     def convert(
-        self, dataset: str, source: Path, conversion: ConversionReport, options: Mapping[str, Any] | None = None
+        self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
     ) -> Iterator[Record]:
-        """The records of an official distribution; `conversion` counts what was left out."""
-        self._check_installed(dataset, Dataset.kind)
-        return convert(self.plugins.get(Dataset, dataset), source, conversion, options)
+        """The records of an official distribution; `report` counts what was left out."""
+        return convert(self.plugins.get(Dataset, dataset), source, report, options)
 
     def dataset(
-        self, dataset: str, source: Path, conversion: ConversionReport, options: Mapping[str, Any] | None = None
+        self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
     ) -> datasets.Dataset:
         """The records of an official distribution as a `datasets.Dataset` in memory."""
-        return as_dataset(self.convert(dataset, source, conversion, options))
+        return as_dataset(self.convert(dataset, source, report, options))
 
-    def preview(
-        self, name: str, sources: Mapping[str, Path], count: int = 3, data: Mapping[str, Any] | None = None
-    ) -> Rows:
+    def preview(self, name: str, sources: Sources, count: int = 3, data: Options | None = None) -> Rows:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
-        declared = self.instructed(name)
+        declared = self.plugins.get(PromptedSpec, name)
         template = self.workspace.template(declared)
         rows: Rows = []
         for record in self.workspace.records(declared, sources, ConversionReport(), data):
@@ -128,125 +119,124 @@ class Toolkit:
 
         return pull(self.plugins, self.workspace.store, name)
 
-    def train(self, skill: str, sources: Mapping[str, Path], **options: Any) -> TrainedSkill:
-        """Stage I: see `mdkif.core.skills.train_skill`."""
+    def trainer(self, name: str, **settings: Any) -> TuningMethod:
+        """The trainer of that name with these settings. Raises BadInput for an unknown name, setting or value."""
+        made: TuningMethod = made_with(self.plugins.get(Trainer, name).load(), **settings)
+        return made
+
+    def router(self, name: str, **settings: Any) -> RouterOptimizer:
+        """The router of that name with these settings. Raises BadInput for an unknown name, setting or value."""
+        made: RouterOptimizer = made_with(self.plugins.get(Router, name).load(), **settings)
+        return made
+
+    def train(
+        self,
+        skill: str,
+        sources: Sources,
+        *,
+        trainer: str | TuningMethod = "adalora",
+        settings: TrainSettings | None = None,
+        skip_bad: bool = False,
+        data: Options | None = None,
+        replace: bool = False,
+    ) -> Artifact:
+        """Stage I: train one skill, alone, into the store (see `mdkif.core.training.train.train_skill`)."""
+        from .training.settings import TrainSettings
         from .training.train import train_skill
 
-        return train_skill(self.workspace, skill, sources, **options)
+        declared = self.plugins.get(Skill, skill)
+        name, method = self._made(Trainer, trainer)
+        chosen = settings or TrainSettings()
+        return train_skill(self.workspace, declared, sources, name, method, chosen,
+                           skip_bad=skip_bad, data=data, replace=replace)  # fmt: skip
 
-    def adapt(self, task: str, sources: Mapping[str, Path], **options: Any) -> Adapted:
-        """Stage II: see `mdkif.core.adaptation.adapt`."""
-        from .routing.adapt import adapt
+    def adapt(
+        self,
+        task: str,
+        sources: Sources,
+        *,
+        router: str | RouterOptimizer = "cma-es",
+        settings: AdaptSettings | None = None,
+        skills: Sequence[str] | None = None,
+        name: str | None = None,
+        skip_bad: bool = False,
+        data: Options | None = None,
+        replace: bool = False,
+    ) -> Adapted:
+        """Stage II: learn the router of a task (see `mdkif.core.routing.adapt.adapt`)."""
+        from .routing.adapt import AdaptSettings, adapt
 
-        return adapt(self.workspace, task, sources, **options)
+        declared = self.plugins.get(Task, task)
+        named, optimizer = self._made(Router, router)
+        chosen = settings or AdaptSettings()
+        return adapt(self.workspace, declared, sources, named, optimizer, chosen, skills=skills, name=name,
+                     skip_bad=skip_bad, data=data, replace=replace)  # fmt: skip
 
-    def compose(self, name: str, weights: Mapping[str, float]) -> Composition:
-        """A composition with weights by hand: see `mdkif.core.compositions.compose`."""
-        from .adapters.composition import compose
+    def compose(self, name: str, weights: Mapping[str, float], *, replace: bool = False) -> Composition:
+        """A composition with weights by hand: see `mdkif.core.adapters.target.compose`."""
+        from .adapters.target import compose
 
-        return compose(self.workspace, name, weights)
+        return compose(self.workspace, name, weights, replace)
 
-    def evaluate(self, task: str, sources: Mapping[str, Path], targets: Sequence[str], **options: Any) -> Evaluations:
-        """The task's metrics for each target: see `mdkif.core.evaluation.evaluate`."""
-        from .evaluation.evaluate import evaluate
+    def evaluate(
+        self,
+        task: str,
+        sources: Sources,
+        targets: Sequence[str],
+        *,
+        settings: EvaluateSettings | None = None,
+        skip_bad: bool = False,
+        data: Options | None = None,
+    ) -> Evaluations:
+        """The task's metrics for each target: see `mdkif.core.evaluation.evaluate.evaluate`."""
+        from .evaluation.evaluate import EvaluateSettings, evaluate
 
-        return evaluate(self.workspace, task, sources, targets, **options)
+        declared = self.plugins.get(Task, task)
+        chosen = settings or EvaluateSettings()
+        return evaluate(self.workspace, declared, sources, targets, chosen, skip_bad=skip_bad, data=data)
 
     def predict(
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
     ) -> Predictions:
         """Answers to records as they are, without a task's template: label scores or generated text."""
-        from .adapters.composition import applied
-        from .inference.predict import predict
+        from dataclasses import replace
 
-        plain = Task(
-            name="predict",
-            title="",
-            category="question-answering",
-            sources=(),
-            template="instruction.jinja",
-            package="",
-            track="unseen task",
-            evaluator="",
-            metric="",
-            max_new_tokens=max_new_tokens,
-        )
-        encoder = self.workspace.encoder(plain, max_length)
+        from .adapters.target import resolve
+        from .inference.predict import Answering, predict
+        from .prompts.templates import Template
+
+        encoder = self.workspace.encoder(Template("instruction.jinja"), max_length)
+        [resolved] = resolve(self.workspace, [target])
         examples = list(encoder.encode(records))
         if len(examples) < len(records):
             raise BadInput(
                 f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length."
             )
-        with applied(self.workspace, target):
-            return predict(self.workspace, plain, encoder, examples, f"predicting with {target}")
+        answering = Answering(max_new_tokens=max_new_tokens)
+        with resolved.applied() as base:
+            adapted = replace(encoder, base=base)
+            return predict(adapted, examples, answering, self.workspace.progress, f"predicting with {target}")
 
     def export(self, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:
-        """A composition for other tools: see `mdkif.core.exporting.export`."""
+        """A composition for other tools: see `mdkif.core.export.export.export`."""
         from .export.export import export
 
         return export(self.workspace, target, directory, to, quantize)
 
-    def check(self, target: str = "", sources: Mapping[str, Path] | None = None) -> Iterator[Finding]:
+    def check(self, target: str = "", sources: Sources | None = None) -> Iterator[Finding]:
         """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""
         from .conformance import check
 
         return check(self.workspace, target, sources)
 
-    def instructed(self, name: str, kinds: Kinds = (Skill, Task)) -> Skill | Task:
-        """The skill or task named `name`, a skill first.
-
-        Raises BadInput with the distribution to install or, for a name nobody knows, the nearest one.
-        """
-        known = [d for cls in (Skill, Task) for d, _ in self.plugins.all(cls) if isinstance(d, kinds)]
-        for declared in known:
-            if declared.name == name:
-                return declared
-        wanted = [cls.kind for cls in (kinds if isinstance(kinds, tuple) else (kinds,))]
-        self._check_installed(name, *wanted)
-        raise unknown(" or ".join(wanted), name, (d.name for d in known))
-
-    def _check_installed(self, name: str, *kinds: str) -> None:
-        have = {(d.kind, d.name) for d, _ in self.plugins.all(Declaration)}
-        for entry in catalogue():
-            if entry.name == name and entry.kind in kinds and (entry.kind, name) not in have:
-                failed = next((p.error for p in self.plugins.plugins if p.dist == entry.dist and p.error), None)
-                raise BadInput(_how_to_get(entry, failed))
-
-    def _card(self, declared: Declaration) -> dict[str, Any]:
-        card = {"kind": declared.kind, **asdict(declared)}
-        if isinstance(declared, (Skill, Task)):
-            card["template_text"] = self.workspace.template(declared).source()
-            card["data"] = [
-                asdict(self.plugins.get(Dataset, s.dataset))
-                for s in (*declared.sources, *declared.alternatives)
-                if s.dataset in {d.name for d, _ in self.plugins.all(Dataset)}
-            ]
-        if isinstance(declared, (Trainer, Router)):
-            card["settings"] = {field.name: field.default for field in fields(declared.load())}
-        if isinstance(declared, Skill):
-            from .adapters.library import trained_skills
-
-            folder = self.workspace.store.root / "skills"
-            bases = sorted(f.name for f in folder.iterdir() if f.is_dir()) if folder.is_dir() else []
-            trained = [(base, trained_skills(self.workspace, base).get(declared.name)) for base in bases]
-            card["trained"] = [{"path": str(t.path), **t.card} for _, t in trained if t is not None]
-        return card
-
-
-def _singular(kind: str | None) -> str | None:
-    if kind is None or kind.removesuffix("s") in KINDS:
-        return kind and kind.removesuffix("s")
-    raise unknown("kind", kind, (f"{name}s" for name in KINDS))
-
-
-def _facts(declared: Declaration) -> dict[str, Any]:
-    names = ("category", "track", "licence", "access", "metric", "parameters")
-    return {name: getattr(declared, name) for name in names if hasattr(declared, name)}
-
-
-def _how_to_get(entry: Entry, failed: str | None) -> str:
-    if failed:
-        return f"The {entry.kind} '{entry.name}' cannot be used: {entry.dist} failed ({failed}); mend or reinstall it."
-    if entry.planned:
-        return f"The {entry.kind} '{entry.name}' is known but not published yet; it will be in {entry.dist}."
-    return f"The {entry.kind} '{entry.name}' is not installed: pip install {entry.dist}."
+    def _made(self, kind: type[LazySpec], given: Any) -> tuple[str, Any]:
+        """Name and object of a trainer or router, given as one of the two."""
+        if isinstance(given, str):
+            return given, self.plugins.get(kind, given).load()()
+        for declared, _ in self.plugins.all(kind):
+            if declared.load() is type(given):
+                return declared.name, given
+        raise BadInput(
+            f"No installed {kind.kind} is a {type(given).__name__}: name one, as in {kind.kind}='…', or make it with "
+            f"Toolkit.{kind.kind}."
+        )

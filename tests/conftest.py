@@ -179,7 +179,7 @@ def encoder_for(plugins):
     from mdkif.core.prompts.templates import Template
 
     def make(base, max_length=512, format="auto", name="pubmedqa"):
-        return Encoder(base, Template(plugins.get(Task, name)), max_length, format)
+        return Encoder(base, Template.of(plugins.get(Task, name)), max_length, format)
 
     return make
 

@@ -148,6 +148,6 @@ def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugi
 def test_reading_inverts_rendering(plugins, answer):
     from mdkif.core.prompts.templates import Template
 
-    template = Template(plugins.get(Task, "pubmedqa"))
+    template = Template.of(plugins.get(Task, "pubmedqa"))
     record = Record(id="1", query=format_choices("Is it?", ["yes", "no"], ["yes"])["query"], answer=answer)
     assert template.parse_answer(template.render(record).answer, record) == answer

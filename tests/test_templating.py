@@ -34,19 +34,19 @@ def skill(template="own.jinja", package="mdkif_skill_made_up"):
 
 def rendering(folder, text, record=RECORD):
     (folder / "own.jinja").write_text(text)
-    return Template(skill(package=""), (folder,)).render(record)
+    return Template.of(skill(package=""), (folder,)).render(record)
 
 
 def test_the_users_folder_is_first_then_the_plugin_then_the_shared_ones(package, mine):
     def query(template="own.jinja"):
-        return Template(skill(template), (mine,)).render(RECORD).query
+        return Template.of(skill(template), (mine,)).render(RECORD).query
 
     assert query("question-answering.jinja") == "Is it so?"
     (package / "question-answering.jinja").write_text("{% block query %}plugin{% endblock %}")
     assert query("question-answering.jinja") == "plugin"
     (mine / "question-answering.jinja").write_text("{% block query %}mine{% endblock %}")
     assert query("question-answering.jinja") == "mine"
-    assert Template(skill("question-answering.jinja"), (mine,)).source() == "{% block query %}mine{% endblock %}"
+    assert Template.of(skill("question-answering.jinja"), (mine,)).source() == "{% block query %}mine{% endblock %}"
 
 
 def test_a_plugins_template_extends_the_users_version_of_a_shared_one(package, mine):
@@ -54,12 +54,12 @@ def test_a_plugins_template_extends_the_users_version_of_a_shared_one(package, m
     (mine / "question-answering.jinja").write_text(
         '{% extends "instruction.jinja" %}{% block query %}Briefly: {{ query }}{% endblock %}'
     )
-    made = Template(skill(), (mine,)).render(RECORD)
+    made = Template.of(skill(), (mine,)).render(RECORD)
     assert (made.query, made.context, made.answer) == ("Briefly: Is it so?", SECRET, "yes")
 
 
 def source(mine, template="own.jinja"):
-    return Template(skill(template), (mine,)).source()
+    return Template.of(skill(template), (mine,)).source()
 
 
 def test_its_source_is_all_it_extends_or_includes_once(package, mine):
@@ -110,10 +110,10 @@ def test_a_trained_skills_card_tells_a_parents_wording(workspace, mednli):
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("*.jinja")))
 def test_every_shared_template_passes_the_record_through(name):
-    made = Template(skill(name, "")).render(RECORD)
+    made = Template.of(skill(name, "")).render(RECORD)
     assert (made.query, made.context, made.answer) == ("Is it so?", SECRET, "yes")
     assert made.prompt == f"Is it so?\n\n{SECRET}"
-    assert Template(skill(name, "")).render(Record(id="r", query=" Q ", answer=" A ")).prompt == "Q"
+    assert Template.of(skill(name, "")).render(Record(id="r", query=" Q ", answer=" A ")).prompt == "Q"
 
 
 def test_text_that_looks_like_a_template_is_not_run_or_escaped(mine):
@@ -124,7 +124,7 @@ def test_text_that_looks_like_a_template_is_not_run_or_escaped(mine):
 
 def test_a_missing_template_lists_the_places(package, mine):
     with pytest.raises(BadInput) as raised:
-        Template(skill("absent.jinja"), (mine,))
+        Template.of(skill("absent.jinja"), (mine,))
     message = str(raised.value)
     assert "template 'absent.jinja' of the skill 'own' was not found in" in message
     assert message.index(str(mine)) < message.index(str(package)) < message.index(str(SHARED))

@@ -1,20 +1,19 @@
-"""Compositions: named blends of trained skills, in the store as one JSON file each."""
+"""Compositions: named blends of trained skills, in the store as one JSON file each, with all their versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
+from ..hashing import json_digest
+from ..models.base import Base
 from ..store.documents import read_json, write_json
-from ..workspace import Workspace
-from .library import load_skills, trained_skills
+from .artifact import Artifact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
     from .bank import SkillBank
@@ -27,7 +26,7 @@ class Composition:
     """Weights of skills on one base model, and where they came from.
 
     `weights` maps each skill to its weight or, for a finer granularity, to the weight in each layer
-    or module. `adapters` holds the hash of every skill's weights, `origin` how the weights were found.
+    or module. `adapters` holds the version of every skill, `origin` how the weights were found.
     """
 
     name: str
@@ -37,6 +36,16 @@ class Composition:
     adapters: Mapping[str, str]
     granularity: str = "skill"
     origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """What tells it from another of its name: a hash of what it computes."""
+        return json_digest([self.fingerprint, self.weights, self.adapters, self.granularity])
+
+    @property
+    def references(self) -> list[str]:
+        """Its skills, each with the version it was made of."""
+        return [f"{name}@{version}" for name, version in self.adapters.items()]
 
     def tensor(self, bank: SkillBank) -> torch.Tensor:
         """The weights in the order and shape of a bank of the same skills, float32."""
@@ -52,113 +61,77 @@ class Composition:
         return {n: sum(w.values()) / len(w) if isinstance(w, dict) else float(w) for n, w in self.weights.items()}
 
 
-def new_composition(
-    workspace: Workspace, name: str, bank: SkillBank, weights: torch.Tensor, origin: Mapping[str, Any]
+def build(
+    name: str,
+    base: Base,
+    artifacts: Mapping[str, Artifact],
+    bank: SkillBank,
+    weights: torch.Tensor,
+    origin: Mapping[str, Any],
 ) -> Composition:
-    """A composition of the bank's skills, saved in the store; an older one of that name is replaced."""
-    known = trained_skills(workspace, workspace.base.name)
+    """A composition of a bank's skills with weights of the bank's shape. Raises BadInput for a name it cannot have."""
     named: dict[str, Weights] = {}
     for i, skill in enumerate(bank.names):
         column = weights[..., i].tolist()
         named[skill] = column if isinstance(column, float) else dict(zip(bank.group_names, column, strict=True))
-    made = Composition(
+    return Composition(
         name=validate_name(name),
-        base=workspace.base.name,
-        fingerprint=workspace.base.fingerprint,
+        base=base.name,
+        fingerprint=base.fingerprint,
         weights=named,
-        adapters={skill: known[skill].card["adapter"] for skill in bank.names},
+        adapters={skill: artifacts[skill].version for skill in bank.names},
         granularity=bank.granularity,
         origin=origin,
     )
-    write_json(workspace.store.composition(made.base, made.name), asdict(made))
-    return made
 
 
-def compose(workspace: Workspace, name: str, weights: Mapping[str, float]) -> Composition:
-    """A composition with weights given by hand. Raises BadInput for skills that are not trained on the base."""
-    import torch
+def save(made: Composition, folder: Path, replace: bool = False) -> Path | None:
+    """Write a composition into the folder of its base's.
 
-    bank = bank_of(workspace, list(weights))
-    return new_composition(workspace, name, bank, torch.tensor(list(weights.values())), {"by": "hand"})
-
-
-def load_composition(workspace: Workspace, name: str) -> Composition:
-    """A composition from the store.
-
-    Raises BadInput for an unknown name, another base model, or a skill that was trained anew since.
+    One of that name which computes something else is kept as "NAME@VERSION", unless `replace` is true. Returns
+    where it was put.
     """
-    base = workspace.base
-    folder = workspace.store.composition(base.name, name).parent
-    if not (folder / f"{name}.json").exists():
-        raise unknown("composition", name, (f.stem for f in folder.glob("*.json")), "Make one with 'mdkif adapt'.")
-    try:
-        made = Composition(**read_json(folder / f"{name}.json", "composition"))
-    except TypeError:
-        raise BadInput(f"{folder / name}.json is not a composition of mdkif: adapt or compose it again.") from None
+    path, kept = folder / f"{made.name}.json", None
+    if path.exists() and not replace:
+        try:
+            older = read(path)
+        except BadInput:  # nothing that could be used again
+            older = made
+        if older.version != made.version:
+            kept = folder / f"{made.name}@{older.version}.json"
+            write_json(kept, asdict(older))
+    write_json(path, asdict(made))
+    return kept
+
+
+def load(reference: str, folder: Path, base: Base) -> Composition:
+    """A composition of a base by "NAME" or "NAME@VERSION". Raises BadInput for an unknown one or another base model."""
+    name, _, version = reference.partition("@")
+    files = {path.stem: path for path in sorted(folder.glob("[!.]*.json"))}
+    made = read(files[reference]) if reference in files else None
+    if made is None and version and name in files:
+        newest = read(files[name])
+        made = newest if newest.version.startswith(version) else None
+    if made is None:
+        raise unknown("composition", reference, files, "Make one with 'mdkif adapt'.")
     if made.fingerprint != base.fingerprint:
         raise BadInput(
             f"The composition '{name}' belongs to '{made.base}' ({made.fingerprint}), not to this '{base.name}'."
         )
-    known = trained_skills(workspace, base.name)
-    for skill, adapter in made.adapters.items():
-        if skill not in known or known[skill].card["adapter"] != adapter:
-            raise BadInput(
-                f"The composition '{name}' was made with another training of '{skill}': adapt or compose it again."
-            )
     return made
 
 
-def bank_of(workspace: Workspace, skills: Sequence[str] | None, granularity: str = "skill") -> SkillBank:
-    """A bank of the named trained skills, or of all, on the workspace's base."""
-    from .bank import SkillBank
-
-    return SkillBank(workspace.base.model, load_skills(workspace, skills), granularity)
-
-
-def blend(workspace: Workspace, target: str) -> tuple[SkillBank, torch.Tensor] | None:
-    """The bank and weights of "base" (None), "skill:NAME" or a composition's name."""
-    import torch
-
-    if target == "base":
-        return None
-    if target.startswith("skill:"):
-        return bank_of(workspace, [target.removeprefix("skill:")]), torch.ones(1)
-    made = load_composition(workspace, target)
-    bank = bank_of(workspace, list(made.weights), made.granularity)
-    return bank, made.tensor(bank)
-
-
-def provenance(workspace: Workspace, target: str, task: str, datasets: set[str]) -> dict[str, str]:
-    """The split policy under which every part of a target learnt from these data sets or for this task.
-
-    Raises BadInput for a target that does not exist, or does not fit the base.
-    """
-    blended = blend(workspace, target)
-    if blended is None:
-        return {}
-    known = trained_skills(workspace, workspace.base.name)
-    cards = {f"the skill '{name}'": known[name].card for name in blended[0].names}
-    found = {
-        what: card.get("settings", {}).get("split_policy", "official")
-        for what, card in cards.items()
-        if datasets & set(card.get("data", {}).get("datasets", ()))
-    }
-    origin = {} if target.startswith("skill:") else load_composition(workspace, target).origin
-    if origin.get("task") == task:
-        found["its router"] = origin.get("settings", {}).get("split_policy", "official")
-    return found
-
-
-@contextmanager
-def applied(workspace: Workspace, target: str) -> Iterator[None]:
-    """Within the block the base model computes "base", "skill:NAME" or a composition, merged into its weights."""
-    chosen = blend(workspace, target)
-    with nullcontext() if chosen is None else chosen[0].merged(chosen[1]):
-        yield
+def read(path: Path) -> Composition:
+    """A composition's file. Raises BadInput if it is none."""
+    try:
+        return Composition(**read_json(path, "composition"))
+    except TypeError:
+        raise BadInput(f"{path} is not a composition of mdkif: adapt or compose it again.") from None
 
 
 def validate_name(name: str) -> str:
     """The name, if a composition can have it. Raises BadInput if not."""
-    if not name or name == "base" or name.startswith(("skill:", ".")) or "/" in name or "\\" in name:
+    wrong = not name or name == "base" or name.startswith(("skill:", ".")) or set(name) & set("/\\@")
+    if wrong or not name.isprintable():
         raise BadInput(f"A composition cannot be named '{name}': use letters, digits and hyphens, and not 'base'.")
     return name

@@ -1,58 +1,123 @@
-"""The trained skills of a store."""
+"""The library: every trained skill of one base model, with all its versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..contract.declarations import Skill
 from ..errors import BadInput, unknown
-from ..store.documents import read_json
 from ..workspace import Workspace
-from .low_rank import LowRank
-from .peft_files import read_adapter
+from .artifact import CARD, Artifact, open_artifact
 
 if TYPE_CHECKING:
-    from ..models.base import Base
+    from ..prompts.encoding import Encoder
 
-CARD = "skill.json"
+LEAST = 4  # hexadecimal digits of a version that tell it from others well enough
 
 
-@dataclass(frozen=True)
-class TrainedSkill:
-    """A trained skill in the store: its directory and what its card says."""
+@dataclass
+class Library:
+    """The skills trained on one base, in the store.
 
-    name: str
-    path: Path
-    card: Mapping[str, Any]
+    The newest version of a skill lies in the folder of its name, an older one in "NAME@VERSION". Cards are read
+    once, when they are first asked for.
+    """
 
-    def updates(self, base: Base) -> dict[str, LowRank]:
-        """Its low-rank updates by module. Raises BadInput if it was trained on another base model."""
-        if self.card["fingerprint"] != base.fingerprint:
+    folder: Path
+    base: str
+
+    @cached_property
+    def versions(self) -> Mapping[str, Sequence[Artifact]]:
+        """Every skill's trainings, the newest first."""
+        cards = sorted(self.folder.glob(f"[!.]*/{CARD}")) if self.folder.is_dir() else []
+        found: dict[str, list[Artifact]] = {}
+        for card in cards:
+            name = card.parent.name.partition("@")[0]
+            found.setdefault(name, []).append(open_artifact(card.parent, name))
+        for trained in found.values():
+            trained.sort(key=lambda each: ("@" not in each.path.name, str(each.card.get("created", ""))), reverse=True)
+        return found
+
+    def get(self, reference: str) -> Artifact:
+        """The newest version of "NAME", or the one that "NAME@VERSION" names.
+
+        The first digits of a version are enough. Raises BadInput for an unknown skill or version.
+        """
+        name, _, version = reference.partition("@")
+        if name not in self.versions:
+            known, remedy = self.versions, f"Train it first: mdkif train {name} --base {self.base}."
+            raise unknown("trained skill", name, known, remedy)
+        trained = self.versions[name]
+        if not version:
+            return trained[0]
+        for each in trained:
+            if len(version) >= LEAST and each.version.startswith(version):
+                return each
+        raise unknown("version", reference, (each.reference for each in trained), "'mdkif list trained' shows all.")
+
+    def choose(self, references: Sequence[str] | None = None) -> dict[str, Artifact]:
+        """The skills named, by name, or the newest version of all that can be blended.
+
+        Raises BadInput for an unknown one, one named twice, and if there is none.
+        """
+        if references is None:
+            newest = {name: trained[0] for name, trained in self.versions.items()}
+            chosen = {name: each for name, each in newest.items() if each.blendable}
+        else:
+            chosen = {}
+            for each in map(self.get, dict.fromkeys(references)):
+                if each.name in chosen:
+                    raise BadInput(f"The skill '{each.name}' is named in two versions: blend one of them.")
+                chosen[each.name] = each
+        if not chosen:
+            raise BadInput(f"No skill is trained on '{self.base}' yet: begin with 'mdkif train SKILL'.")
+        return chosen
+
+    def keep(self, name: str) -> Artifact | None:
+        """Make room for a new version: the newest one, if there is one, moves to a folder of its own."""
+        newest = self.folder / name
+        self.__dict__.pop("versions", None)
+        if not (newest / CARD).exists():
+            return None
+        older = self.folder / open_artifact(newest, name).reference
+        shutil.rmtree(older, ignore_errors=True)
+        newest.rename(older)
+        return open_artifact(older, name)
+
+    def make_newest(self, version: Artifact) -> Artifact:
+        """An older version in the place of the newest, which is kept."""
+        newest = self.folder / version.name
+        if version.path != newest:
+            self.keep(version.name)
+            version.path.rename(newest)
+        return open_artifact(newest, version.name)
+
+
+def library_of(workspace: Workspace) -> Library:
+    """The library of the workspace's base model, which need not be loaded for it."""
+    return Library(workspace.store.skills(workspace.base_label), workspace.base_label)
+
+
+def check_prompts(workspace: Workspace, artifacts: Iterable[Artifact], encoder: Encoder) -> None:
+    """Raises BadInput for a skill that was trained with another format of prompts, or another wording of its own."""
+    declared = {skill.name: skill for skill, _ in workspace.plugins.all(Skill)}
+    for artifact in artifacts:
+        learnt = artifact.card.get("format", encoder.prompt_format)
+        if learnt != encoder.prompt_format:
             raise BadInput(
-                f"The skill '{self.name}' was trained on '{self.card['base']}' ({self.card['fingerprint']}), not on "
-                f"'{base.name}' ({base.fingerprint}): train it on this base, or use that one."
+                f"The skill '{artifact.name}' was trained with {learnt} prompts, and these are "
+                f"{encoder.prompt_format}: add --format {learnt}, or train it again."
             )
-        return read_adapter(self.path)
-
-
-def trained_skills(workspace: Workspace, base: str) -> dict[str, TrainedSkill]:
-    """Every trained skill of a base model (its name in the store), by name."""
-    folder = workspace.store.skills(base)
-    cards = sorted(folder.glob(f"[!.]*/{CARD}")) if folder.is_dir() else []
-    return {c.parent.name: TrainedSkill(c.parent.name, c.parent, read_json(c, "skill card")) for c in cards}
-
-
-def load_skills(workspace: Workspace, names: Sequence[str] | None = None) -> dict[str, dict[str, LowRank]]:
-    """The updates of the named trained skills, or of all. Raises BadInput if there is none or one is unknown."""
-    known = trained_skills(workspace, workspace.base.name)
-    chosen = list(known) if names is None else list(dict.fromkeys(names))
-    for name in chosen:
-        if name not in known:
-            raise unknown(
-                "trained skill", name, known, f"Train it first: mdkif train {name} --base {workspace.base_name}."
+        skill = declared.get(artifact.name)
+        if skill is None or "template" not in artifact.card:
+            continue
+        if workspace.template(skill).digest != artifact.card["template"]:
+            raise BadInput(
+                f"The skill '{artifact.name}' was trained with another wording of its template '{skill.template}': "
+                "restore that, or train the skill again."
             )
-    if not chosen:
-        raise BadInput(f"No skill is trained on '{workspace.base.name}' yet: begin with 'mdkif train SKILL'.")
-    return {name: known[name].updates(workspace.base) for name in chosen}

@@ -55,6 +55,13 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
         raise BadInput(f"The adapter at {directory} lacks {error}: train the skill again.") from None
 
 
+def is_low_rank(directory: Path) -> bool:
+    """Whether an adapter's configuration is of a kind that `read_adapter` reads."""
+    config = read_json(directory / CONFIG, "adapter configuration")
+    plain = config.get("bias", "none") == "none" and not any(config.get(name) for name in EXTRAS)
+    return plain and config.get("peft_type") in ("LORA", "ADALORA")
+
+
 def _updates(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, LowRank]]:
     for key, down in tensors.items():
         module, _, kind = key.removeprefix(PREFIX).partition(".lora_")

@@ -6,19 +6,21 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ..contract.declarations import Skill
+from ..contract.declarations import LazySpec, PromptedSpec, Skill
 from ..data.record_files import read_records
 from ..data.records import Record
 from ..data.sources import check_sources, listed_sources
 from ..errors import BadInput
-from ..toolkit import Kinds, Toolkit
+from ..settings import Settings, settings_from
+from ..toolkit import Toolkit
 
 
 def sources_of(
-    kit: Toolkit, kinds: Kinds, names: Sequence[str], given: Sequence[str], file: Path | None = None
+    kit: Toolkit, kind: type[PromptedSpec], names: Sequence[str], given: Sequence[str], file: Path | None = None
 ) -> list[dict[str, Path]]:
     """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
 
@@ -26,7 +28,7 @@ def sources_of(
     none of them, the alternatives. Raises
     BadInput for an unknown name, one left without data, and a given data set that none of them reads.
     """
-    declared = [kit.instructed(name, kinds) for name in names]
+    declared = [kit.plugins.get(kind, name) for name in names]
     read_by_some = {dataset for each in declared for dataset in each.reads}
     listed = listed_sources(file) if file else {}
     found = []
@@ -43,6 +45,18 @@ def sources_of(
         check_sources(each, sources)
         found.append(sources)
     return found
+
+
+def configured(
+    kit: Toolkit, kind: type[LazySpec], name: str, settings: type[Settings], texts: Sequence[str], **given: Any
+) -> tuple[Any, Any]:
+    """A trainer or router and the settings of its stage, from options and from the texts of `--set`.
+
+    Raises BadInput for an unknown name or setting, or a value that is not of its type and range.
+    """
+    cls = kit.plugins.get(kind, name).load()
+    method, stage = settings_from(pairs("--set", texts), cls, settings, **given)
+    return method, stage
 
 
 def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[str]:

@@ -10,13 +10,20 @@ import click
 from ..contract.declarations import KINDS, Declaration
 from ..contract.discovery import Plugin
 from .app import State
-from .completion import names_of
+from .completion import names_of, targets
 from .options import as_json
 from .tables import print_card, print_json, print_lines, print_rows
 
+COLUMNS = {
+    "trained": ("name", "title", "base", "trainer", "steps", "records", "dev_loss", "version"),
+    "compositions": ("name", "title", "base", "task", "router", "version"),
+    "reports": ("name", "task", "with", "base", "n", "split", "split_policy", "seed"),
+}
+
 
 def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [f"{kind}s" for kind in KINDS if kind != "command" and f"{kind}s".startswith(incomplete)]
+    known = (*(f"{kind}s" for kind in KINDS if kind != "command"), *COLUMNS)
+    return [kind for kind in known if kind.startswith(incomplete)]
 
 
 @click.command("list")
@@ -27,15 +34,16 @@ def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
     """List what is installed, of one KIND or all.
 
-    KIND is skills, tasks, datasets, trainers, routers, evaluators or models.
+    KIND is skills, tasks, datasets, trainers, routers, evaluators or models; or, of what the store holds, trained,
+    compositions or reports.
     """
     kit = state.kit()
     rows = kit.list(kind, available)
     if as_json:
         print_json(rows)
     else:
-        columns = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
-        print_rows(rows, columns)
+        installed = ("kind",) * (kind is None) + ("name", "title") + ("dist",) * (kind is not None or available)
+        print_rows(rows, COLUMNS.get(kind or "", installed))
     if failed := [plugin.dist for plugin in kit.plugins.plugins if plugin.error]:
         shown = ", ".join(failed[:5]) + (", …" if len(failed) > 5 else "")
         click.echo(f"{len(failed)} plugin(s) could not be used: {shown}; 'mdkif plugins' says why.", err=True)
@@ -53,6 +61,22 @@ def show(state: State, name: str, as_json: bool) -> None:
     else:
         for card in cards:
             print_card(card)
+
+
+@click.command()
+@click.argument("name", shell_complete=targets)
+@as_json
+@click.pass_obj
+def remove(state: State, name: str, as_json: bool) -> None:
+    """Take away a trained skill, a composition or a report.
+
+    NAME is skill:NAME (all its versions), skill:NAME@VERSION, a composition or a report; 'mdkif list trained',
+    'list compositions' and 'list reports' show them.
+    """
+    gone = state.kit().remove(name)
+    print_json({"removed": [str(path) for path in gone]}) if as_json else print_lines(
+        f"removed {each}" for each in gone
+    )
 
 
 @click.command()

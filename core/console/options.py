@@ -68,3 +68,10 @@ seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="
 policed = click.option("--split-policy", default="official", show_default=True, metavar="NAME",
                        help="Who learns from what: official, 8:2 or paper.")  # fmt: skip
 skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
+replacing = click.option("--replace", is_flag=True, help="Take away the older version of that name.")
+
+
+def lengthened(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option for how long a prompt with its answer may be."""
+    return click.option("--max-length", type=POSITIVE, default=default, show_default=True,
+                        help="Tokens of prompt and answer; longer contexts are cut.")  # fmt: skip

@@ -15,6 +15,8 @@ from ..errors import BadInput
 from .records import Record
 from .splits import Policy, policy
 
+MALFORMED = "malformed: "
+
 
 @dataclass
 class ConversionReport:
@@ -28,6 +30,11 @@ class ConversionReport:
     splits: Counter[str] = field(default_factory=Counter)
     records: int = 0
 
+    @property
+    def malformed_rows(self) -> int:
+        """How many rows were skipped because they could not be read."""
+        return sum(count for reason, count in self.left_out.items() if reason.startswith(MALFORMED))
+
     def leave_out(self, reason: str, count: int = 1) -> None:
         """Count rows that are right but not wanted, such as those without an answer."""
         self.left_out[reason] += count
@@ -39,7 +46,7 @@ class ConversionReport:
         """
         if not self.skip_bad:
             raise BadInput(f"{place}:{line} {reason}: mend the row, or use --skip-bad to count and skip such rows.")
-        self.left_out[f"malformed: {reason}"] += 1
+        self.left_out[f"{MALFORMED}{reason}"] += 1
 
 
 def convert(

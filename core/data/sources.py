@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..contract.declarations import PromptedSpec
+from ..contract.declarations import Dataset, PromptedSpec
+from ..contract.discovery import Plugins
 from ..errors import BadInput
+from .conversion import ConversionReport, convert
+from .records import Record
+from .splits import policy
 
 Sources = Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set with its path, the converter's options and the papers' sizes."""
+
+    dataset: Dataset
+    path: Path
+    options: Mapping[str, Any]
+    sizes: tuple[int, int, int] | None = None
 
 
 def check_sources(declared: PromptedSpec, sources: Sources) -> None:
@@ -22,6 +38,36 @@ def check_sources(declared: PromptedSpec, sources: Sources) -> None:
             f"The {declared.kind} '{declared.name}' needs its data: add --source {first}=PATH "
             f"('mdkif show {declared.name}' tells where to get it)."
         )
+
+
+def opened(
+    plugins: Plugins, declared: PromptedSpec, sources: Sources, data: Mapping[str, Any] | None = None
+) -> list[Source]:
+    """The sources of a skill or task, in the order given, before any of their files is read.
+
+    `data` holds converter options that take the place of the skill's or task's own, each for the data
+    sets that have it. Raises BadInput if no path is given, for a data set that is not read, and for an option that
+    none of them has.
+    """
+    check_sources(declared, sources)
+    datasets = [plugins.get(Dataset, name) for name in sources]
+    for option in data or {}:
+        if all(option not in dataset.options for dataset in datasets):
+            known = ", ".join(sorted({name for dataset in datasets for name in dataset.options})) or "none"
+            raise BadInput(f"{', '.join(sources)} has no option '{option}': its options are {known}.")
+    found = []
+    for dataset, path in zip(datasets, sources.values(), strict=True):
+        stated = declared.source(dataset.name)
+        given = {name: value for name, value in (data or {}).items() if name in dataset.options}
+        found.append(Source(dataset, path, {**stated.options, **given}, stated.sizes))
+    return found
+
+
+def read(sources: list[Source], report: ConversionReport, split_policy: str = "official") -> Iterator[Record]:
+    """The records of sources, merged in their order, split by a policy of that name (see `splits.policy`)."""
+    for source in sources:
+        splits = policy(split_policy, source.sizes)
+        yield from convert(source.dataset, source.path, report, source.options, splits)
 
 
 def listed_sources(file: Path) -> dict[str, Path]:

@@ -3,62 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from ..adapters.composition import applied
+from ..adapters.library import check_prompts
+from ..adapters.target import resolve
 from ..contract.declarations import Evaluator, Normaliser, Task
 from ..data.conversion import ConversionReport
-from ..data.sampling import sample
 from ..data.sources import Sources
-from ..errors import unknown
-from ..inference.predict import Answer, predict
+from ..inference.predict import Answering, Mode, predict
+from ..settings import Positive, Settings
 from ..workspace import Workspace
-from .leakage import check_splits
-from .report import Evaluation, write_report
+from .leakage import check_splits, check_task_prompts
+from .report import Evaluation, Run, write_report
+
+
+@dataclass(kw_only=True)
+class EvaluateSettings(Settings):
+    """How a task is measured.
+
+    `limit` draws that many of the `split`'s records by `seed`, 0 takes all. `split_policy` must be the one a target
+    was made under. `answer` and `normaliser` are those of `Answering`; `normaliser` takes the place of the task's own.
+    """
+
+    limit: int = 0
+    seed: int = 0
+    split: Literal["train", "dev", "test"] = "test"
+    split_policy: str = "official"
+    answer: Mode = "score"
+    normaliser: Normaliser | None = None
+    max_length: Positive = 512
 
 
 def evaluate(
     workspace: Workspace,
-    name: str,
+    task: Task,
     sources: Sources,
-    targets: Sequence[str],
-    limit: int = 0,
-    seed: int = 0,
-    split: str = "test",
-    max_length: int = 512,
+    names: Sequence[str],
+    settings: EvaluateSettings,
+    *,
     skip_bad: bool = False,
     data: Mapping[str, Any] | None = None,
-    split_policy: str = "official",
-    answer: Answer = "score",
-    normaliser: Normaliser | None = None,
 ) -> list[Evaluation]:
     """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
 
-    `answer` "score" gives every listed label its log-likelihood, "span" extracts labels from the
-    query as the papers do (see `extraction.extract`); without listed labels text is generated.
-    `normaliser` takes the place of the task's own. `split_policy` must be the one a target
-    was made under. `limit` draws that many of the split's records by seed, 0 takes all. Every result is
-    also written to the store's reports, with ids, scores, what the scores were made of and the numbers
-    of the gold and extracted options, but no text: where the options are answers they are a record's.
+    Every result is also written to the store's reports, with ids, scores, what the scores were made of and the
+    numbers of the gold and extracted options, but no text: where the options are answers they are a record's.
     """
-    declared = workspace.plugins.get(Task, name)
-    if normaliser is not None and normaliser not in get_args(Normaliser):
-        raise unknown("normaliser", normaliser, get_args(Normaliser))
-    task = replace(declared, normaliser=normaliser or declared.normaliser)
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
-    for target in targets:  # a wrong one is found before any takes its time
-        check_splits(workspace, task, sources, target, split_policy)
-    records = workspace.records(task, sources, ConversionReport(skip_bad), data, split_policy)
-    drawn = sample(records, {split: limit}, seed)[split]
-    encoder = workspace.encoder(task, max_length)
-    examples = encoder.encode_all(drawn, f"'{split}' records of '{name}'")
+    targets = resolve(workspace, names)  # a wrong one is found before any takes its time
+    for target in targets:
+        check_splits(target, task, sources, settings.split_policy)
+    encoder = workspace.encoder(workspace.template(task), settings.max_length)
+    for target in targets:
+        check_prompts(workspace, target.artifacts.values(), encoder)
+        check_task_prompts(target, task, encoder)
+    report, split = ConversionReport(skip_bad), str(settings.split)
+    drawn = workspace.drawn(task, sources, {split: settings.limit}, settings.seed, report, data, settings.split_policy)
+    examples = encoder.encode_all(drawn[split], f"'{split}' records of '{task.name}'")
+    answering = Answering.of(task, settings.answer, settings.normaliser)
+    run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), encoder)
     done = []
     for target in targets:
-        with applied(workspace, target):
-            predictions = predict(workspace, task, encoder, examples, f"evaluating {target}", answer)
+        with target.applied() as base:
+            adapted = replace(encoder, base=base)
+            predictions = predict(adapted, examples, answering, workspace.progress, f"evaluating {target.name}")
         metrics = evaluator.load()(predictions)
-        used = task.normaliser if any(p.likelihoods for p in predictions) else None
-        done.append(Evaluation(name, target, len(examples), metrics, dict(encoder.counts), used))
-        write_report(workspace, done[-1], predictions)
+        used = answering.normaliser if any(p.likelihoods for p in predictions) else None
+        made = Evaluation(task.name, target.name, len(examples), metrics, dict(encoder.counts), used)
+        done.append(write_report(workspace.store.reports, target, made, run, predictions))
     return done

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..contract.declarations import Normaliser
+from ..hashing import json_digest
 from ..inference.predictions import Prediction
-from ..store.documents import write_json
-from ..workspace import Workspace
+from ..settings import Settings
+from ..store.documents import read_json, write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from ..adapters.target import Target
+    from ..prompts.encoding import Encoder
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of one target on one task's records; `normaliser` is None where no labels were scored."""
+    """The metrics of one target on one task's records; `normaliser` is None where no labels were scored.
+
+    `report` is the file in the store that has all of it.
+    """
 
     task: str
     target: str
@@ -22,14 +34,62 @@ class Evaluation:
     metrics: Mapping[str, float]
     counts: Mapping[str, int]
     normaliser: Normaliser | None = None
+    report: Path | None = None
 
 
-def write_report(workspace: Workspace, done: Evaluation, predictions: Sequence[Prediction]) -> None:
-    """Write an evaluation with its predictions to the store's reports."""
-    name = f"{done.task}-{done.target.replace(':', '-')}"
-    body = {"task": done.task, "with": done.target, "base": workspace.base.name, "n": done.n}
-    body |= {"metrics": dict(done.metrics), "counts": dict(done.counts), "normaliser": done.normaliser}
-    write_json(workspace.store.report(name), body | {"records": list(map(_row, predictions))})
+@dataclass(frozen=True)
+class Run:
+    """What all targets of one evaluation share: settings, data sets, converter options and what was left out."""
+
+    settings: Settings
+    datasets: Sequence[str]
+    options: Mapping[str, Any]
+    left_out: Mapping[str, int]
+    encoder: Encoder
+
+
+def write_report(
+    folder: Path, target: Target, done: Evaluation, run: Run, predictions: Sequence[Prediction]
+) -> Evaluation:
+    """Write an evaluation with its predictions; the file's name tells it from every other run that differs."""
+    settings: DataclassInstance = run.settings
+    asked = {
+        "task": done.task,
+        "with": done.target,
+        "versions": target.versions,
+        "composition": target.made.version if target.made is not None else None,
+        "base": target.base.name,
+        "fingerprint": target.base.fingerprint,
+        "dtype": str(target.base.model.dtype).removeprefix("torch."),
+        "format": run.encoder.prompt_format,
+        "template": run.encoder.template.digest,
+        "settings": asdict(settings),
+        "data": {"datasets": list(run.datasets), "options": dict(run.options)},
+    }
+    found = {
+        "n": done.n,
+        "metrics": dict(done.metrics),
+        "counts": dict(done.counts),
+        "left_out": dict(run.left_out),
+        "normaliser": done.normaliser,
+    }
+    plain = re.sub(r"[^\w.-]+", "-", done.target)
+    path = folder / f"{done.task}-{plain}-{json_digest(asked)[:8]}.json"
+    write_json(path, asked | found | {"records": list(map(_row, predictions))})
+    return replace(done, report=path)
+
+
+def reports(folder: Path) -> list[dict[str, Any]]:
+    """A row for each report: what was measured with what, on how many records, and the metrics."""
+    rows = []
+    for path in sorted(folder.glob("[!.]*.json")):
+        body = read_json(path, "report")
+        settings = body.get("settings", {})
+        about = {name: settings.get(name) for name in ("split", "split_policy", "seed", "limit")}
+        rows.append({"name": path.stem, "kind": "report", "title": f"{body['task']} with {body['with']}",
+                     "task": body["task"], "with": body["with"], "base": body["base"], "n": body["n"],
+                     "metrics": body["metrics"], **about})  # fmt: skip
+    return rows
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:

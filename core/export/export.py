@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.composition import blend
 from ..adapters.peft_files import write_lora
+from ..adapters.target import resolve
 from ..errors import BadInput
 from ..store.files import atomic_directory
 from ..workspace import Workspace
@@ -37,10 +37,8 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
         raise BadInput(f"An export as {to} is not quantized: use --to gguf with --quantize {quantize}.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BadInput(f"The folder {directory} is not empty: export into a new one, so that nothing is lost.")
-    chosen = blend(workspace, target)
-    if chosen is None:
-        raise BadInput("The base model alone has nothing to export: name a composition or skill:NAME.")
-    bank, weights = chosen
+    [chosen] = resolve(workspace, [target])
+    bank, weights = chosen.blend()
     base = workspace.base
     if to == "gguf":
         check_gguf(base, quantize or "f16")
@@ -58,7 +56,13 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
                 else:
                     base.model.save_pretrained(str(part))
                     base.tokenizer.save_pretrained(str(part))
-        facts |= {"composition": target, "base": base.name, "fingerprint": base.fingerprint, "format": to}
+        facts |= {
+            "composition": target,
+            "versions": chosen.versions,
+            "base": base.name,
+            "fingerprint": base.fingerprint,
+            "format": to,
+        }
         (part / "mdkif.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return {**facts, "directory": str(directory)}
 

@@ -4,79 +4,96 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+from ..contract.declarations import Normaliser, PromptedSpec
 from ..data.labels import joined
 from ..progress import Progress
 from ..prompts.encoding import Encoded, Encoder
-from ..workspace import Workspace
 from .predictions import Likelihoods, Prediction
 
-if TYPE_CHECKING:
-    from ..contract.declarations import PromptedSpec
-
 CHUNK = 64
-Answer = Literal["score", "span"]
+Mode = Literal["score", "span"]
 Asked = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # the ids of a prompt and of its options
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answering:
+    """How records are answered.
+
+    `mode` "score" gives every listed label its log-likelihood, made comparable by `normaliser` (see
+    `scoring.normalised`); "span" extracts labels from the query as the papers do (see `constrained.extract`). With
+    `multi_label` any number of them may be right. Without listed labels at most `max_new_tokens` are generated.
+    """
+
+    mode: Mode = "score"
+    normaliser: Normaliser = "sum"
+    multi_label: bool = False
+    max_new_tokens: int = 64
+
+    @classmethod
+    def of(cls, declared: PromptedSpec, mode: Mode = "score", normaliser: Normaliser | None = None) -> Answering:
+        """As a skill or task declares it; `normaliser` takes the place of its own."""
+        return cls(
+            mode=mode,
+            normaliser=normaliser or declared.normaliser,
+            multi_label=declared.multi_label,
+            max_new_tokens=declared.max_new_tokens,
+        )
+
+
 def predict(
-    workspace: Workspace,
-    declared: PromptedSpec,
     encoder: Encoder,
     examples: Sequence[Encoded],
+    answering: Answering,
+    progress: Progress | None = None,
     title: str = "",
-    answer: Answer = "score",
 ) -> list[Prediction]:
-    """The base model's answers as it stands: labels where options are listed, else generated text."""
+    """The answers of the encoder's base model as it stands: labels where options are listed, else generated text."""
     predictions: list[Prediction] = []
     unconditional: dict[Asked, list[float]] = {}
-    progress = workspace.progress if title else Progress()
-    with progress.task(title, len(examples)) as bar:
+    with (progress or Progress()).task(title, len(examples)) as bar:
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             if not all(example.options for example in chunk):
-                predictions += _generated(workspace, encoder, chunk, declared.max_new_tokens)
-            elif answer == "span":
-                predictions += _extracted(declared, encoder, chunk)
+                predictions += _generated(encoder, chunk, answering)
+            elif answering.mode == "span":
+                predictions += _extracted(encoder, chunk, answering)
             else:
-                predictions += _scored(declared, encoder, chunk, unconditional)
+                predictions += _scored(encoder, chunk, answering, unconditional)
             bar.advance(len(chunk))
     return predictions
 
 
 def _scored(
-    declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
+    encoder: Encoder,
+    chunk: Sequence[Encoded],
+    answering: Answering,
+    unconditional: dict[Asked, list[float]],
 ) -> list[Prediction]:
     from .scoring import normalised
 
     predictions = []
-    for example, found in zip(chunk, _likelihoods(declared, encoder, chunk, unconditional), strict=True):
-        record, scores = example.record, normalised(found, declared.normaliser)
-        predictions.append(
-            Prediction(
-                id=record.id,
-                gold=record.labels,
-                answer=record.answer,
-                options=record.options,
-                scores=scores,
-                likelihoods=found,
-                text=record.options[scores.index(max(scores))],
-                multi_label=declared.multi_label,
-            )
-        )
+    for example, found in zip(chunk, _likelihoods(encoder, chunk, answering, unconditional), strict=True):
+        scores = normalised(found, answering.normaliser)
+        best = example.record.options[scores.index(max(scores))]
+        answer = {"scores": scores, "likelihoods": found, "text": best}
+        predictions.append(_prediction(example, answering, **answer))
     return predictions
 
 
 def _likelihoods(
-    declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded], unconditional: dict[Asked, list[float]]
+    encoder: Encoder,
+    chunk: Sequence[Encoded],
+    answering: Answering,
+    unconditional: dict[Asked, list[float]],
 ) -> Iterator[Likelihoods]:
     """What is measured of each example; without their contexts many ask the same, and that is measured once."""
     from .scoring import option_scores
 
     asked: list[Asked] = []
-    if declared.normaliser == "pmi":
+    if answering.normaliser == "pmi":
         uncounted = replace(encoder, counts=Counter())
         bare = list(uncounted.encode(replace(example.record, context="") for example in chunk))
         asked = [(each.prompt, each.options) for each in bare]
@@ -93,35 +110,32 @@ def _likelihoods(
         )
 
 
-def _extracted(declared: PromptedSpec, encoder: Encoder, chunk: Sequence[Encoded]) -> list[Prediction]:
+def _extracted(encoder: Encoder, chunk: Sequence[Encoded], answering: Answering) -> list[Prediction]:
     from .constrained import extract
 
     return [
-        Prediction(
-            id=example.record.id,
-            gold=example.record.labels,
-            answer=example.record.answer,
-            options=example.record.options,
-            labels=labels,
-            text=joined(labels),
-            multi_label=declared.multi_label,
-        )
-        for example, labels in zip(chunk, extract(encoder, chunk, declared.multi_label), strict=True)
+        _prediction(example, answering, labels=labels, text=joined(labels))
+        for example, labels in zip(chunk, extract(encoder, chunk, answering.multi_label), strict=True)
     ]
 
 
-def _generated(
-    workspace: Workspace, encoder: Encoder, chunk: Sequence[Encoded], max_new_tokens: int
-) -> list[Prediction]:
+def _generated(encoder: Encoder, chunk: Sequence[Encoded], answering: Answering) -> list[Prediction]:
     from .generation import generate
 
-    texts = generate(workspace.base, chunk, max_new_tokens)
+    texts = generate(encoder.base, chunk, answering.max_new_tokens)
     return [
-        Prediction(
-            id=e.record.id,
-            gold=e.record.labels,
-            answer=e.record.answer,
-            text=encoder.template.parse_answer(text, e.record),
-        )
-        for e, text in zip(chunk, texts, strict=True)
+        Prediction(id=r.id, gold=r.labels, answer=r.answer, text=encoder.template.parse_answer(text, r))
+        for r, text in zip((example.record for example in chunk), texts, strict=True)
     ]
+
+
+def _prediction(example: Encoded, answering: Answering, **answer: Any) -> Prediction:
+    record = example.record
+    return Prediction(
+        id=record.id,
+        gold=record.labels,
+        answer=record.answer,
+        options=record.options,
+        multi_label=answering.multi_label,
+        **answer,
+    )

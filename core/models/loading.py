@@ -26,6 +26,11 @@ def pull(plugins: Plugins, store: Store, name: str) -> Path:
     return directory
 
 
+def label(name: str) -> str:
+    """What a base model is called in the store: its name, or its folder's."""
+    return Path(name).name
+
+
 def load(plugins: Plugins, store: Store, name: str, dtype: str | None = None, device: str = "auto") -> Base:
     """Load a base model by store name, local path or hub id; every parameter is frozen.
 
@@ -60,4 +65,4 @@ def load(plugins: Plugins, store: Store, name: str, dtype: str | None = None, de
         ) from error
     frozen: Any = model
     frozen.to(chosen).eval().requires_grad_(False)
-    return Base(Path(path).name, path, fingerprint(Path(path), model), frozen, tokenizer)
+    return Base(label(path), path, fingerprint(Path(path), model), frozen, tokenizer)

@@ -74,6 +74,11 @@ class Encoder:
             return str(self._chat_text(messages))
         return f"{instruction.prompt}\n\nAnswer:"
 
+    @property
+    def prompt_format(self) -> Format:
+        """How prompts are written: "chat" or "plain"."""
+        return "chat" if self._chat() else "plain"
+
     def end(self) -> tuple[int, ...]:
         """The ids that end an answer."""
         eos = self.base.tokenizer.eos_token_id

@@ -12,9 +12,10 @@ import jinja2
 from jinja2.meta import find_referenced_templates
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from ..contract.declarations import PromptedSpec
+from ..contract.declarations import PromptedSpec, TruncationSide
 from ..data.records import Record
 from ..errors import BadInput
+from ..hashing import json_digest
 
 SHARED = Path(__file__).resolve().parents[2] / "templates"
 BLOCKS = ("query", "context", "answer")
@@ -36,16 +37,23 @@ class Instruction:
 
 
 class Template:
-    """The template of a skill or task, looked up in `folders` first, then its plugin, then `templates/`.
+    """A template file, looked up in `folders` first, then in its plugin `package`, then in `templates/`.
 
-    `truncation_side` is where a context too long is cut, as the skill or task declares it.
+    `truncation_side` is where a context too long is cut, `owner` whose template it is, for errors.
 
     Raises BadInput, naming template, line and reason, if it is missing or cannot be compiled.
     """
 
-    def __init__(self, declared: PromptedSpec, folders: Sequence[Path] = ()) -> None:
-        self.name, self.truncation_side = declared.template, declared.truncation_side
-        places = [*folders, *_plugin_folder(declared.package), SHARED]
+    def __init__(
+        self,
+        name: str,
+        package: str = "",
+        folders: Sequence[Path] = (),
+        truncation_side: TruncationSide = "right",
+        owner: str = "mdkif",
+    ) -> None:
+        self.name, self.truncation_side = name, truncation_side
+        places = [*folders, *_plugin_folder(package), SHARED]
         self._environment = environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(places),
             undefined=jinja2.StrictUndefined,
@@ -56,13 +64,22 @@ class Template:
             self._blocks = [self._block(environment, name) for name in BLOCKS]
         except jinja2.TemplateNotFound as error:
             looked = ", ".join(map(str, places))
-            raise BadInput(
-                f"The template '{error.name}' of the {declared.kind} '{declared.name}' was not found in {looked}."
-            ) from None
+            raise BadInput(f"The template '{error.name}' of {owner} was not found in {looked}.") from None
         except jinja2.TemplateSyntaxError as error:
             raise BadInput(
                 f"The template {error.filename or self.name}:{error.lineno} is wrong: {error.message}."
             ) from None
+
+    @classmethod
+    def of(cls, declared: PromptedSpec, folders: Sequence[Path] = ()) -> Template:
+        """The template of a skill or task."""
+        owner = f"the {declared.kind} '{declared.name}'"
+        return cls(declared.template, declared.package, folders, declared.truncation_side, owner)
+
+    @property
+    def digest(self) -> str:
+        """What tells its wording from any other: a hash of the texts of `source`."""
+        return json_digest([self.source()])
 
     def render(self, record: Record) -> Instruction:
         """Render one record. Raises BadInput with template, line and variable, never with the record's text."""

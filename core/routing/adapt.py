@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..adapters.composition import Composition, bank_of, new_composition, validate_name
-from ..contract.declarations import Router, Task
+from ..adapters import target
+from ..adapters.composition import Composition, build, validate_name
+from ..adapters.library import check_prompts, library_of
+from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
-from ..data.sampling import sample
-from ..data.sources import Sources
+from ..data.sources import Sources, opened
 from ..errors import BadInput
-from ..settings import Positive, settings_from
+from ..settings import Positive
 from ..workspace import Workspace
 from .objective import ObjectiveSettings, adaptation_objective
+from .optimizer import RouterOptimizer
 
 if TYPE_CHECKING:
     from ..data.records import Record
@@ -56,44 +58,55 @@ class Adapted:
 
 def adapt(
     workspace: Workspace,
-    name: str,
+    task: Task,
     sources: Sources,
+    router: str,
+    optimizer: RouterOptimizer,
+    settings: AdaptSettings,
+    *,
     skills: Sequence[str] | None = None,
-    router: str = "cma-es",
-    settings: Mapping[str, str] | None = None,
-    composition: str | None = None,
+    name: str | None = None,
     skip_bad: bool = False,
     data: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> Adapted:
     """Learn the weights of the skills for one task and save them as a composition.
 
-    Base, every single skill and uniform are evaluated first and seed the search, so what a search
-    finds is never worse than any of them on the adaptation set. Raises BadInput for wrong names or settings,
+    `router` is the name of `optimizer`. Base, every single skill and uniform are evaluated first and seed the search,
+    so what a search finds is never worse than any of them on the adaptation set. Raises BadInput for wrong names,
     and for a split that is kept for testing.
     """
     started = time.perf_counter()
-    task = workspace.plugins.get(Task, name)
-    declared = workspace.plugins.get(Router, router)
-    optimizer, chosen = settings_from(settings or {}, declared.load(), AdaptSettings)
-    made_name = validate_name(composition or f"{name}-{router}")
-    encoder = workspace.encoder(task, chosen.max_length)
-    drawn = _adaptation_set(workspace, task, sources, chosen, skip_bad, data)
-    examples = encoder.encode_all(drawn, f"'{_split(chosen)}' records of '{name}'")
-    bank = bank_of(workspace, skills, chosen.granularity)
-    objective = adaptation_objective(workspace, task, encoder, bank, examples, chosen)
-    found = optimizer.search(objective, chosen.seed, workspace.progress)
+    made_name = validate_name(name or f"{task.name}-{router}")
+    artifacts = library_of(workspace).choose(skills)
+    opened(workspace.plugins, task, sources, data)  # a wrong one is found before the model is loaded
+    split, report = _split(task, settings), ConversionReport(skip_bad)
+    drawn = _adaptation_set(workspace, task, sources, settings, split, report, data)
+    encoder = workspace.encoder(workspace.template(task), settings.max_length)
+    check_prompts(workspace, artifacts.values(), encoder)
+    examples = encoder.encode_all(drawn, f"'{split}' records of '{task.name}'")
+    bank = target.bank_of(artifacts, workspace.base, settings.granularity)
+    versions = {skill: artifact.version for skill, artifact in artifacts.items()}
+    objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
+    found = optimizer.search(objective, settings.seed, workspace.progress)
     references = {reference.name: reference.value for reference in objective.references}
     origin = {
-        "task": name,
+        "task": task.name,
         "router": router,
-        "settings": {**asdict(chosen), **asdict(optimizer)},
-        "data": dict(data or {}),
+        "settings": {**asdict(settings), **asdict(optimizer)},
+        "data": {"datasets": sorted(sources), "options": dict(data or {}), "left_out": dict(report.left_out)},
         "records": len(examples),
         "encoding": dict(encoder.counts),
+        "format": encoder.prompt_format,
+        "template": encoder.template.digest,
+        "dtype": str(workspace.base.model.dtype).removeprefix("torch."),
+        "device": workspace.base.model.device.type,
         "objective": found.value,
         "reference": found.name,
+        "references": references,
     }
-    made = new_composition(workspace, made_name, bank, found.weights, origin)
+    made = build(made_name, workspace.base, artifacts, bank, found.weights, origin)
+    target.save(workspace, made, replace)
     start = min(references.values())
     seconds = time.perf_counter() - started
     evaluations = math.ceil(objective.evaluations)
@@ -104,22 +117,28 @@ def _adaptation_set(
     workspace: Workspace,
     task: Task,
     sources: Sources,
-    chosen: AdaptSettings,
-    skip_bad: bool,
+    settings: AdaptSettings,
+    split: str,
+    report: ConversionReport,
     data: Mapping[str, Any] | None,
 ) -> list[Record]:
-    split = _split(chosen)
-    if split == "test":
+    size = settings.shots if settings.setting == "few-shot" else settings.limit
+    if settings.setting == "normal" and not size:
+        uncounted = ConversionReport(report.skip_bad)
+        records = workspace.records(task, sources, uncounted, data, settings.split_policy)
+        size = sum(record.split == "test" for record in records)
+    drawn = workspace.drawn(task, sources, {split: size}, settings.seed, report, data, settings.split_policy)[split]
+    if settings.setting == "few-shot" and 0 < len(drawn) < size:
+        workspace.progress.note(
+            f"There are {len(drawn)} '{split}' records, and not {size} shots: all of them are used."
+        )
+    return drawn
+
+
+def _split(task: Task, settings: AdaptSettings) -> str:
+    """Where the records come from. Raises BadInput for the split that measures the result."""
+    if settings.split == "test":
         raise BadInput(
             f"The router of '{task.name}' cannot be adapted on the test split: its records measure the result."
         )
-    size = chosen.shots if chosen.setting == "few-shot" else chosen.limit
-    if chosen.setting == "normal" and not size:
-        records = workspace.records(task, sources, ConversionReport(skip_bad), data, chosen.split_policy)
-        size = sum(record.split == "test" for record in records)
-    records = workspace.records(task, sources, ConversionReport(skip_bad), data, chosen.split_policy)
-    return sample(records, {split: size}, chosen.seed)[split]
-
-
-def _split(chosen: AdaptSettings) -> str:
-    return chosen.split or ("dev" if chosen.split_policy.startswith("paper") else "train")
+    return settings.split or ("dev" if settings.split_policy.startswith("paper") else "train")

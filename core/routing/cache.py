@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adapters.library import trained_skills
 from ..contract.declarations import Evaluator, Task
 from ..hashing import digest
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..adapters.bank import SkillBank
+    from ..models.base import Base
     from ..prompts.encoding import Encoded, Encoder
 
 COMPUTATION = 2
@@ -56,22 +56,26 @@ class EvaluationCache:
             return
 
 
-def losses_key(workspace: Workspace, bank: SkillBank, examples: Sequence[Encoded]) -> str:
+def losses_key(base: Base, bank: SkillBank, versions: Mapping[str, str], examples: Sequence[Encoded]) -> str:
     """A name for everything that a blend's losses depend on beside its weights.
 
     These are the base and how it computes, the adapters, and the tokens: template, format and length have
     no other way to a loss.
     """
-    base = workspace.base
-    known = trained_skills(workspace, base.name)
-    adapters = [f"{name}:{known[name].card['adapter']}" for name in bank.names]
+    adapters = [f"{name}:{versions[name]}" for name in bank.names]
     tokens = [part for each in examples for part in (each.prompt, each.answer, *each.options, ())]
     computed = (base.fingerprint, str(base.model.dtype), base.model.device.type, bank.granularity)
     return digest(str(COMPUTATION), *computed, str(adapters), *tokens)
 
 
 def metric_key(
-    workspace: Workspace, bank: SkillBank, examples: Sequence[Encoded], task: Task, encoder: Encoder, metric: str
+    workspace: Workspace,
+    bank: SkillBank,
+    versions: Mapping[str, str],
+    examples: Sequence[Encoded],
+    task: Task,
+    encoder: Encoder,
+    metric: str,
 ) -> str:
     """The same for a metric: beside what the losses depend on, how answers are read, scored and judged."""
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
@@ -79,4 +83,4 @@ def metric_key(
     judged = (evaluator.name, evaluator.target, owner.dist, owner.version, metric)
     answered = ("score", task.normaliser, str(task.multi_label), str(task.max_new_tokens), str(encoder.max_length))
     records = (repr(each.record) for each in examples)
-    return digest(losses_key(workspace, bank, examples), *judged, *answered, encoder.template.source(), *records)
+    return digest(losses_key(workspace.base, bank, versions, examples), *judged, *answered, encoder.template.source(), *records)

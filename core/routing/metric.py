@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 import torch
 
 from ..contract.declarations import Evaluator, Task
+from ..contract.discovery import Plugins
 from ..errors import BadInput
 from ..hashing import digest
-from ..inference.predict import predict
+from ..inference.predict import Answering, predict
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Metric:
 
     def __init__(
         self,
-        workspace: Workspace,
+        plugins: Plugins,
         task: Task,
         encoder: Encoder,
         bank: SkillBank,
@@ -37,9 +38,9 @@ class Metric:
         cache: EvaluationCache,
         name: str,
     ) -> None:
-        self._workspace, self._task, self._encoder = workspace, task, encoder
+        self._task, self._encoder = task, encoder
         self._bank, self._examples, self._cache, self._name = bank, examples, cache, name
-        self._evaluator = workspace.plugins.get(Evaluator, task.evaluator)
+        self._evaluator = plugins.get(Evaluator, task.evaluator)
         self.evaluations = 0.0
 
     def values(self, weights: torch.Tensor, rows: Sequence[int] | None = None) -> list[float]:
@@ -61,7 +62,7 @@ class Metric:
 
     def _evaluate(self, weights: torch.Tensor) -> float:
         with self._bank.merged(weights), torch.no_grad():
-            predictions = predict(self._workspace, self._task, self._encoder, self._examples)
+            predictions = predict(self._encoder, self._examples, Answering.of(self._task))
         value = self._evaluator.load()(predictions).get(self._name)
         if value is None:
             raise BadInput(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -11,7 +11,7 @@ import torch
 
 from ..contract.declarations import Task
 from ..progress import Progress
-from ..settings import Positive, PositiveFloat
+from ..settings import Positive, PositiveFloat, Settings
 from ..workspace import Workspace
 from .cache import EvaluationCache, losses_key, metric_key
 from .losses import AnswerLoss
@@ -27,7 +27,7 @@ LOSS = "cross-entropy"
 
 
 @dataclass(kw_only=True)
-class ObjectiveSettings:
+class ObjectiveSettings(Settings):
     """What is minimised: `objective` is "cross-entropy" (eq. 5, in nats per answer token) or a metric of the
     task's evaluator, `scale` the total of the weights, `gamma` the regulariser's. `tokens` bounds one forward pass,
     and half of it one backward.
@@ -149,18 +149,19 @@ def adaptation_objective(
     task: Task,
     encoder: Encoder,
     bank: SkillBank,
+    versions: Mapping[str, str],
     examples: Sequence[Encoded],
     settings: ObjectiveSettings,
 ) -> AdaptationObjective:
-    """The objective of a task on its adaptation set. Raises BadInput for an objective the task does not offer."""
+    """The objective of a task on its adaptation set, of a bank of skills with these versions. Raises BadInput for an objective the task does not offer."""
     measure: Measure
     if settings.objective == LOSS:
-        cache = _cache(workspace, losses_key(workspace, bank, examples))
+        cache = _cache(workspace, losses_key(workspace.base, bank, versions, examples))
         measure = AnswerLoss(workspace.base, bank, examples, cache, settings.tokens)
     else:
         check_metric(workspace, task, settings.objective, (LOSS,))
-        cache = _cache(workspace, metric_key(workspace, bank, examples, task, encoder, settings.objective))
-        measure = Metric(workspace, task, encoder, bank, examples, cache, settings.objective)
+        cache = _cache(workspace, metric_key(workspace, bank, versions, examples, task, encoder, settings.objective))
+        measure = Metric(workspace.plugins, task, encoder, bank, examples, cache, settings.objective)
     space = WeightParameterization(bank.norms(), settings.temperature, settings.scale)
     return AdaptationObjective(measure, space, settings, examples, bank.names, workspace.progress)
 

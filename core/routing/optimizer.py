@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..settings import Settings
+
 if TYPE_CHECKING:
     import torch
 
@@ -66,7 +68,7 @@ class Objective(Protocol):
 
 
 @dataclass(kw_only=True)
-class RouterOptimizer(ABC):
+class RouterOptimizer(Settings, ABC):
     """A dataclass whose fields are the optimizer's settings (`--set name=value`)."""
 
     @abstractmethod

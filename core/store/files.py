@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, before: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
+
+    `before` is called when the new one lies ready, just before it takes its place.
 
     Raises MdkifError, naming the directory, if the disk refuses.
     """
@@ -42,6 +44,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         try:
             part.mkdir()
             yield part
+            before()
             if path.exists():
                 path.replace(old)
             part.replace(path)

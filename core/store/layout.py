@@ -34,9 +34,13 @@ class Store:
         """The PEFT adapter directory of one trained skill."""
         return self.skills(base) / name
 
+    def compositions(self, base: str) -> Path:
+        """The compositions of a base model, one file each."""
+        return self.root / "compositions" / base
+
     def composition(self, base: str, name: str) -> Path:
         """The JSON file of one composition."""
-        return self.root / "compositions" / base / f"{name}.json"
+        return self.compositions(base) / f"{name}.json"
 
     def run(self, name: str) -> Path:
         """The directory of unfinished work, from which it resumes."""
@@ -46,6 +50,11 @@ class Store:
         """The file of what stage II evaluated on one adaptation set."""
         return self.root / "cache" / base / f"{name}.jsonl"
 
+    @property
+    def reports(self) -> Path:
+        """The reports of evaluations, one file each."""
+        return self.root / "reports"
+
     def report(self, name: str) -> Path:
         """The JSON file of one evaluation."""
-        return self.root / "reports" / f"{name}.json"
+        return self.reports / f"{name}.json"

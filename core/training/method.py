@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..settings import Settings
+
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
@@ -16,7 +18,7 @@ Loss = Callable[[], "torch.Tensor"]
 
 
 @dataclass(kw_only=True)
-class TuningMethod(ABC):
+class TuningMethod(Settings, ABC):
     """A dataclass whose fields are the trainer's settings (`--set name=value`); one object trains one adapter."""
 
     learning_rate: float = 2e-3

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..settings import Positive
+from ..settings import Positive, Settings
 
 
 @dataclass(kw_only=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """Settings of the loop, the same for every trainer.
 
     `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go

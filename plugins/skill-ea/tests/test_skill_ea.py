@@ -31,7 +31,7 @@ def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
 
 
 def test_the_model_reads_the_name_and_learns_the_definition():
-    [instruction] = [Template(SKILL).render(record) for record in ontology() if record.context == "heart disease"]
+    [instruction] = [Template.of(SKILL).render(record) for record in ontology() if record.context == "heart disease"]
     assert instruction.prompt == "Explain the following medical concept.\n\nheart disease"
     assert instruction.answer == "A disease of the heart muscle, its valves or its vessels."
 
@@ -42,4 +42,4 @@ def test_umls_gives_the_same_instruction(tmp_path):
         "C0000001|A1|AT1||XYZ|A disease of the heart muscle, its valves or its vessels.|N||\n"
     )
     [record] = convert(UMLS, tmp_path, ConversionReport(), SKILL.source("umls").options)
-    assert Template(SKILL).render(record) in [Template(SKILL).render(stand_in) for stand_in in ontology()]
+    assert Template.of(SKILL).render(record) in [Template.of(SKILL).render(stand_in) for stand_in in ontology()]

@@ -31,7 +31,7 @@ def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
 
 
 def test_the_model_reads_two_concepts_and_the_relations_and_learns_one():
-    instructions = [Template(SKILL).render(record) for record in ontology()]
+    instructions = [Template.of(SKILL).render(record) for record in ontology()]
     assert {instruction.query for instruction in instructions} == {
         "Determine the relation between the two medical concepts. "
         "Choose from: is a kind of; is a broader term than; is not related to."
@@ -47,7 +47,7 @@ def test_umls_lists_its_own_relations(tmp_path):
     (tmp_path / "MRCONSO.RRF").write_text("".join(ATOM.format(n=n, name=name) for n, name in names))
     (tmp_path / "MRREL.RRF").write_text("C0000001|A1|AUI|CHD|C0000002|A2|AUI|due_to|R1||XYZ|XYZ|||N||\n")
     [record] = convert(UMLS, tmp_path, ConversionReport(), SKILL.source("umls").options)
-    instruction = Template(SKILL).render(record)
+    instruction = Template.of(SKILL).render(record)
     assert instruction.query == "Determine the relation between the two medical concepts. Choose from: due to."
     assert instruction.context == "concept 1: viral hepatitis\nconcept 2: hepatitis"
     assert instruction.answer == "due to"

@@ -31,7 +31,7 @@ def test_it_is_trained_on_umls_and_the_disease_ontology_only_stands_in():
 
 
 def test_the_model_reads_two_terms_and_the_labels_and_learns_one():
-    instructions = [Template(SKILL).render(record) for record in ontology()]
+    instructions = [Template.of(SKILL).render(record) for record in ontology()]
     assert instructions[0].prompt == (
         "Do the two medical terms mean the same? Choose from: yes; no.\n\n"
         "term 1: lung disease\nterm 2: disease of the lungs"

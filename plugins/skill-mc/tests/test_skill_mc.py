@@ -31,5 +31,5 @@ def test_prompt_is_the_instruction_of_the_row_and_the_patients_words(tmp_path, d
     row = {"instruction": "Answer as a doctor.", "input": "I cough.", "output": "Drink tea."}
     (tmp_path / "dialogues.json").write_text(json.dumps([row]))
     [record] = convert(dataset, tmp_path, ConversionReport(), SKILL.source(dataset.name).options)
-    instruction = Template(SKILL).render(record)
+    instruction = Template.of(SKILL).render(record)
     assert (instruction.prompt, instruction.answer) == ("Answer as a doctor.\n\nI cough.", "Drink tea.")

@@ -34,7 +34,7 @@ def test_prompt_lists_the_classes_and_the_document_and_the_answer_all_labels(tmp
     article = {"_id": "12", "text": "Aspirin is a drug.", "title": "Aspirin", "split": "train", "mentions": mentions}
     (tmp_path / "wikimed.json").write_text(json.dumps(article))
     [record] = convert(WIKIMED, tmp_path, ConversionReport(), SKILL.source("wikimed").options)
-    instruction = Template(SKILL).render(record)
+    instruction = Template.of(SKILL).render(record)
     assert instruction.prompt == f"{record.query}\n\nAspirin is a drug."
     assert "Activities & Behaviors; Anatomy;" in instruction.prompt
     assert instruction.answer == "Organic Chemical; Pharmacologic Substance"
@@ -45,5 +45,5 @@ def test_stand_in_gives_the_same_kind_of_instruction(tmp_path):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "1.txt").write_text(content)
     [record] = convert(HOC, tmp_path, ConversionReport(), SKILL.source("hoc").options)
-    assert re.fullmatch(r"Which .* Choose from: .*\.\n\nCells die \.", Template(SKILL).render(record).prompt)
+    assert re.fullmatch(r"Which .* Choose from: .*\.\n\nCells die \.", Template.of(SKILL).render(record).prompt)
     assert record.answer == "Resisting cell death"

@@ -37,7 +37,7 @@ def test_stand_in_reads_like_clicr(tmp_path):
     (tmp_path / "train1.0.json").write_text(json.dumps({"version": "1.0", "data": [case]}))
     [made] = convert(MEDQUAD, tmp_path, ConversionReport(), SKILL.source("medquad").options)
     [read] = convert(CLICR, tmp_path, ConversionReport(), SKILL.source("clicr").options)
-    instruction, clicr = (Template(SKILL).render(record) for record in (made, read))
+    instruction, clicr = (Template.of(SKILL).render(record) for record in (made, read))
     assert instruction.query == "Fill in @placeholder: @placeholder is a kind of arthritis of the toe."
     assert instruction.context == "People with gout have pain."
     assert instruction.answer == "Gout"

@@ -14,7 +14,7 @@ from mdkif.core.prompts.templates import Template
 
 def instructions(dataset, folder):
     records = convert(dataset, folder, ConversionReport(), SKILL.source(dataset.name).options)
-    return [Template(SKILL).render(record) for record in records]
+    return [Template.of(SKILL).render(record) for record in records]
 
 
 def test_it_is_trained_on_notes_as_in_the_papers_figure(tmp_path):

@@ -26,6 +26,6 @@ def test_prompt_is_the_patients_message_and_the_answer_its_question(tmp_path):
         book.active.append(row)
     book.save(tmp_path / "MeQSum.xlsx")
     [record] = convert(MEQSUM, tmp_path, ConversionReport(), SKILL.source("meqsum").options)
-    instruction = Template(SKILL).render(record)
+    instruction = Template.of(SKILL).render(record)
     assert instruction.prompt == "Summarise the question.\n\nI cough since May. Why?"
     assert instruction.answer == "What causes cough?"

@@ -39,7 +39,7 @@ def test_it_reads_i2b2_only():
 def test_it_is_measured_on_the_test_notes(tmp_path):
     drawn = records(tmp_path)
     assert [record.split for record in drawn] == ["test", "test"]
-    instruction = Template(TASK).render(drawn[0])
+    instruction = Template.of(TASK).render(drawn[0])
     assert instruction.prompt.endswith("a line.\n\nSepsis , on Vancomycin .")
     assert instruction.answer == "problem: Sepsis\ntreatment: Vancomycin"
 
@@ -53,7 +53,7 @@ def test_its_own_answers_are_perfect_and_half_of_them_is_not(tmp_path):
         return ENTITIES.load()(predictions)
 
     def whole(record):
-        return Template(TASK).render(record).answer
+        return Template.of(TASK).render(record).answer
 
     def half(record):
         return whole(record).splitlines()[0]

@@ -48,7 +48,7 @@ def test_it_reads_emrqa_only():
 
 def test_the_instruction_is_the_question_and_the_lines_around_its_answer(tmp_path):
     [record] = records(tmp_path)()
-    instruction = Template(TASK).render(record)
+    instruction = Template.of(TASK).render(record)
     assert instruction.prompt == "What does he take?\n\nHe takes lasix and aspirin ."
     assert instruction.answer == "lasix"
 

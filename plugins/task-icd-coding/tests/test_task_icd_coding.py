@@ -59,7 +59,7 @@ def test_it_reads_mimic_only_and_knows_the_papers_sizes_of_mimic_iii():
 def test_several_diagnoses_may_be_right(tmp_path):
     first, *_ = records(tmp_path, ["4019", "4280"])
     assert TASK.multi_label
-    instruction = Template(TASK).render(first)
+    instruction = Template.of(TASK).render(first)
     assert instruction.prompt == "Which diagnoses are documented? Choose from: 401.9; 428.0.\n\nHas both."
     assert instruction.answer == "401.9; 428.0"
 

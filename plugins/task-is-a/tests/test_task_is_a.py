@@ -34,7 +34,7 @@ def test_it_reads_the_relation_that_no_skill_reads():
 def test_the_model_reads_two_concepts_and_says_yes_or_no(tmp_path):
     (tmp_path / "doid.obo").write_text(ONTOLOGY)
     records = convert(OBO, tmp_path, ConversionReport(), TASK.source("disease-ontology").options)
-    yes, no = (Template(TASK).render(record) for record in records)
+    yes, no = (Template.of(TASK).render(record) for record in records)
     assert yes.prompt == (
         "Is the first concept a kind of the second? Choose from: yes; no.\n\n"
         "concept 1: viral hepatitis\nconcept 2: hepatitis"

@@ -61,7 +61,7 @@ def test_it_reads_mimic_only_and_knows_the_papers_sizes_of_mimic_iii():
 
 def test_an_instruction_does_not_show_the_drugs_it_asks_for(records):
     first, *_ = records(["Aspirin", "Heparin"])
-    instruction = Template(TASK).render(first)
+    instruction = Template.of(TASK).render(first)
     query = "Which medications are given in this admission? Choose from: aspirin; heparin."
     assert instruction.prompt == f"{query}\n\nFever"
     assert parse_choices(instruction.answer, first.options) == ("aspirin", "heparin")

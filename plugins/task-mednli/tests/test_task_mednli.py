@@ -51,7 +51,7 @@ def test_its_test_records_are_the_official_ones(tmp_path):
         write(tmp_path, split, 3)
     found, conversion = records(tmp_path)
     assert conversion.splits == {"train": 3, "dev": 3, "test": 3}
-    assert Template(TASK).render(found[0]).answer == "entailment"
+    assert Template.of(TASK).render(found[0]).answer == "entailment"
 
 
 def test_the_papers_sizes_add_up_to_the_official_test_file_and_keep_premises_whole(tmp_path):

@@ -48,7 +48,7 @@ def test_it_reads_medquad_in_the_papers_numbers():
 def test_every_question_comes_with_four_answers_of_which_one_is_right(tmp_path):
     found, _ = records(write(tmp_path, 8))
     assert [len(record.options) for record in found] == [4] * 8
-    instruction = Template(TASK).render(found[3])
+    instruction = Template.of(TASK).render(found[3])
     assert instruction.prompt.startswith("What causes D3? Choose from: ")
     assert instruction.answer == "A virus of kind 3 causes it."
 

@@ -42,7 +42,7 @@ def test_it_reads_mimic_cause_alone():
 
 def test_the_instruction_lists_nine_labels_before_the_tagged_sentence(tmp_path):
     [record], _ = records(tmp_path / "cause.csv", 1)
-    instruction = Template(TASK).render(record)
+    instruction = Template.of(TASK).render(record)
     assert instruction.prompt.endswith("e2 hinders e1; other.\n\n<e1>Drug 0</e1> caused <e2>pain</e2>.")
     assert instruction.answer == "e1 causes e2"
 

@@ -64,7 +64,7 @@ def test_it_reads_mimic_only_and_knows_the_papers_sizes_of_mimic_iii():
 
 
 def test_an_instruction_asks_yes_or_no_about_the_note(records):
-    instructions = {record.id: Template(TASK).render(record) for record in records()}
+    instructions = {record.id: Template.of(TASK).render(record) for record in records()}
     soon = instructions["mimic-iii/readmission/110"]
     assert soon.prompt == "Will the patient be readmitted within 30 days? Choose from: yes; no.\n\nVisit 0."
     assert (soon.answer, instructions["mimic-iii/readmission/130"].answer) == ("yes", "yes")

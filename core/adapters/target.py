@@ -1,0 +1,130 @@
+"""What a verb is done with: "base", "skill:NAME" or a composition, resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..models.base import Base
+from ..workspace import Workspace
+from . import composition
+from .artifact import Artifact
+from .composition import Composition
+from .library import Library, library_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from .bank import SkillBank
+
+
+@dataclass(frozen=True)
+class Target:
+    """The base alone, one trained skill, or a composition with the versions of the skills it was made of."""
+
+    name: str
+    base: Base
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    made: Composition | None = None
+
+    @contextmanager
+    def applied(self) -> Iterator[Base]:
+        """Within the block the base that is yielded computes the target; afterwards the base is as it was."""
+        if self.made is not None:
+            bank, weights = self.blend()
+            with bank.merged(weights):
+                yield self.base
+        elif self.artifacts:
+            [artifact] = self.artifacts.values()
+            with artifact.applied(self.base) as adapted:
+                yield adapted
+        else:
+            yield self.base
+
+    def blend(self) -> tuple[SkillBank, torch.Tensor]:
+        """A bank of its skills and their weights. Raises BadInput for the base alone, or what cannot be blended."""
+        import torch
+
+        if not self.artifacts:
+            raise BadInput("The base model alone has nothing to export: name a composition or skill:NAME.")
+        if self.made is None:
+            return bank_of(self.artifacts, self.base), torch.ones(1)
+        bank = bank_of(self.artifacts, self.base, self.made.granularity)
+        return bank, self.made.tensor(bank)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Each skill's version."""
+        return {name: artifact.version for name, artifact in self.artifacts.items()}
+
+    def learnt(self, task: str, datasets: set[str]) -> dict[str, Mapping[str, Any]]:
+        """What each part of it that learnt from these data sets, or for this task, was made with."""
+        found: dict[str, Mapping[str, Any]] = {
+            f"the skill '{name}'": artifact.card.get("settings", {})
+            for name, artifact in self.artifacts.items()
+            if datasets & set(artifact.card.get("data", {}).get("datasets", ()))
+        }
+        if self.made is not None and self.made.origin.get("task") == task:
+            found["its router"] = self.made.origin.get("settings", {})
+        return found
+
+
+def resolve(workspace: Workspace, names: Sequence[str]) -> list[Target]:
+    """The targets of these names, each file read once. Raises BadInput for one that is unknown or does not fit."""
+    library = library_of(workspace)
+    return [_resolve(workspace, library, name) for name in names]
+
+
+def _resolve(workspace: Workspace, library: Library, name: str) -> Target:
+    base = workspace.base
+    if name == "base":
+        return Target(name, base)
+    if name.startswith("skill:"):
+        artifact = library.get(name.removeprefix("skill:"))
+        artifact.check(base)
+        return Target(name, base, {artifact.name: artifact})
+    made = composition.load(name, workspace.store.compositions(base.name), base)
+    artifacts = {}
+    for skill, version in made.adapters.items():
+        trained = {each.version: each for each in library.versions.get(skill, ())}
+        if version not in trained:
+            raise BadInput(
+                f"The composition '{name}' was made with '{skill}@{version}', which is gone: adapt or compose it again."
+            )
+        artifacts[skill] = trained[version]
+    return Target(name, base, artifacts, made)
+
+
+def bank_of(artifacts: Mapping[str, Artifact], base: Base, granularity: str = "skill") -> SkillBank:
+    """A bank of these skills on the base. Raises BadInput, by name, for one that cannot be blended or does not fit."""
+    from .bank import SkillBank
+
+    return SkillBank(base.model, {name: each.updates(base) for name, each in artifacts.items()}, granularity)
+
+
+def compose(workspace: Workspace, name: str, weights: Mapping[str, float], replace: bool = False) -> Composition:
+    """A composition with weights given by hand, of "NAME" or "NAME@VERSION", saved in the store.
+
+    Raises BadInput for skills that are not trained on the base.
+    """
+    import torch
+
+    composition.validate_name(name)
+    artifacts = library_of(workspace).choose(list(weights))
+    bank = bank_of(artifacts, workspace.base)
+    values = torch.tensor(list(weights.values()))
+    made = composition.build(name, workspace.base, artifacts, bank, values, {"by": "hand"})
+    save(workspace, made, replace)
+    return made
+
+
+def save(workspace: Workspace, made: Composition, replace: bool = False) -> None:
+    """Save a composition in the store, and say so if an older one of its name is kept."""
+    kept = composition.save(made, workspace.store.compositions(made.base), replace)
+    if kept is not None:
+        workspace.progress.note(
+            f"The older composition is kept as '{kept.stem}'; 'mdkif remove {kept.stem}' takes it away."
+        )

@@ -1,0 +1,116 @@
+"""Rows and cards: what is known of everything installed, trained, composed and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from .adapters import inventory
+from .contract.catalogue import catalogue
+from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
+from .errors import unknown
+from .evaluation.report import reports
+from .store.layout import Store
+from .workspace import Workspace
+
+Rows = list[dict[str, Any]]
+MADE = ("trained", "compositions", "reports")
+
+
+def rows(workspace: Workspace, kind: str | None = None, available: bool = False) -> Rows:
+    """What is installed, or with `available` what is known and not installed, of one kind ("skills") or all.
+
+    The kinds "trained", "compositions" and "reports" are what the store holds.
+    """
+    if kind in MADE and not available:
+        return _made(workspace.store, kind)
+    singular, plugins = _singular(kind), workspace.plugins
+    if available:
+        entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
+        have = {(d.kind, d.name) for d, _ in plugins.all(Declaration)}
+        return [asdict(entry) for entry in entries if (entry.kind, entry.name) not in have]
+    found: Rows = []
+    for declared, plugin in plugins.all(KINDS[singular] if singular else Declaration):
+        if singular is None and declared.kind == "command":
+            continue
+        found.append(
+            {"name": declared.name, "kind": declared.kind, "title": declared.title}
+            | _facts(declared)
+            | {"dist": plugin.dist, "version": plugin.version}
+        )
+    order = list(KINDS)
+    return sorted(found, key=lambda row: (order.index(row["kind"]), row["name"]))
+
+
+def cards(workspace: Workspace, name: str) -> Rows:
+    """The cards of everything of that name: what plugins provide, with template and data sets, and compositions.
+
+    Raises BadInput for a name nobody knows.
+    """
+    plugins = workspace.plugins
+    found = [
+        _card(workspace, declared) | {"dist": plugin.dist, "version": plugin.version}
+        for declared, plugin in plugins.all(Declaration)
+        if declared.name == name
+    ]
+    found += [_composition_card(workspace.store, stem, made) for stem, made in _compositions(workspace.store, name)]
+    if not found:
+        raise plugins.missing(Declaration, name, {stem for stem, _ in inventory.compositions(workspace.store)})
+    return found
+
+
+def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
+    card = {"kind": declared.kind, **asdict(declared)}
+    if isinstance(declared, (Skill, Task)):
+        card["template_text"] = workspace.template(declared).source()
+        card["data"] = [
+            asdict(dataset) for dataset, _ in workspace.plugins.all(Dataset) if dataset.name in declared.reads
+        ]
+    if isinstance(declared, (Trainer, Router)):
+        cls = declared.load()
+        card["settings"] = {field.name: field.default for field in fields(cls)}
+        card["meaning"] = " ".join((cls.__doc__ or "").split())
+    if isinstance(declared, Skill):
+        card["trained"] = [
+            {"path": str(each.path), **each.card}
+            for each in inventory.trained(workspace.store)
+            if each.name == declared.name
+        ]
+    return card
+
+
+def _compositions(store: Store, name: str) -> list[tuple[str, Any]]:
+    return [(stem, made) for stem, made in inventory.compositions(store) if stem == name]
+
+
+def _composition_card(store: Store, name: str, made: Any) -> dict[str, Any]:
+    """Weights, what they were learnt from, and what was measured with them."""
+    measured = [
+        {key: row[key] for key in ("task", "n", "split", "metrics")}
+        for row in reports(store.reports)
+        if row["with"] == name and row["base"] == made.base
+    ]
+    return {"kind": "composition", "name": name, "version": made.version, **_but(asdict(made), "name"),
+            "results": measured}  # fmt: skip
+
+
+def _made(store: Store, kind: str) -> Rows:
+    if kind == "trained":
+        return inventory.trained_rows(store)
+    return inventory.composition_rows(store) if kind == "compositions" else reports(store.reports)
+
+
+def _but(values: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in left_out}
+
+
+def _singular(kind: str | None) -> str | None:
+    if kind is None or kind.removesuffix("s") in KINDS:
+        return kind and kind.removesuffix("s")
+    raise unknown("kind", kind, (*(f"{name}s" for name in KINDS), *MADE))
+
+
+def _facts(declared: Declaration) -> dict[str, Any]:
+    names = ("category", "track", "licence", "access", "metric", "parameters")
+    return {name: getattr(declared, name) for name in names if hasattr(declared, name)}
