@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from .core.adapters.bank import SkillBank
     from .core.adapters.low_rank import LowRank
     from .core.console import tables as reporting
+    from .core.evaluation.evaluate import EvaluateSettings
     from .core.inference.likelihood import answer_loss
     from .core.inference.scoring import option_scores
     from .core.models.base import Base
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
+    from .core.routing.adapt import AdaptSettings
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
     from .core.toolkit import Toolkit
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "AdaptSettings": "routing.adapt",
     "Base": "models.base",
     "Batch": "prompts.batching",
     "Encoded": "prompts.encoding",
+    "EvaluateSettings": "evaluation.evaluate",
     "LowRank": "adapters.low_rank",
     "SkillBank": "adapters.bank",
     "WeightParameterization": "routing.weights",
@@ -55,6 +59,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "AdaptSettings",
     "BadInput",
     "Base",
     "BaseModel",
@@ -64,6 +69,7 @@ __all__ = [
     "ConversionReport",
     "Dataset",
     "Encoded",
+    "EvaluateSettings",
     "Evaluator",
     "Likelihoods",
     "Loss",

@@ -185,7 +185,7 @@ def train(
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @policed
-@click.option("--split", type=SPLIT, default="", help="Where the records come from; never test [default: train].")
+@click.option("--split", type=SPLIT, help="Where the records come from; never test [default: train].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
 @settable
 @lengthened(512)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import BadInput, unknown
 
@@ -96,7 +96,7 @@ def _check(name: str, value: Any, hint: Any, shown: str | None = None) -> None:
 
 def _kind(hint: Any) -> tuple[Any, bool]:
     """The type an annotation is about, without None, and whether its numbers must be above 0."""
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in (Union, UnionType):
         [hint] = [each for each in get_args(hint) if each is not NoneType]
     if get_origin(hint) is Annotated:
         return get_args(hint)[0], True

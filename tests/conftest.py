@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mdkif.core.adapters.composition import bank_of, compose, new_composition
+from mdkif.core.adapters.library import library_of
+from mdkif.core.adapters.target import compose
 from mdkif.core.contract.declarations import Task
 from mdkif.core.contract.discovery import Plugins
 from mdkif.core.data.conversion import ConversionReport
@@ -25,10 +26,12 @@ from mdkif.core.prompts.encoding import Encoder
 from mdkif.core.routing.adapt import AdaptSettings
 from mdkif.core.routing.objective import adaptation_objective
 from mdkif.core.store.layout import Store
-from mdkif.core.training.train import train_skill
+from mdkif.core.toolkit import Toolkit
+from mdkif.core.training.settings import TrainSettings
 from mdkif.core.workspace import Workspace
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
+from verbs import bank_of, new_composition
 
 YES_NO = ("yes", "no", "maybe")
 WORDS = ("fever", "cough", "asthma", "aspirin", "heparin", "renal", "benign", "acute", "lesion", "liver", "trial")
@@ -254,13 +257,15 @@ def ontology(tmp_path_factory):
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory, shared_base, plugins, pubmedqa, mednli):
     """The folders of two skills that were really trained; pubmedqa's own is of use to the task, mednli's less."""
-    loop = {"steps": "10", "batch_size": "8", "learning_rate": "1e-2", "rank": "3", "alpha": "6"}
-    made = Workspace(plugins, Store(tmp_path_factory.mktemp("taught")), shared_base.path)
-    made.__dict__["base"] = shared_base
-    return {
-        "qa": train_skill(made, "qa", {"pubmedqa": pubmedqa}, "lora", loop, seed=3).path,
-        "nli": train_skill(made, "nli", {"mednli": mednli}, "lora", loop, seed=4).path,
-    }
+    kit = Toolkit(tmp_path_factory.mktemp("taught"), shared_base.path, plugins=plugins)
+    kit.workspace.__dict__["base"] = shared_base
+
+    def learnt(skill, sources, seed):
+        loop = TrainSettings(steps=10, batch_size=8, seed=seed)
+        lora = kit.trainer("lora", learning_rate=1e-2, rank=3, alpha=6)
+        return kit.train(skill, sources, trainer=lora, settings=loop).path
+
+    return {"qa": learnt("qa", {"pubmedqa": pubmedqa}, 3), "nli": learnt("nli", {"mednli": mednli}, 4)}
 
 
 @pytest.fixture
@@ -276,7 +281,7 @@ def examples(ready, pubmedqa):
     """The adaptation set of eight shots of seed 0, drawn and encoded apart from `adapt`."""
     task = ready.plugins.get(Task, "pubmedqa")
     records = ready.records(task, {"pubmedqa": pubmedqa}, ConversionReport())
-    return list(ready.encoder(task, 512).encode(sample(records, {"train": 8}, 0)["train"]))
+    return list(ready.encoder(ready.template(task), 512).encode(sample(records, {"train": 8}, 0)["train"]))
 
 
 @pytest.fixture
@@ -284,8 +289,11 @@ def objective(ready, examples):
     def objective(skills=("qa", "nli", "er"), **settings):
         task = ready.plugins.get(Task, "pubmedqa")
         chosen = AdaptSettings(**settings)
+        artifacts = library_of(ready).choose(skills)
         bank = bank_of(ready, skills, chosen.granularity)
-        return adaptation_objective(ready, task, ready.encoder(task, 512), bank, examples, chosen)
+        versions = {name: artifact.version for name, artifact in artifacts.items()}
+        encoder = ready.encoder(ready.template(task), 512)
+        return adaptation_objective(ready, task, encoder, bank, versions, examples, chosen)
 
     return objective
 
@@ -330,8 +338,7 @@ def accuracy(ready, examples):
 @pytest.fixture
 def composed(skilled):
     compose(skilled, "all", {"qa": 0.7, "nli": -0.3, "er": 0.6})
-    bank = bank_of(skilled, ["qa", "er"], "layer")
-    new_composition(skilled, "layered", bank, torch.tensor([[0.9, -0.2], [0.0, 0.7]]), {})
+    new_composition(skilled, "layered", ["qa", "er"], torch.tensor([[0.9, -0.2], [0.0, 0.7]]), "layer")
     return skilled
 
 

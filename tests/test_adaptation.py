@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from mdkif import BadInput, Progress
-from mdkif.core.adapters.composition import blend, load_composition
-from mdkif.core.routing.adapt import adapt
 from mdkif.core.routing.objective import adaptation_objective
 from torch.nn import functional
+from verbs import adapt, blend, load_composition
 
 QUICK = {
     "cma-es": {"evaluations": "27"},
@@ -257,9 +256,9 @@ def test_no_record_of_the_test_split_is_ever_seen(ready, pubmedqa, monkeypatch):
 
     seen = []
 
-    def watched(workspace, task, encoder, bank, examples, settings):
+    def watched(workspace, task, encoder, bank, versions, examples, settings):
         seen.append([example.record.id for example in examples])
-        return adaptation_objective(workspace, task, encoder, bank, examples, settings)
+        return adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
 
     monkeypatch.setattr(adaptation, "adaptation_objective", watched)
     truth = json.loads((pubmedqa / "data" / "test_ground_truth.json").read_text())

@@ -195,10 +195,27 @@ def test_a_skill_of_another_base_is_refused_by_name(store, refused):
     assert "'half' belongs to 'tiny'" in refused("export", "half", "out", "--to", "lora")
 
 
-def test_a_composition_outlives_no_retraining(store, refused, capsys):
+def test_composition_outlives_the_training_of_a_newer_version_unless_that_replaces(store, refused, capsys):
     assert run(main, [*TRAIN.split(), "--trainer", "lora", "--set", "steps=1", "--seed", "5"]) == 0
+    assert "The older version is kept; 'mdkif remove skill:nli@" in capsys.readouterr().err
+    assert run(main, [*EVALUATE.split(), "--with", "half"]) == 0
+    older, newest = sorted((store / "skills" / "tiny").iterdir(), key=lambda path: "@" not in path.name)
+    assert (older.name.partition("@")[0], newest.name) == ("nli", "nli")
     capsys.readouterr()
-    assert "another training of 'nli'" in refused(*EVALUATE.split(), "--with", "half")
+    assert "is a part of half" in refused("remove", f"skill:{older.name}")
+    assert run(main, ["remove", "skill:nli"]) == 2
+    assert run(main, ["compose", "half", "--skill", "nli=0.5", "--base", "tiny", "--replace"]) == 0
+    assert run(main, ["remove", f"skill:{older.name}"]) == 0
+    assert [path.name for path in (store / "skills" / "tiny").iterdir()] == ["nli"]
+
+
+def test_train_with_replace_takes_the_older_version_away(store, refused, capsys):
+    assert run(main, [*TRAIN.split(), "--trainer", "lora", "--set", "steps=1", "--seed", "5", "--replace"]) == 0
+    assert [path.name for path in (store / "skills" / "tiny").iterdir()] == ["nli"]
+    capsys.readouterr()
+    sentence = refused(*EVALUATE.split(), "--with", "half")
+    assert "'half' was made with 'nli@" in sentence
+    assert "which is gone: adapt or compose it again" in sentence
 
 
 def test_a_damaged_adapter_is_named(store, refused):

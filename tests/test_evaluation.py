@@ -10,8 +10,7 @@ import torch
 from mdkif import BadInput, Record, Skill, Task
 from mdkif.core.contract.declarations import Normaliser
 from mdkif.core.data.labels import format_choices
-from mdkif.core.evaluation.evaluate import evaluate
-from mdkif.core.inference.predict import predict
+from verbs import evaluate, predict, task_encoder
 
 CLOSE = {"rel": 1e-4, "abs": 1e-4}
 OPTIONS = ("yes", "no", "probably not", "benign lesion of the liver")
@@ -90,7 +89,7 @@ def test_what_a_template_writes_around_a_label_counts_as_its_text(workspace, bas
         '{% extends "question-answering.jinja" %}{% block answer %}It is {{ answer }}{% endblock %}'
     )
     task = workspace.plugins.get(Task, "pubmedqa")
-    encoder = workspace.encoder(task, 256)
+    encoder = task_encoder(workspace, "pubmedqa", 256)
     [record] = questions(1, OPTIONS)
     [found] = predict(workspace, task, encoder, list(encoder.encode([record])))
     written = [f"It is {option}" for option in OPTIONS]
@@ -122,15 +121,15 @@ def test_without_contexts_the_same_question_is_read_once_and_other_labels_are_no
     assert first.likelihoods.unconditional[0] != pytest.approx(first.likelihoods.unconditional[1], **CLOSE)
 
 
-def report(workspace, name="pubmedqa-base"):
-    text = workspace.store.report(name).read_text(encoding="utf-8")
+def report(done):
+    text = done.report.read_text(encoding="utf-8")
     return text, json.loads(text)
 
 
 @pytest.mark.parametrize("normaliser", [None, "character", "pmi"])
 def test_a_report_holds_what_every_score_was_made_of_and_no_label(workspace, pubmedqa, normaliser):
     [done] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], limit=5, normaliser=normaliser)
-    text, body = report(workspace)
+    text, body = report(done)
     assert body["normaliser"] == done.normaliser == (normaliser or "sum")
     assert len(body["records"]) == done.n == 5
     for row in body["records"]:
@@ -152,7 +151,7 @@ def test_a_normaliser_nobody_knows_is_refused_with_the_nearest(workspace, pubmed
 def test_where_no_label_is_scored_no_normaliser_is_named(workspace, pubmedqa, base, encoder_for):
     [done] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], limit=2, answer="span")
     assert done.normaliser is None
-    _, body = report(workspace)
+    _, body = report(done)
     assert body["normaliser"] is None
     assert all(set(row) == {"id", "gold", "scores", "labels"} for row in body["records"])
     encoder = encoder_for(base)

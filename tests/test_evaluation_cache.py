@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mdkif.core.adapters.composition import bank_of
 from mdkif.core.contract.declarations import Evaluator, Task
 from mdkif.core.hashing import digest
 from mdkif.core.routing import cache as caching
+from mdkif.core.adapters.library import library_of
+from verbs import bank_of
 from mdkif.core.routing.cache import EvaluationCache, losses_key, metric_key
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)
@@ -89,8 +90,10 @@ def keys(ready, bank, examples):
     task = ready.plugins.get(Task, "pubmedqa")
 
     def keys(bank=bank, examples=examples, task=task, length=512, metric="accuracy"):
-        encoder = ready.encoder(task, length)
-        return losses_key(ready, bank, examples), metric_key(ready, bank, examples, task, encoder, metric)
+        encoder = ready.encoder(ready.template(task), length)
+        versions = {name: each.version for name, each in library_of(ready).choose(bank.names).items()}
+        losses = losses_key(ready.base, bank, versions, examples)
+        return losses, metric_key(ready, bank, versions, examples, task, encoder, metric)
 
     return keys
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 from mdkif import BadInput
-from mdkif.core.adapters.composition import applied, bank_of, compose, new_composition
+from mdkif.core.adapters.target import compose
 from mdkif.core.export.export import export
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from verbs import applied, bank_of, new_composition, train_skill
 
 
 @torch.no_grad()
@@ -20,8 +21,7 @@ def logits(model, tokens):
 @pytest.fixture
 def composed(skilled):
     compose(skilled, "all", {"qa": 0.7, "nli": -0.3, "er": 0.6})
-    bank = bank_of(skilled, ["qa", "er"], "layer")
-    new_composition(skilled, "layered", bank, torch.tensor([[0.9, -0.2], [0.0, 0.7]]), {})
+    new_composition(skilled, "layered", ["qa", "er"], torch.tensor([[0.9, -0.2], [0.0, 0.7]]), "layer")
     return skilled
 
 
@@ -78,8 +78,6 @@ def test_a_merged_export_tells_the_error_of_the_cast(composed, fresh, tmp_path):
 
 
 def test_an_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa, fresh, tmp_path, tokens):
-    from mdkif.core.training.train import train_skill
-
     train_skill(workspace, "qa", {"pubmedqa": pubmedqa}, "lora", {"steps": "4", "batch_size": "4"})
     export(workspace, "skill:qa", tmp_path / "merged", "merged")
     export(workspace, "skill:qa", tmp_path / "lora", "lora")

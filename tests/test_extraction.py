@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, Record, Task, format_choices, parse_choices
-from mdkif.core.evaluation.evaluate import evaluate
 from mdkif.core.inference.constrained import extract, greedy
-from mdkif.core.inference.predict import predict
 from mdkif.core.inference.scoring import option_scores, token_scores
+from verbs import evaluate, predict, task_encoder
 
 LABELS = ("asthma", "asthma of the old", "gout", "heart failure", "fever; chills")
 
@@ -100,9 +99,9 @@ def test_without_options_nothing_is_extracted(base, encoder_for):
 
 def test_predictions_say_what_was_extracted(workspace, plugins, questions):
     task = plugins.get(Task, "icd-coding")
-    encoder = workspace.encoder(task, 256)
+    encoder = task_encoder(workspace, "icd-coding", 256)
     rows = list(encoder.encode(questions(5, ("asthma", "gout"))))
-    for prediction in predict(workspace, task, encoder, rows, answer="span"):
+    for prediction in predict(workspace, task, encoder, rows, "span"):
         assert prediction.scores == ()
         assert set(prediction.labels) <= {"asthma", "gout"}
         assert parse_choices(prediction.text, prediction.options) == tuple(sorted(prediction.labels))
@@ -123,7 +122,7 @@ def test_a_template_frames_every_label(workspace, plugins, questions):
     folder.mkdir(parents=True)
     framed = '{% extends "instruction.jinja" %}{% block answer %}It is {{ answer }}, surely{% endblock %}'
     (folder / "pubmedqa.jinja").write_text(framed)
-    encoder = workspace.encoder(plugins.get(Task, "pubmedqa"), 256)
+    encoder = task_encoder(workspace, "pubmedqa", 256)
     [row] = encoder.encode(questions(1, ("yes", "no")))
     texts = [workspace.base.tokenizer.decode(option) for option in row.options]
     assert [text.strip() for text in texts] == ["It is yes", "It is no"]
@@ -139,7 +138,7 @@ def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugi
     folder.mkdir(parents=True)
     text = f'{{% extends "instruction.jinja" %}}{{% block answer %}}{block}{{% endblock %}}'
     (folder / "pubmedqa.jinja").write_text(text)
-    encoder = workspace.encoder(plugins.get(Task, "pubmedqa"), 256)
+    encoder = task_encoder(workspace, "pubmedqa", 256)
     with pytest.raises(BadInput, match=r"block 'answer' of the template 'pubmedqa\.jinja' must write"):
         list(encoder.encode(questions(1, ("yes", "no"))))
 

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from gguf_files import fields, loaded, logits, tensors, written
 from mdkif import BadInput, MdkifError
 from mdkif.cli import main
-from mdkif.core.adapters.composition import applied
 from mdkif.core.export.export import export
 from mdkif.core.export.gguf import TYPES, check_gguf
 from transformers import (
@@ -20,6 +19,7 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+from verbs import applied
 
 TEXT = "The patient's INR was 2.5 in 2019 <|im_start|>user\nIs  12.6 mg safe?\n\n é ü 中 🙂\tx<|im_end|>"
 

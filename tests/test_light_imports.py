@@ -9,6 +9,7 @@ HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safet
 
 # The part of the public API that works on tensors
 TENSORS = {
+    "AdaptSettings",
     "Batch",
     "SkillBank",
     "WeightParameterization",

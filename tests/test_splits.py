@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, Record, Task
-from mdkif.core.adapters.composition import compose
+from mdkif.core.adapters.target import compose
 from mdkif.core.data.sampling import sample
 from mdkif.core.data.splits import hashed_split, policy
-from mdkif.core.evaluation.evaluate import evaluate
-from mdkif.core.routing.adapt import adapt
+from verbs import adapt, evaluate
 
 GROUPS = st.lists(st.integers(1, 5), min_size=1, max_size=60)
 
@@ -119,7 +118,7 @@ def test_the_router_learns_from_what_paper_calls_dev_and_the_test_is_another(ski
 
 def test_a_target_is_measured_under_the_policy_it_was_made_with(skilled, mednli):
     source = {"mednli": mednli}
-    adapt(skilled, "mednli", source, router="uniform", settings={"split_policy": "8:2"}, composition="mine")
+    adapt(skilled, "mednli", source, router="uniform", settings={"split_policy": "8:2"}, name="mine")
     with pytest.raises(BadInput, match=r"'mine' cannot be measured .*'official': its router was made with '8:2'.*"):
         evaluate(skilled, "mednli", source, ["base", "mine"])
     [done] = evaluate(skilled, "mednli", source, ["mine"], split_policy="8:2")

@@ -94,7 +94,7 @@ def test_the_source_of_a_chain_with_an_absent_or_wrong_part_is_the_rest(package,
 
 
 def test_a_trained_skills_card_tells_a_parents_wording(workspace, mednli):
-    from mdkif.core.training.train import train_skill
+    from verbs import train_skill
 
     def template():
         settings = {"steps": "1", "batch_size": "1", "max_length": "256"}

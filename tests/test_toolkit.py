@@ -5,8 +5,19 @@ import re
 from pathlib import Path
 
 import pytest
-from mdkif import BadInput, ConversionReport, Record, Skill, Task, Toolkit
+from mdkif import (
+    AdaptSettings,
+    BadInput,
+    ConversionReport,
+    EvaluateSettings,
+    Record,
+    Skill,
+    Task,
+    Toolkit,
+    TrainSettings,
+)
 from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.declarations import PromptedSpec
 from mdkif.core.contract.discovery import Plugins
 
 
@@ -45,7 +56,7 @@ def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path
     with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed: pip install mdkif-skill-nli\.$"):
         bare.show("nli")
     with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed"):
-        bare.instructed("nli")
+        bare.plugins.get(PromptedSpec, "nli")
     with pytest.raises(BadInput, match=r"^The dataset 'mednli' is not installed: pip install mdkif-dataset-mednli\.$"):
         bare.convert("mednli", tmp_path, ConversionReport())
 
@@ -76,12 +87,12 @@ def test_every_verb_answers_what_is_not_installed_with_what_to_install(tmp_path,
 
 
 def test_one_kind_is_not_taken_for_another(kit):
-    assert isinstance(kit.instructed("nli", Skill), Skill)
-    assert isinstance(kit.instructed("pubmedqa", Task), Task)
+    assert isinstance(kit.plugins.get(Skill, "nli"), Skill)
+    assert isinstance(kit.plugins.get(Task, "pubmedqa"), Task)
     with pytest.raises(BadInput, match="There is no task named 'nli'"):
-        kit.instructed("nli", Task)
+        kit.plugins.get(Task, "nli")
     with pytest.raises(BadInput, match="There is no skill or task named 'lora'"):
-        kit.instructed("lora")
+        kit.plugins.get(PromptedSpec, "lora")
 
 
 def test_every_card_can_be_shown(kit):
@@ -124,12 +135,13 @@ def test_a_base_must_be_named(tmp_path, plugins):
 
 
 def test_both_stages_in_python(kit, mednli, pubmedqa):
-    fast = {"steps": "2", "batch_size": "2"}
-    skill = kit.train("nli", {"mednli": mednli}, trainer="lora", settings=fast)
+    skill = kit.train("nli", {"mednli": mednli}, trainer="lora", settings=TrainSettings(steps=2, batch_size=2))
     assert skill.path == kit.workspace.store.skill("tiny", "nli")
-    adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single", settings={"shots": "2"})
+    adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single", settings=AdaptSettings(shots=2))
     assert adapted.composition.summary() == {"nli": 1.0}
-    base, blend = kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "pubmedqa-single"], limit=4)
+    base, blend = kit.evaluate(
+        "pubmedqa", {"pubmedqa": pubmedqa}, ["base", "pubmedqa-single"], settings=EvaluateSettings(limit=4)
+    )
     assert (base.n, blend.n) == (4, 4)
     [row] = kit.show("nli")[0]["trained"]
     assert row["steps"] == 2
@@ -138,7 +150,7 @@ def test_both_stages_in_python(kit, mednli, pubmedqa):
 
 def test_a_wrong_target_is_found_before_any_is_measured(kit, pubmedqa):
     with pytest.raises(BadInput, match="There is no composition named 'nothing'"):
-        kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "nothing"], limit=2)
+        kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "nothing"])
     assert not list(kit.workspace.store.root.glob("reports/*"))
 
 

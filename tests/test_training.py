@@ -12,10 +12,10 @@ from mdkif.core.progress import Bar
 from mdkif.core.training.checkpoint import CHECKPOINT
 from mdkif.core.training.loop import _rate, train
 from mdkif.core.training.settings import TrainSettings
-from mdkif.core.training.train import train_skill
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.nn import functional
+from verbs import train_skill
 
 LOOP = {"steps": "12", "batch_size": "4", "checkpoint_every": "3", "dev_records": "8", "learning_rate": "1e-2"}
 SETTINGS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,22 +77,17 @@ class Library:
             raise BadInput(f"No skill is trained on '{self.base}' yet: begin with 'mdkif train SKILL'.")
         return chosen
 
-    def keep(self, name: str) -> Artifact | None:
-        """Make room for a new version: the newest one, if there is one, moves to a folder of its own."""
+    def place_of_older(self, name: str) -> Path | None:
+        """Where the newest version of a skill is kept when a newer one takes its place; None if there is none."""
         newest = self.folder / name
-        self.__dict__.pop("versions", None)
-        if not (newest / CARD).exists():
-            return None
-        older = self.folder / open_artifact(newest, name).reference
-        shutil.rmtree(older, ignore_errors=True)
-        newest.rename(older)
-        return open_artifact(older, name)
+        return self.folder / open_artifact(newest, name).reference if (newest / CARD).exists() else None
 
     def make_newest(self, version: Artifact) -> Artifact:
         """An older version in the place of the newest, which is kept."""
-        newest = self.folder / version.name
+        newest, older = self.folder / version.name, self.place_of_older(version.name)
         if version.path != newest:
-            self.keep(version.name)
+            if older is not None:
+                newest.rename(older)
             version.path.rename(newest)
         return open_artifact(newest, version.name)
 

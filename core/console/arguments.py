@@ -55,7 +55,8 @@ def configured(
     Raises BadInput for an unknown name or setting, or a value that is not of its type and range.
     """
     cls = kit.plugins.get(kind, name).load()
-    method, stage = settings_from(pairs("--set", texts), cls, settings, **given)
+    stated = {key: value for key, value in given.items() if value is not None}
+    method, stage = settings_from(pairs("--set", texts), cls, settings, **stated)
     return method, stage
 
 

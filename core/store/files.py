@@ -30,21 +30,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path, before: Callable[[], None] = lambda: None) -> Iterator[Path]:
+def atomic_directory(path: Path, keep_as: Callable[[], Path | None] = lambda: None) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
 
-    `before` is called when the new one lies ready, just before it takes its place.
-
+    When it lies ready, `keep_as` is asked where the old one is to be kept; None does away with it.
     Raises MdkifError, naming the directory, if the disk refuses.
     """
     with _refused(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}-{os.urandom(16).hex()}")
-        old = part.with_name(part.name + "-old")
+        unwanted = old = part.with_name(part.name + "-old")
         try:
             part.mkdir()
             yield part
-            before()
+            old = keep_as() or unwanted
             if path.exists():
                 path.replace(old)
             part.replace(path)
@@ -52,7 +51,7 @@ def atomic_directory(path: Path, before: Callable[[], None] = lambda: None) -> I
             if old.exists() and not path.exists():
                 old.replace(path)
             shutil.rmtree(part, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(unwanted, ignore_errors=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.artifact import CARD, Artifact, open_artifact
@@ -81,7 +82,7 @@ def _finished(workspace: Workspace, library: Library, name: str, work: str) -> A
 def _save(workspace: Workspace, library: Library, trained: Trained, card: dict[str, Any], replace: bool) -> Artifact:
     path = library.folder / card["skill"]
     try:
-        with atomic_directory(path, before=lambda: _make_room(workspace, library, card, replace)) as part:
+        with atomic_directory(path, lambda: None if replace else _place_of_older(workspace, library, card)) as part:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Adapter .* invalid shape")  # AdaLoRA may leave a module rank 0
                 trained.model.save_pretrained(str(part))
@@ -96,12 +97,10 @@ def _save(workspace: Workspace, library: Library, trained: Trained, card: dict[s
     return open_artifact(path, card["skill"])
 
 
-def _make_room(workspace: Workspace, library: Library, card: Mapping[str, Any], replace: bool) -> None:
-    """Called when the new version lies ready: the older one is kept in a folder of its own, or replaced."""
-    if replace or (older := library.versions.get(card["skill"], [None])[0]) is None or older.version == card["adapter"]:
-        return
-    kept = library.keep(card["skill"])
-    if kept is not None:
-        workspace.progress.note(
-            f"The older version is kept as skill:{kept.reference}; 'mdkif remove skill:{kept.reference}' takes it away."
-        )
+def _place_of_older(workspace: Workspace, library: Library, card: Mapping[str, Any]) -> Path | None:
+    """Where the version that was the newest is kept, which is said; None if there is none, or it is the same."""
+    place = library.place_of_older(card["skill"])
+    if place is None or place.name == f"{card['skill']}@{card['adapter']}":
+        return None
+    workspace.progress.note(f"The older version is kept; 'mdkif remove skill:{place.name}' takes it away.")
+    return place

@@ -31,8 +31,8 @@ def demo(ctx: click.Context, quick: bool, seed: int, as_json: bool) -> None:
     total = sum(shown.seconds.values())
     stages = ", ".join(f"{stage} {took:.0f}" for stage, took in shown.seconds.items())
     reporting.print_lines([f"\n{total:.0f} seconds: {stages}", "", "What was made:"])
-    reporting.print_lines(f"  {path}" for path in made_files(kit, plan))
-    hospital = made_files(kit, plan)[0]
+    hospital, *_ = made = made_files(kit, plan, shown.report)
+    reporting.print_lines(f"  {path}" for path in made)
     commands = (
         "mdkif show nli",
         f"mdkif preview icd-coding {hospital}/MIMIC-III",

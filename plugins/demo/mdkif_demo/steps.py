@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mdkif import Toolkit
+from mdkif import AdaptSettings, EvaluateSettings, Toolkit, TrainSettings
 from mdkif_synthetic import generate
 
-TASK, METRIC = "icd-coding", "auroc"
+TASK, METRIC, LENGTH = "icd-coding", "auroc", 320
+Scale = Literal["one", "free"]
 SECTIONS = "history of present illness, past medical history, brief hospital course"
 
 
@@ -24,7 +25,8 @@ class Plan:
     patients: int
     trainer: str
     steps: dict[str, int]
-    settings: dict[str, str]
+    loop: dict[str, Any]
+    dropout: float
     labels: int
     shots: int
     evaluations: int
@@ -39,7 +41,8 @@ FULL = Plan(
     patients=600,
     trainer="adalora",
     steps={"mcqa": 28, "nli": 16, "es": 20},
-    settings={"batch_size": "8", "tokens": "640", "max_length": "160", "dropout": "0", "dev_records": "8"},
+    loop={"batch_size": 8, "tokens": 640, "max_length": 160, "dev_records": 8},
+    dropout=0.0,
     labels=5,
     shots=16,
     evaluations=18,
@@ -51,7 +54,8 @@ QUICK = Plan(
     patients=80,
     trainer="adalora",
     steps={"mcqa": 8, "nli": 8, "es": 8},
-    settings={"batch_size": "4", "max_length": "256", "dev_records": "8"},
+    loop={"batch_size": 4, "max_length": 256, "dev_records": 8},
+    dropout=0.1,
     labels=5,
     shots=8,
     evaluations=18,
@@ -68,6 +72,7 @@ class Demonstration:
     weights: dict[str, dict[str, float]]
     seconds: dict[str, float]
     n: int
+    report: Path
 
 
 def demonstrate(kit: Toolkit, plan: Plan, seed: int) -> Demonstration:
@@ -84,31 +89,35 @@ def demonstrate(kit: Toolkit, plan: Plan, seed: int) -> Demonstration:
     with _timed(seconds, "skills"):
         for skill, (dataset, folder) in SKILLS.items():
             say(f"3  stage I: the skill {skill} learns from {folder}")
-            settings = {**plan.settings, "steps": str(plan.steps[skill])}
-            kit.train(skill, {dataset: hospital / folder}, trainer=plan.trainer, settings=settings, seed=seed)
+            trainer = kit.trainer(plan.trainer, dropout=plan.dropout)
+            loop = TrainSettings(**plan.loop, steps=plan.steps[skill], seed=seed)
+            kit.train(skill, {dataset: hospital / folder}, trainer=trainer, settings=loop)
     source, data = {"mimic-iii": hospital / "MIMIC-III"}, {"top": str(plan.labels), "sections": SECTIONS}
     weights = {}
     with _timed(seconds, "routers"):
-        for router, settings in _routers(plan).items():
+        for router, (own, scale) in _routers(plan).items():
             say(f"4  stage II: router {router} on {plan.shots} coded notes, a task no skill has seen")
-            made = kit.adapt(TASK, source, skills=list(SKILLS), router=router, settings=settings, data=data)
+            settings = AdaptSettings(shots=plan.shots, max_length=LENGTH, scale=scale)
+            optimizer = kit.router(router, **own)
+            made = kit.adapt(TASK, source, skills=list(SKILLS), router=optimizer, settings=settings, data=data)
             weights[router] = made.composition.summary()
     with _timed(seconds, "evaluation"):
         say(f"5  {plan.test} other patients' notes, for every blend")
         targets = ["base", *(f"{TASK}-{router}" for router in weights)]
-        done = kit.evaluate(TASK, source, targets, limit=plan.test, seed=seed, data=data, max_length=320)
+        measure = EvaluateSettings(limit=plan.test, seed=seed, max_length=LENGTH)
+        done = kit.evaluate(TASK, source, targets, settings=measure, data=data)
     rows = [{"with": e.target.removeprefix(f"{TASK}-"), "metric": METRIC, "value": e.metrics[METRIC]} for e in done]
-    return Demonstration(rows, weights, seconds, done[0].n)
+    assert done[-1].report is not None
+    return Demonstration(rows, weights, seconds, done[0].n, done[-1].report)
 
 
-def _routers(plan: Plan) -> dict[str, dict[str, str]]:
-    common = {"shots": str(plan.shots), "max_length": "320"}
-    free = {**common, "scale": "free"}
+def _routers(plan: Plan) -> dict[str, tuple[dict[str, int], Scale]]:
+    """Each router's own settings, and whether its weights sum to one."""
     return {
-        "single": common,
-        "uniform": common,
-        "gradient": {**free, "steps": str(plan.gradient_steps), "batch": "8"},
-        "cma-es": {**free, "evaluations": str(plan.evaluations)},
+        "single": ({}, "one"),
+        "uniform": ({}, "one"),
+        "gradient": ({"steps": plan.gradient_steps, "batch": 8}, "free"),
+        "cma-es": ({"evaluations": plan.evaluations}, "free"),
     }
 
 
@@ -119,12 +128,12 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = round(time.perf_counter() - started, 1)
 
 
-def made_files(kit: Toolkit, plan: Plan) -> list[Path]:
+def made_files(kit: Toolkit, plan: Plan, report: Path) -> list[Path]:
     """What a person may look at afterwards."""
     store = kit.workspace.store
     return [
         store.root / "demo" / "hospital",
         *(store.skill(plan.base, skill) for skill in SKILLS),
         store.composition(plan.base, f"{TASK}-cma-es"),
-        store.report(f"{TASK}-{TASK}-cma-es"),
+        report,
     ]
