@@ -71,7 +71,7 @@ def test_composition_of_a_version_that_is_gone_is_refused_until_composed_again(s
         blend(skilled, "both")
     compose(skilled, "both", {"qa": 0.5, "nli": 0.5})
     shutil.rmtree(skilled.store.skill("tiny", "nli"))
-    with pytest.raises(BadInput, match="made with 'nli@.*', which is gone"):
+    with pytest.raises(BadInput, match=r"made with 'nli@.*', which is gone"):
         blend(skilled, "both")
 
 

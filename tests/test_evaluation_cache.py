@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mdkif.core.adapters.library import library_of
 from mdkif.core.contract.declarations import Evaluator, Task
 from mdkif.core.hashing import digest
 from mdkif.core.routing import cache as caching
-from mdkif.core.adapters.library import library_of
-from verbs import bank_of
 from mdkif.core.routing.cache import EvaluationCache, losses_key, metric_key
+from verbs import bank_of
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)
 

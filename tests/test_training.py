@@ -284,7 +284,7 @@ def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(skills, "_readme", full)
+    monkeypatch.setattr(skills, "readme", full)
     with pytest.raises(MdkifError, match="No space left on device"):
         learn("lora", steps=1)
     assert not any("lora" in name for name, _ in workspace.base.model.named_modules())

@@ -83,4 +83,6 @@ def metric_key(
     judged = (evaluator.name, evaluator.target, owner.dist, owner.version, metric)
     answered = ("score", task.normaliser, str(task.multi_label), str(task.max_new_tokens), str(encoder.max_length))
     records = (repr(each.record) for each in examples)
-    return digest(losses_key(workspace.base, bank, versions, examples), *judged, *answered, encoder.template.source(), *records)
+    return digest(
+        losses_key(workspace.base, bank, versions, examples), *judged, *answered, encoder.template.source(), *records
+    )

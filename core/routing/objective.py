@@ -153,7 +153,10 @@ def adaptation_objective(
     examples: Sequence[Encoded],
     settings: ObjectiveSettings,
 ) -> AdaptationObjective:
-    """The objective of a task on its adaptation set, of a bank of skills with these versions. Raises BadInput for an objective the task does not offer."""
+    """The objective of a task on its adaptation set, for a bank of skills with these versions.
+
+    Raises BadInput for an objective the task does not offer.
+    """
     measure: Measure
     if settings.objective == LOSS:
         cache = _cache(workspace, losses_key(workspace.base, bank, versions, examples))
