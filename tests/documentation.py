@@ -46,14 +46,17 @@ def rooms_section(_: str) -> str:
 
 
 def skills_section(_: str) -> str:
-    return _catalogue_table(("skill", "task"), "data set", lambda entry: f"{entry.dataset} ({entry.access})")
+    """The skills and tasks, with the data they need; the catalogue has their distributions."""
+    known = [entry for entry in catalogue() if entry.kind in ("skill", "task")]
+    rows = [f"| `{entry.name}` | {entry.kind} | {entry.title} | {entry.dataset} ({entry.access}) |" for entry in known]
+    return "\n".join(["| name | kind | what it is | data set |", "|---|---|---|---|", *rows])
 
 
 def catalogue_section(_: str) -> str:
     kinds = dict.fromkeys(entry.kind for entry in catalogue())
     return "\n\n".join(
         f"## {kind.capitalize()}s\n\n"
-        + _catalogue_table((kind,), "data set or access", lambda e: ": ".join(filter(None, (e.dataset, e.access))))
+        + _catalogue_table(kind)
         + "\n\n"
         + "\n".join(line for declared in ours(KINDS[kind]) for line in signature_lines(declared))
         for kind in kinds
@@ -183,15 +186,14 @@ def command_help(name: str, command: click.Command) -> str:
     return "\n\n".join(parts)
 
 
-def _catalogue_table(kinds: tuple[str, ...], third: str, facts: Any) -> str:
-    several = len(kinds) > 1
+def _catalogue_table(kind: str) -> str:
     rows = [
-        f"| `{entry.name}` |{f' {entry.kind} |' * several} {entry.title} | {facts(entry)} | {_distribution(entry)} |"
+        f"| `{entry.name}` | {entry.title} | {': '.join(filter(None, (entry.dataset, entry.access)))} | "
+        f"{_distribution(entry)} |"
         for entry in catalogue()
-        if entry.kind in kinds
+        if entry.kind == kind
     ]
-    head = f"| name |{' kind |' * several} what it is | {third} | distribution |"
-    return "\n".join([head, "|---|---|---|---|" + "---|" * several, *rows])
+    return "\n".join(["| name | what it is | data set or access | distribution |", "|---|---|---|---|", *rows])
 
 
 def _distribution(entry: Entry) -> str:
