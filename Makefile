@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
-LINKS := __init__.py cli.py core py.typed testing.py
+LINKS := __init__.py __main__.py cli.py core py.typed testing.py
 
 # uv reads its own variable, not pip's; idle OpenMP threads must soon sleep, or two processes on one machine crawl
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)

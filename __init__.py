@@ -1,6 +1,6 @@
 """mdkif: turn a frozen general LLM into a medical one, skill by skill.
 
-The public API. Importing it is light: names that need more are imported when they are first used.
+The public API. Importing it takes no time: every name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -8,55 +8,78 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .core.contract.declarations import BaseModel, Command, Dataset, Evaluator, Router, Skill, Source, Task, Trainer
-from .core.contract.hookspecs import hookimpl
-from .core.data.conversion import ConversionReport, convert
-from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
-from .core.data.record_files import read_records, write_records
-from .core.data.records import Record
-from .core.data.splits import hashed_split
-from .core.errors import BadInput, MdkifError
-from .core.inference.predictions import Likelihoods, Prediction
-from .core.progress import Progress
-from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best
-from .core.store.files import atomic_directory, atomic_file
-from .core.training.method import Loss, TuningMethod
-from .core.training.settings import TrainSettings
-
 if TYPE_CHECKING:
     from .core.adapters.bank import SkillBank
     from .core.adapters.low_rank import LowRank
     from .core.console import tables as reporting
     from .core.evaluation.evaluate import EvaluateSettings
+    from .core.contract.declarations import (
+        BaseModel,
+        Command,
+        Dataset,
+        Evaluator,
+        Router,
+        Skill,
+        Source,
+        Task,
+        Trainer,
+    )
+    from .core.contract.hookspecs import hookimpl
+    from .core.data.conversion import ConversionReport, convert
+    from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
+    from .core.data.record_files import read_records, write_records
+    from .core.data.records import Record
+    from .core.data.splits import hashed_split
+    from .core.errors import BadInput, MdkifError
     from .core.inference.likelihood import answer_loss
+    from .core.inference.predictions import Likelihoods, Prediction
     from .core.inference.scoring import option_scores
     from .core.models.base import Base
+    from .core.progress import Progress
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
     from .core.routing.adapt import AdaptSettings
+    from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
+    from .core.store.files import atomic_directory, atomic_file
     from .core.toolkit import Toolkit
     from .core.training.loop import train
+    from .core.training.method import Loss, TuningMethod
+    from .core.training.settings import TrainSettings
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "AdaptSettings": "routing.adapt",
-    "Base": "models.base",
-    "Batch": "prompts.batching",
-    "Encoded": "prompts.encoding",
-    "EvaluateSettings": "evaluation.evaluate",
-    "LowRank": "adapters.low_rank",
-    "SkillBank": "adapters.bank",
-    "WeightParameterization": "routing.weights",
-    "Surrogate": "routing.surrogate",
-    "Toolkit": "toolkit",
-    "answer_loss": "inference.likelihood",
-    "collate": "prompts.batching",
-    "option_scores": "inference.scoring",
-    "train": "training.loop",
+_MODULES = {
+    "adapters.bank": "SkillBank",
+    "adapters.low_rank": "LowRank",
+    "contract.declarations": "BaseModel Command Dataset Evaluator Router Skill Source Task Trainer",
+    "contract.hookspecs": "hookimpl",
+    "data.conversion": "ConversionReport convert",
+    "data.labels": "format_choices format_entities parse_choices parse_entities",
+    "data.record_files": "read_records write_records",
+    "data.records": "Record",
+    "data.splits": "hashed_split",
+    "errors": "BadInput MdkifError",
+    "evaluation.evaluate": "EvaluateSettings",
+    "inference.likelihood": "answer_loss",
+    "inference.predictions": "Likelihoods Prediction",
+    "inference.scoring": "option_scores",
+    "models.base": "Base",
+    "progress": "Progress",
+    "prompts.batching": "Batch collate",
+    "prompts.encoding": "Encoded",
+    "routing.adapt": "AdaptSettings",
+    "routing.optimizer": "Candidate Objective RouterOptimizer best",
+    "routing.surrogate": "Surrogate",
+    "routing.weights": "WeightParameterization",
+    "store.files": "atomic_directory atomic_file",
+    "toolkit": "Toolkit",
+    "training.loop": "train",
+    "training.method": "Loss TuningMethod",
+    "training.settings": "TrainSettings",
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "AdaptSettings",
@@ -113,7 +136,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "reporting":
-        return import_module(f"{__name__}.core.console.tables")
-    if name not in _LAZY:
-        raise AttributeError(f"module 'mdkif' has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.core.{_LAZY[name]}"), name)
+        found: Any = import_module(f"{__name__}.core.console.tables")
+    elif name in _MODULE_OF:
+        found = getattr(import_module(f"{__name__}.core.{_MODULE_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found

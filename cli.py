@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from .core.console.app import Commands, State, first_screen, run, state_of
+from .core.console.app import Commands, State, first_screen, state_of
 from .core.console.arguments import configured, number, pairs, peak_mebibytes, queries, sources_of, trainable
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of, targets
@@ -47,7 +46,7 @@ from .core.progress import Bar, Progress
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--store", type=PATH, envvar="MDKIF_STORE", help="Where everything is kept [default: ./mdkif-store].")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, help="Show tracebacks, and what libraries say.")
 @click.version_option(package_name="mdkif")
 @click.pass_context
 def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
@@ -349,8 +348,3 @@ def pull(state: State, name: str, as_json: bool) -> None:
 
 def _progress() -> Progress:
     return RichProgress()
-
-
-def entry() -> None:
-    """The console script."""
-    sys.exit(run(main, sys.argv[1:]))

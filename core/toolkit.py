@@ -225,7 +225,7 @@ class Toolkit:
 
     def check(self, target: str = "", sources: Sources | None = None) -> Iterator[Finding]:
         """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""
-        from .conformance import check
+        from .conformance.check import check
 
         return check(self.workspace, target, sources)
 

@@ -25,7 +25,8 @@ from mdkif import (
     format_choices,
 )
 from mdkif.cli import main
-from mdkif.core.conformance import check, data, evaluators, routers, trainers
+from mdkif.core.conformance import data, evaluators, routers, trainers
+from mdkif.core.conformance.check import check
 from mdkif.core.console.app import run
 from mdkif.core.contract.discovery import Plugin, Plugins
 from mdkif_synthetic import generate

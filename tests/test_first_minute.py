@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,52 @@ def test_a_command_that_is_known_and_not_installed_is_told_its_distribution(mdki
     assert mdkif(name) == (2, "", expected)
 
 
+WHEN = """
+import os, signal, sys
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+class Interrupting:
+    def find_spec(name, path=None, target=None):
+        if name == {0!r}:
+            interrupt()
+sys.meta_path.insert(0, Interrupting)
+if {0!r} == "the end":
+    import atexit
+    atexit.register(interrupt)
+sys.argv = ["mdkif", "list"]
+from mdkif.__main__ import entry
+entry()
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("mdkif.cli", ""),
+        ("click", ""),
+        ("mdkif.core.toolkit", ""),
+        ("pluggy", ""),
+        ("mdkif_skill_nli", "\nError: Interrupted: what was finished is kept; run the same command again to go on.\n"),
+        ("the end", ""),
+    ],
+)
+def test_ctrl_c_is_quiet_at_any_moment(when, told):
+    """From the first import of the program to its last word, whatever Python is doing."""
+    done = subprocess.run([sys.executable, "-c", WHEN.format(when)], capture_output=True, text=True, check=False)
+    assert done.stderr == told
+    assert done.returncode == (1 if told else -signal.SIGINT)
+
+
+def test_ctrl_c_stays_ignored_where_it_was():
+    """As under nohup, or in the background of a script."""
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    for when in ("click", "mdkif_skill_nli", "the end"):
+        code = ignoring + WHEN.format(when)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "nli" in done.stdout
+
+
 def test_help_names_every_command(mdkif):
     code, out, err = mdkif("--help")
     assert (code, err) == (0, "")
@@ -110,6 +157,63 @@ def test_help_fits_eighty_columns(mdkif):
         code, out, _ = mdkif(*arguments, "--help")
         assert code == 0
         assert max(map(len, out.splitlines())) <= 80
+
+
+# What libraries say
+
+NOISY = """
+import logging, sys, warnings
+import click
+from mdkif import Command, hookimpl
+
+@hookimpl
+def mdkif_commands():
+    return [Command(name="noisy", title="Noise", target="throwaway_noisy:noisy")]
+
+@click.command()
+def noisy():
+    warnings.warn("is deprecated", FutureWarning)
+    logging.getLogger("plain").warning("advice: use DeepSpeed")
+    own = logging.getLogger("deepspeed")
+    own.addHandler(logging.StreamHandler(sys.stderr))
+    own.setLevel(logging.INFO)
+    own.info("advice: set the accelerator")
+    own.error("what went wrong")
+    click.echo("done")
+"""
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """A function that runs a command whose libraries talk, in a process of its own: stdout and lines of stderr."""
+    (tmp_path / "throwaway_noisy.py").write_text(NOISY)
+    info = tmp_path / "mdkif_noisy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: mdkif-noisy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mdkif]\nnoisy = throwaway_noisy\n")
+
+    def call(*arguments, **variables):
+        environment = os.environ | {"PYTHONPATH": str(tmp_path), "MDKIF_PLUGINS": "mdkif-noisy"} | variables
+        line = [sys.executable, "-m", "mdkif", *arguments, "noisy"]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment, check=True, cwd=tmp_path)
+        assert done.stdout == "done\n"
+        return done.stderr
+
+    return call
+
+
+def test_advice_and_deprecations_of_libraries_do_not_reach_the_user_and_errors_do(noisy):
+    assert noisy() == "what went wrong\n"
+
+
+def test_who_asks_python_for_warnings_gets_them(noisy):
+    assert "FutureWarning: is deprecated" in noisy(PYTHONWARNINGS="default")
+
+
+def test_debug_shows_what_libraries_say(noisy):
+    told = noisy("--debug")
+    for said in ("is deprecated", "use DeepSpeed", "set the accelerator", "what went wrong"):
+        assert said in told
 
 
 # Tables
@@ -152,16 +256,37 @@ def test_names_are_whole_at_any_width(mdkif, monkeypatch, columns):
     assert all(word in words for row in rows for word in row["title"].split())
 
 
-def test_a_pipe_gets_every_line_whole_and_no_colour(store):
-    """A real pipe, whose width nobody told: a hundred columns."""
+@pytest.mark.parametrize("view", VIEWS, ids=" ".join)
+def test_a_pipe_gets_every_row_on_one_line_and_no_colour(store, view):
+    """A real pipe, whose width nobody told: what grep and awk read must not be broken where a terminal would."""
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
     script = Path(sys.executable).with_name("mdkif")
-    done = subprocess.run([script, "plugins"], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0
+    done = subprocess.run([script, *view], capture_output=True, text=True, env=environment, check=False)
     assert "\x1b" not in done.stdout
     lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
-    assert any(re.match(r"mdkif-skill-nli +\S+ +\d+\.\d\d +skill nli$", line.rstrip()) for line in lines)
+    asked = subprocess.run([script, *view, "--json"], capture_output=True, text=True, env=environment, check=False)
+    rows = json.loads(asked.stdout)
+    if isinstance(rows, dict):  # a card: every value that is a line of text is on one line
+        wanted = [value for value in rows.values() if isinstance(value, str) and "\n" not in value and value]
+        assert wanted
+        assert all(any(line.endswith(value) for line in lines) for value in wanted)
+    else:
+        assert len(lines) == len(rows) + 1
+        if view[0] == "list":
+            assert all(row["title"] in line for row, line in zip(rows, lines[1:], strict=True))
+
+
+def test_a_pipe_gets_a_plugins_failure_on_one_line(tmp_path, monkeypatch):
+    info = tmp_path / "mdkif_broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: mdkif-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mdkif]\nbroken = no_such_module_at_all\n")
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment |= {"PYTHONPATH": str(tmp_path), "MDKIF_PLUGINS": "mdkif-broken"}
+    script = Path(sys.executable).with_name("mdkif")
+    done = subprocess.run([script, "plugins"], capture_output=True, text=True, env=environment, check=True)
+    _, row = done.stdout.splitlines()
+    assert re.search(r"^mdkif-broken .*FAILED: ModuleNotFoundError.*Remedy: .*mdkif uninstall mdkif-broken", row)
 
 
 # Completion

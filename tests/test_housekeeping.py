@@ -17,7 +17,7 @@ from mdkif.core.console.doctor import examine
 from mdkif.core.contract.discovery import Plugins
 from mdkif.core.contract.install import distribution_of
 
-CODE = "from mdkif.cli import entry; entry()"
+CODE = "from mdkif.__main__ import entry; entry()"
 
 
 @pytest.fixture(scope="module")

@@ -123,9 +123,14 @@ def test_lines_stay_as_long_as_they_are(capsys):
     assert capsys.readouterr().out.splitlines() == ["word " * 60, "[bold] is text"]
 
 
-def test_no_width_is_known_and_it_is_a_hundred(monkeypatch):
+def test_without_a_width_no_row_or_card_is_broken(monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS")
-    assert reporting.console().width == 100
+    reporting.print_rows([{"name": "one", "what": "word " * 200 + "\nsecond"}], ("name", "what"))
+    reporting.print_card({"citation": "word " * 200})
+    head, row, card = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "what"]
+    assert row.split() == ["one", *["word"] * 200, "second"]
+    assert card.split() == ["citation:", *["word"] * 200]
 
 
 def test_progress_keeps_to_stderr_and_shows_names_as_they_are(capsys):

@@ -45,7 +45,7 @@ def test_its_own_tests_pass_at_once(installed, kind):
 
 
 def test_every_kind_is_listed_and_keeps_every_rule(installed):
-    code = "from mdkif.cli import entry; entry()"
+    code = "from mdkif.__main__ import entry; entry()"
     listed = json.loads(python(installed, "-c", code, "list", "--json").stdout)
     assert {f"chest-{kind}" for kind in SCAFFOLDED} <= {row["name"] for row in listed}
     for kind in ("skill", "task", "dataset"):
@@ -55,7 +55,7 @@ def test_every_kind_is_listed_and_keeps_every_rule(installed):
 
 
 def test_the_new_skill_and_task_are_trained_routed_and_measured(installed):
-    code = "from mdkif.cli import entry; entry()"
+    code = "from mdkif.__main__ import entry; entry()"
     sample = installed / "site" / "mdkif_skill_chest_skill" / "sample" / "chest-skill"
     quick = ["--base", "tiny", "--set", "max_length=200"]
     done = python(installed, "-c", code, "train", "chest-skill", "--source", str(sample), *quick, "--set", "steps=4")

@@ -51,7 +51,7 @@ def environment(tmp_path_factory):
     own = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
     (own / "beside.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     for name, code in {
-        "mdkif": "-c 'from mdkif.cli import entry; entry()'",
+        "mdkif": "-c 'from mdkif.__main__ import entry; entry()'",
         "pip": "-m pip",
         "pytest": "-m pytest",
     }.items():

@@ -1,6 +1,1 @@
 """What a host relies on in every plugin, checked rule by rule; a broken rule says what to change."""
-
-from .check import check
-from .finding import Finding
-
-__all__ = ["Finding", "check"]

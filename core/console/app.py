@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +114,37 @@ def run(main: click.Command, arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console that lacks a character shows "?", and work goes on
+    debug = "--debug" in arguments
     try:
-        result = main(list(arguments), prog_name="mdkif", standalone_mode=False)
+        with nullcontext() if debug else _quiet_libraries():
+            result = main(list(arguments), prog_name="mdkif", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except Exception as error:
-        if "--debug" in arguments and not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
+        if debug and not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
             raise
         return _reported(error)
     except KeyboardInterrupt:
         return _reported(click.Abort())
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Within the block a library's advice and deprecations, which no user can act on, are not shown; its errors are.
+
+    Whoever asks Python for warnings (`-W`, `$PYTHONWARNINGS`) gets them.
+    """
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _reported(error: Exception) -> int:

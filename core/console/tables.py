@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
@@ -19,15 +18,19 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-BAR, GAP, WIDTH = 28, 2, 100
+BAR, GAP, ENDLESS = 28, 2, 1 << 16
+
+
+def line_width() -> int:
+    """The characters of a line of stdout: `$COLUMNS`, the terminal's or, in a pipe or a file, as many as there are."""
+    return shutil.get_terminal_size((ENDLESS, 0)).columns
 
 
 def console() -> Console:
-    """Stdout, `$COLUMNS` or 100 wide where it is no terminal, with colour only where the terminal wants it."""
+    """Stdout, as wide as `line_width`, with colour only where the terminal wants it."""
     from rich.console import Console
 
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=WIDTH)
+    return Console(highlight=False, width=line_width())
 
 
 def progress() -> Progress:
@@ -43,13 +46,15 @@ def print_json(value: Any) -> None:
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
     """A table of the named columns; numbers are right-aligned with four decimals.
 
-    What is too long for the terminal goes on in the next line, and only a word longer than that is broken. Drawn
-    by hand: `mdkif list` would spend a third of its time in `rich.table`.
+    What is too long for the terminal goes on in the next line, and only a word longer than that is broken; in a pipe
+    every row is one line. Drawn by hand: `mdkif list` would spend a third of its time in `rich.table`.
     """
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    if line_width() == ENDLESS:
+        cells = [[" ".join(cell.splitlines()) for cell in row] for row in cells]
     numeric = [bool(rows) and all(isinstance(row.get(name), (int, float)) for row in rows) for name in columns]
-    widths = _widths(cells, shutil.get_terminal_size((WIDTH, 0)).columns)
+    widths = _widths(cells, line_width())
     if title:
         click.secho(title, bold=True)
     for i, row in enumerate(cells):

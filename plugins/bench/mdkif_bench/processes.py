@@ -16,7 +16,7 @@ from .material import Bench, losses, random_shots
 from .timing import Row, agree, alternately, at_most, row, timed
 
 REPORT = "import sys; from mdkif_bench.processes import report; report(*sys.argv[1:])"
-LIST = "from mdkif.cli import entry; entry()"
+LIST = "from mdkif.__main__ import entry; entry()"
 LIBRARIES = "import click, rich, pluggy, jinja2"
 
 
