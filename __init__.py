@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .core.adapters.bank import SkillBank
     from .core.adapters.low_rank import LowRank
     from .core.console import tables as reporting
-    from .core.evaluation.evaluate import EvaluateSettings
     from .core.contract.declarations import (
         BaseModel,
         Command,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from .core.data.records import Record
     from .core.data.splits import hashed_split
     from .core.errors import BadInput, MdkifError
+    from .core.evaluation.evaluate import EvaluateSettings
     from .core.inference.likelihood import answer_loss
     from .core.inference.predictions import Likelihoods, Prediction
     from .core.inference.scoring import option_scores
