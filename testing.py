@@ -1,12 +1,22 @@
-"""For the tests of plugins: the conformance kit as one assertion."""
+"""For the tests of plugins: the conformance kit as one assertion, and what else a plugin's tests need of mdkif."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from .core.conformance.bowl import Bowl
+from .core.conformance.data import sample
+from .core.contract.declarations import Dataset
+from .core.data.conversion import ConversionReport
+from .core.data.records import Record
+from .core.errors import BadInput
+from .core.prompts.templates import Instruction
 from .core.toolkit import Toolkit
+
+__all__ = ["Bowl", "Instruction", "assert_conforms", "instructions_of", "records_of", "run", "sample_of"]
 
 
 def assert_conforms(target: str, sources: Mapping[str, Path] | None = None) -> None:
@@ -16,8 +26,64 @@ def assert_conforms(target: str, sources: Mapping[str, Path] | None = None) -> N
     package is used, and there must be one. Raises AssertionError with a line for each rule that is
     broken or could not be checked, each with its remedy; BadInput if nothing is installed by that name.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        found = list(Toolkit(folder).check(target, sources))
+    with _toolkit() as kit:
+        found = list(kit.check(target, sources))
     wrong = [f"{each.subject}, {each.rule}: {each.remedy}" for each in found if each.state != "kept"]
     if wrong:
         raise AssertionError("\n".join([f"{target} breaks {len(wrong)} of {len(found)} rules.", *wrong]))
+
+
+def sample_of(dataset: str) -> Path:
+    """The sample that the plugin of a data set ships. Raises BadInput if there is no such data set, or no sample."""
+    with _toolkit() as kit:
+        plugin = kit.plugins.owner(kit.plugins.get(Dataset, dataset))
+    found = sample(plugin, dataset, {})
+    if found is None:
+        raise BadInput(f"{plugin.dist} ships no sample of '{dataset}': put one into the folder sample/{dataset}.")
+    return found
+
+
+def records_of(
+    name: str,
+    source: Path | None = None,
+    *,
+    dataset: str = "",
+    split_policy: str = "official",
+    conversion: ConversionReport | None = None,
+) -> list[Record]:
+    """The records of a skill or task as the verbs read them, with the converter options that it declares.
+
+    `dataset` is which of its data sets is read, by default the first, and `source` where that lies, by
+    default in the sample that its plugin ships. `conversion` counts what is left out. Raises BadInput as
+    `mdkif train` does.
+    """
+    with _toolkit() as kit:
+        declared = kit.instructed(name)
+        dataset = dataset or declared.reads[0]
+        paths, told = {dataset: source or sample_of(dataset)}, conversion or ConversionReport()
+        return list(kit.workspace.records(declared, paths, told, split_policy=split_policy))
+
+
+def instructions_of(name: str, source: Path | None = None, *, dataset: str = "") -> list[Instruction]:
+    """What a model reads and learns to answer: the records of `records_of`, rendered by the skill's or task's template.
+
+    An instruction has `query`, `context`, `answer` and `prompt`, which is query and context together.
+    """
+    with _toolkit() as kit:
+        template = kit.workspace.template(kit.instructed(name))
+    return [template.render(record) for record in records_of(name, source, dataset=dataset)]
+
+
+def run(*arguments: str | Path) -> int:
+    """Run the command line `mdkif` in this process, and return its exit code; an error is told on stderr."""
+    from .cli import main
+    from .core.console.app import run as run_command
+
+    return run_command(main, [str(argument) for argument in arguments])
+
+
+@contextmanager
+def _toolkit() -> Iterator[Toolkit]:
+    """What is installed, with an empty store: templates that a user put into one have no part in a test."""
+    with tempfile.TemporaryDirectory() as store:
+        yield Toolkit(store)

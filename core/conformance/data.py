@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 from ..contract.declarations import Dataset, Evaluator, PromptedSpec, Task
 from ..contract.discovery import Plugin
@@ -21,6 +17,7 @@ from ..data.records import Record
 from ..data.sources import Sources
 from ..workspace import Workspace
 from .finding import Finding, finding
+from .surroundings import offline
 
 MOST = 2000
 NO_SAMPLE = "There is no sample of it: give --source {0}=PATH, or ship an invented one in the folder sample/{0}."
@@ -55,7 +52,7 @@ def dataset(declared: Dataset, subject: str, path: Path | None) -> Iterator[Find
     yield converted
     if converted.state == "broken":
         return
-    with _offline():
+    with offline():
         records = list(islice(convert(declared, path, ConversionReport(skip_bad=True)), MOST))
     yield from _records(subject, records)
 
@@ -92,7 +89,7 @@ def _options(declared: Dataset) -> Iterator[str]:
 
 
 def _converts(declared: Dataset, path: Path) -> Iterator[str]:
-    with _offline():
+    with offline():
         first, again = (list(islice(convert(declared, path, ConversionReport(skip_bad=True)), MOST)) for _ in range(2))
     if not first:
         yield f"The sample {path} gives no record."
@@ -173,12 +170,3 @@ def _template(workspace: Workspace, declared: PromptedSpec, records: Iterable[Re
 
 def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    def refuse(*_: Any) -> None:
-        raise ConnectionRefusedError("a converter may not use the network")
-
-    with patch.object(socket.socket, "connect", refuse):
-        yield

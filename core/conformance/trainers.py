@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from ..contract.declarations import Trainer
 from ..progress import Bar, Progress
 from ..training.method import TuningMethod
 from .finding import Finding, finding
+from .surroundings import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +27,10 @@ STEPS, STOP = 12, 7
 
 def trainer(declared: Trainer, subject: str) -> Iterator[Finding]:
     """The rules for a trainer."""
-    yield finding(subject, "its settings have defaults", lambda: _defaults(declared))
-    yield finding(subject, "makes an adapter that PEFT loads to the same logits", lambda: _loads(declared))
-    yield finding(subject, "leaves the base model as it was", lambda: _frozen(declared))
-    yield finding(subject, "resumes to the same adapter", lambda: _resumes(declared))
+    for rule, problems in RULES.items():
+        with one_thread():
+            found = finding(subject, rule, lambda p=problems: p(declared))  # type: ignore[misc]
+        yield found
 
 
 def _defaults(declared: Trainer) -> Iterator[str]:
@@ -127,3 +128,11 @@ class _InterruptingBar(Bar):
         self._steps += by
         if self._steps == STOP:
             raise KeyboardInterrupt
+
+
+RULES: dict[str, Callable[[Trainer], Iterable[str]]] = {
+    "its settings have defaults": _defaults,
+    "makes an adapter that PEFT loads to the same logits": _loads,
+    "leaves the base model as it was": _frozen,
+    "resumes to the same adapter": _resumes,
+}

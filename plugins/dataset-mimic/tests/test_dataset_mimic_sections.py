@@ -6,8 +6,8 @@ import gzip
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import ConversionReport, Dataset, convert
-from mdkif.core.contract.discovery import Plugins
+from mdkif import ConversionReport, convert
+from mdkif_dataset_mimic import mdkif_datasets
 from mdkif_dataset_mimic.sections import ADMISSION, only, sections
 
 NOTE = """Admission Date:  [**2183-5-6**]     Discharge Date:  [**2183-5-21**]
@@ -100,7 +100,7 @@ def test_the_option_restricts_notes_and_counts_those_left_without_text(tmp_path)
     _table(tmp_path, "NOTEEVENTS", rows)
     _table(tmp_path, "DIAGNOSES_ICD", codes)
     conversion = ConversionReport()
-    dataset = Plugins().get(Dataset, "mimic-iii")
+    dataset, _ = mdkif_datasets()
     records = list(convert(dataset, tmp_path, conversion, {"sections": CLINICAL.upper()}))
     assert {record.context for record in records} == {
         "This woman had a cough and was given levofloxacin. She improved."

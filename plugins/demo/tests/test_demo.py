@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from mdkif import Skill, Task, hashed_split
-from mdkif.cli import main
-from mdkif.core.console.app import run
-from mdkif.core.contract.discovery import Plugins
-from mdkif_demo import mdkif_commands
-from mdkif_demo.cli import demo
+from mdkif import Toolkit, hashed_split
+from mdkif.testing import assert_conforms, run
 from mdkif_demo.steps import FULL, METRIC, QUICK, SKILLS, TASK
 
 ROUTERS = ("single", "uniform", "gradient", "cma-es")
@@ -36,7 +32,7 @@ class Shown(NamedTuple):
 
 def ran(store: Path, *options: str) -> Shown:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = run(main, ["--store", str(store), "demo", "--quick", *options])
+        code = run("--store", store, "demo", "--quick", *options)
     return Shown(store, code, printed.getvalue())
 
 
@@ -52,9 +48,8 @@ def told(tmp_path_factory):
     return ran(tmp_path_factory.mktemp("demo") / "a store", "--seed", "0")
 
 
-def test_the_plugin_offers_one_command():
-    (command,) = mdkif_commands()
-    assert (command.name, command.load()) == ("demo", demo)
+def test_demo_conforms():
+    assert_conforms("mdkif-demo")
 
 
 def test_it_leaves_skills_compositions_and_reports(shown):
@@ -131,12 +126,12 @@ def test_what_it_says_to_try_next_works(told, tmp_path, monkeypatch):
     for command in commands:
         words = [word.replace("STORE", str(told.store)) for word in shlex.split(command)]
         with contextlib.redirect_stdout(io.StringIO()):
-            assert run(main, ["--store", str(told.store), *words]) == 0, command
+            assert run("--store", told.store, *words) == 0, command
     assert (tmp_path / "icd-lora" / "adapter_model.safetensors").exists()
 
 
 def test_the_task_is_one_no_skill_of_the_demo_was_trained_on():
-    plugins = Plugins()
-    read = {source.dataset for skill in SKILLS for source in plugins.get(Skill, skill).sources}
-    assert not read & {source.dataset for source in plugins.get(Task, TASK).sources}
+    kit = Toolkit()
+    read = {source.dataset for skill in SKILLS for source in kit.instructed(skill).sources}
+    assert not read & {source.dataset for source in kit.instructed(TASK).sources}
     assert set(FULL.steps) == set(QUICK.steps) == set(SKILLS)

@@ -11,39 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from mdkif import BadInput, Candidate, Progress, best
-from mdkif.core.progress import Bar
-from mdkif.core.routing.weights import WeightParameterization
-from mdkif_router_lorahub import LoraHub, mdkif_routers, quiet_ngopt
+from mdkif import BadInput, Progress, best
+from mdkif.testing import Bowl, assert_conforms
+from mdkif_router_lorahub import LoraHub, quiet_ngopt
 
 TARGET = torch.tensor([0.9, -0.4, 0.2])
-
-
-class Bowl:
-    """The squared distance of the weights to `target`; remembers all weights it was asked for."""
-
-    examples = ()
-
-    def __init__(self, target=TARGET):
-        self.target = target
-        self.space = WeightParameterization(torch.ones(target.shape))
-        self.seen = []
-        count = target.shape[-1]
-        rows = {"base": torch.zeros(count), **{str(i): torch.eye(count)[i] for i in range(count)}}
-        rows["uniform"] = torch.full((count,), 1 / count)
-        self.references = [
-            Candidate(row.expand(target.shape), self.value(row.expand(target.shape)), name)
-            for name, row in rows.items()
-        ]
-
-    def value(self, weights):
-        return float((weights - self.target).square().sum())
-
-    def evaluate_weights(self, weights):
-        assert weights.shape == (1, *self.target.shape)
-        assert weights.dtype == torch.float32
-        self.seen += list(weights)
-        return [self.value(row) for row in weights]
 
 
 class Flat(Bowl):
@@ -54,10 +26,16 @@ class Flat(Bowl):
 
 
 class Broken(Bowl):
-    def evaluate_weights(self, weights):
+    """Fails at the third evaluation."""
+
+    def evaluate_weights(self, weights, rows=None):
         if len(self.seen) == 2:
             raise ZeroDivisionError
         return super().evaluate_weights(weights)
+
+
+def bowl(target=TARGET, kind=Bowl):
+    return kind(target, examples=0)
 
 
 def search(objective, seed=0, progress=None, **settings):
@@ -68,18 +46,16 @@ def l1(weights):
     return 0.05 * weights.abs().sum().item() / weights.numel()
 
 
-def test_plugin_declares_the_router_lorahub():
-    [declared] = mdkif_routers()
-    assert declared.name == "lorahub"
-    assert declared.load() is LoraHub
+def test_lorahub_conforms():
+    assert_conforms("mdkif-router-lorahub")
 
 
-def test_the_defaults_are_lorahubs():
+def test_defaults_are_lorahubs():
     assert LoraHub() == LoraHub(evaluations=40, bound=1.5, l1=0.05)
 
 
 def test_search_finds_weights_of_either_sign():
-    objective = Bowl()
+    objective = bowl()
     found = search(objective)
     torch.testing.assert_close(found.weights, TARGET, atol=0.1, rtol=0)
     assert found.weights[1] < -0.2
@@ -88,14 +64,14 @@ def test_search_finds_weights_of_either_sign():
 
 
 def test_search_starts_from_the_base_model():
-    objective = Bowl()
+    objective = bowl()
     search(objective, evaluations=3)
     assert objective.seen[0].tolist() == [0, 0, 0]
 
 
-def test_its_choice_has_the_least_loss_with_the_l1_term():
+def test_choice_has_the_least_loss_with_the_l1_term():
     """The term is as strong as the loss here, so that the least loss alone would be another candidate."""
-    objective = Bowl(torch.tensor([0.3, 0.3, -0.3]))
+    objective = bowl(torch.tensor([0.3, 0.3, -0.3]))
     found = search(objective, l1=1.0)
     with_term = min(objective.seen, key=lambda w: objective.value(w) + 20 * l1(w))
     without = min(objective.seen, key=objective.value)
@@ -104,14 +80,14 @@ def test_its_choice_has_the_least_loss_with_the_l1_term():
     assert found.value < best(objective.references).value
 
 
-def test_the_term_draws_the_weights_to_zero():
-    free, drawn = (search(Bowl(), l1=strength).weights.abs().sum() for strength in (0.0, 0.5))
+def test_l1_term_draws_the_weights_to_zero():
+    free, drawn = (search(bowl(), l1=strength).weights.abs().sum() for strength in (0.0, 0.5))
     assert drawn < free - 0.1
 
 
 @pytest.mark.parametrize("bound", [1.5, 0.3])
-def test_no_weight_passes_the_bound(bound):
-    objective = Bowl(torch.tensor([9.0, -9.0, 9.0]))
+def test_weights_do_not_pass_the_bound(bound):
+    objective = bowl(torch.tensor([9.0, -9.0, 9.0]))
     search(objective, bound=bound, evaluations=60)
     assert max(weights.abs().max() for weights in objective.seen) <= bound + 1e-6
     nearest = min(objective.seen, key=objective.value)
@@ -120,72 +96,59 @@ def test_no_weight_passes_the_bound(bound):
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 5, 40, 150])
-def test_the_budget_is_kept_exactly(evaluations):
-    objective = Bowl()
+def test_budget_is_kept_exactly(evaluations):
+    objective = bowl()
     search(objective, evaluations=evaluations)
     assert len(objective.seen) == evaluations
 
 
 @pytest.mark.parametrize("evaluations", [-1, 0, 151])
-def test_a_budget_that_ngopt_cannot_take_is_refused(evaluations):
-    objective = Bowl()
+def test_budget_that_ngopt_cannot_take_is_refused(evaluations):
+    objective = bowl()
     with pytest.raises(BadInput, match=f"evaluations is {evaluations}: LoraHub's search takes 1 to 150 here"):
         search(objective, evaluations=evaluations)
     assert objective.seen == []
 
 
 @pytest.mark.parametrize("shape", [(1,), (4, 3), (12,)])
-def test_any_number_and_shape_of_weights(shape):
+def test_weights_may_have_any_number_and_shape(shape):
     target = torch.linspace(-1, 1, torch.Size(shape).numel()).reshape(shape) if shape != (1,) else torch.tensor([0.7])
-    objective = Bowl(target)
+    objective = bowl(target)
     found = search(objective)
     assert found.weights.shape == shape
     assert found.value < best(objective.references).value
 
 
-def test_a_reference_that_nothing_beats_is_the_result():
-    objective = Flat()
+def test_reference_that_nothing_beats_is_the_result():
+    objective = bowl(kind=Flat)
     assert search(objective, evaluations=10) is objective.references[0]
-    corner = Bowl(torch.tensor([0.0, 1.0, 0.0]))
-    assert search(corner, evaluations=5).name == "1"
+    corner = bowl(torch.tensor([0.0, 1.0, 0.0]))
+    assert search(corner, evaluations=5).name == "skill 1"
 
 
-def test_a_seed_repeats_the_search_whatever_numpys_state():
-    runs = []
-    for state in (1, 2):
-        np.random.seed(state)
-        objective = Bowl()
-        runs.append((search(objective, 7).weights, torch.stack(objective.seen)))
-    assert torch.equal(runs[0][0], runs[1][0])
-    assert torch.equal(runs[0][1], runs[1][1])
-
-
-def test_random_states_are_left_alone_also_after_an_error():
-    random.seed(1)
-    np.random.seed(1)
-    torch.manual_seed(1)
-    expected = random.random(), np.random.rand(), torch.rand(1)
-    for objective in (Bowl(), Broken()):
+def test_random_states_are_left_alone_after_an_error():
+    states = []
+    for fail in (False, True):
         random.seed(1)
         np.random.seed(1)
         torch.manual_seed(1)
-        try:
-            search(objective)
-        except ZeroDivisionError:
-            assert isinstance(objective, Broken)
-        assert (random.random(), np.random.rand(), torch.rand(1)) == expected
+        if fail:
+            with pytest.raises(ZeroDivisionError):
+                search(bowl(kind=Broken))
+        states.append((random.random(), np.random.rand(), torch.rand(1)))
+    assert states[0] == states[1]
 
 
-def test_no_thread_stays_behind_also_after_an_error():
+def test_threads_do_not_stay_behind_also_after_an_error():
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError) as kept:  # what is kept of the error holds on to the search
-        search(Broken())
-    search(Bowl())
+        search(bowl(kind=Broken))
+    search(bowl())
     assert threading.active_count() == before
     assert kept.traceback
 
 
-def test_the_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
+def test_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
     """In a process of its own, where nevergrad was not imported before; it ends although an error is kept."""
     program = """
         import sys, warnings
@@ -213,37 +176,37 @@ def test_the_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 40])
-def test_the_search_warns_of_nothing(evaluations):
+def test_search_warns_of_nothing(evaluations):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        search(Bowl(), evaluations=evaluations)
+        search(bowl(), evaluations=evaluations)
     assert [str(w.message) for w in seen] == []
 
 
 def test_warnings_of_others_still_reach_the_user():
     class Warning_(Bowl):
-        def evaluate_weights(self, weights):
+        def evaluate_weights(self, weights, rows=None):
             warnings.warn("The disk is nearly full.", stacklevel=1)
             return super().evaluate_weights(weights)
 
     with pytest.warns(UserWarning, match="nearly full") as seen:
-        search(Warning_(), evaluations=4)
+        search(bowl(kind=Warning_), evaluations=4)
     assert not [w for w in seen if "COBYLA" in str(w.message)]
 
 
-def test_every_evaluation_moves_the_bar():
+def test_bar_moves_with_every_evaluation():
     moves = []
 
     class Watching(Progress):
         @contextmanager
         def task(self, title, total, done=0):
-            class Counting(Bar):
+            class Counting:
                 def advance(self, by=1, /, **figures):
                     moves.append((title, total, by, float(figures["best"])))
 
             yield Counting()
 
-    search(Bowl(), progress=Watching(), evaluations=12)
+    search(bowl(), progress=Watching(), evaluations=12)
     assert [move[:3] for move in moves] == [("router: LoraHub", 12, 1)] * 12
     best_so_far = [move[3] for move in moves]
     assert best_so_far == sorted(best_so_far, reverse=True)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mdkif import Candidate, Progress
-from mdkif_router_references import Single, Uniform, mdkif_routers
+from mdkif.testing import assert_conforms
+from mdkif_router_references import Single, Uniform
 
 
 def objective(base, singles, uniform):
@@ -16,9 +17,8 @@ def objective(base, singles, uniform):
     return SimpleNamespace(references=references)
 
 
-def test_plugin_declares_uniform_and_single():
-    found = {declared.name: declared.load() for declared in mdkif_routers()}
-    assert found == {"uniform": Uniform, "single": Single}
+def test_references_conform():
+    assert_conforms("mdkif-router-references")
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -36,9 +36,9 @@ def test_single_is_the_best_skill_alone_even_where_base_or_uniform_is_better(bas
     assert found.value == 0.5
 
 
-def test_of_equal_skills_the_first_is_taken():
+def test_single_is_the_first_of_equal_skills():
     assert Single().search(objective(1.0, [3.0, 2.0, 2.0], 1.0), 0, Progress()).name == "s1"
 
 
-def test_higher_is_better_metrics_come_negated_so_the_lowest_wins():
+def test_single_takes_the_lowest_for_metrics_come_negated():
     assert Single().search(objective(0.0, [-0.5, -0.9, -0.7], -1.0), 0, Progress()).name == "s1"
