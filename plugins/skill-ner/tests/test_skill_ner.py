@@ -1,42 +1,25 @@
-"""The entity recognition skill: what it declares, and the instructions it is trained on."""
+"""The entity recognition skill: its prompt, and the open abstracts that stand in."""
 
-import mdkif_dataset_i2b2
-import mdkif_dataset_ncbi_disease
-import mdkif_skill_ner as plugin
-import pytest
-from mdkif import BadInput, ConversionReport, convert, parse_entities
-from mdkif.core.prompts.templates import Template
-
-[SKILL] = plugin.mdkif_skills()
-[I2B2] = mdkif_dataset_i2b2.mdkif_datasets()
-[NCBI] = mdkif_dataset_ncbi_disease.mdkif_datasets()
+from mdkif import parse_entities
+from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def instructions(dataset, folder):
-    records = convert(dataset, folder, ConversionReport(), SKILL.source(dataset.name).options)
-    return [Template.of(SKILL).render(record) for record in records]
+def test_ner_conforms():
+    assert_conforms("mdkif-skill-ner")
 
 
-def test_it_is_trained_on_notes_as_in_the_papers_figure(tmp_path):
-    (tmp_path / "note.txt").write_text("Type 2 Diabetes , on insulin .\n")
-    (tmp_path / "note.con").write_text('c="insulin" 1:5 1:5||t="treatment"\nc="type 2 diabetes" 1:0 1:2||t="problem"\n')
-    [instruction] = instructions(I2B2, tmp_path)
-    assert instruction.prompt == (
-        'Which problems, tests and treatments does the text name? Write one "type: entity" a line.\n\n'
-        "Type 2 Diabetes , on insulin ."
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("ner")
+    assert first.prompt == (
+        'Which problems, tests and treatments does the text name? Write one "type: entity" a line.\n'
+        "\n"
+        "A 45 year old man presented with very little urine output ."
     )
-    assert instruction.answer == "problem: Type 2 Diabetes\ntreatment: insulin"
-    assert parse_entities(instruction.answer) == ("problem: Type 2 Diabetes", "treatment: insulin")
+    assert first.answer == "problem: very little urine output"
 
 
-def test_open_abstracts_stand_in(tmp_path):
-    (tmp_path / "train.tsv").write_text("Mumps\tB-Disease\nspreads\tO\n\n")
-    [instruction] = instructions(NCBI, tmp_path)
-    assert (instruction.context, instruction.answer) == ("Mumps spreads", "disease: Mumps")
-    assert SKILL.reads == ("i2b2", "ncbi-disease")
-    assert [source.dataset for source in SKILL.alternatives] == [I2B2.stand_in]
-
-
-def test_it_reads_no_other_data_set():
-    with pytest.raises(BadInput, match="it reads i2b2, ncbi-disease"):
-        SKILL.source("mednli")
+def test_open_abstracts_name_entities_as_notes_do():
+    for dataset, kinds in (("i2b2", {"problem", "test", "treatment"}), ("ncbi-disease", {"disease"})):
+        named = [entity for each in instructions_of("ner", dataset=dataset) for entity in parse_entities(each.answer)]
+        assert {entity.partition(": ")[0] for entity in named} == kinds
+        assert len(named) == sum(len(record.spans) for record in records_of("ner", dataset=dataset))

@@ -1,68 +1,38 @@
-"""The emrQA task: what it declares, how it reads, and the papers' sizes."""
+"""The emrQA task: its prompt, and that any of its answers is right."""
 
-import json
-
-import mdkif_dataset_emrqa
-import mdkif_evaluator_generation
-import mdkif_task_emrqa as plugin
 import pytest
-from mdkif import BadInput, ConversionReport, Prediction, convert
-from mdkif.core.data.splits import policy
-from mdkif.core.prompts.templates import Template
-
-[TASK] = plugin.mdkif_tasks()
-[EMRQA] = mdkif_dataset_emrqa.mdkif_datasets()
-[GENERATION] = mdkif_evaluator_generation.mdkif_evaluators()
+from mdkif import Prediction
+from mdkif.testing import assert_conforms, instructions_of, records_of
+from mdkif_evaluator_generation import evaluate
 
 
-def records(folder, notes=1, **changes):
-    """The records of notes that each hold one question with two right answers."""
-    answers = [
-        {"answer_start": [1, place], "text": text, "evidence": "He takes lasix and aspirin .", "evidence_start": 1}
-        for place, text in ((2, "lasix"), (4, "aspirin"))
-    ]
-    asked = {"question": ["What does he take?"], "id": [], "answers": [{**a, **changes} for a in answers]}
-    paragraphs = [
-        {"note_id": f"{number}", "context": ["He takes lasix and aspirin .\n"], "qas": [asked]}
-        for number in range(notes)
-    ]
-    (folder / "data.json").write_text(json.dumps({"data": [{"title": "medication", "paragraphs": paragraphs}]}))
-    return lambda **given: list(convert(EMRQA, folder, ConversionReport(), TASK.source("emrqa").options, **given))
+def test_emrqa_conforms():
+    assert_conforms("mdkif-task-emrqa")
 
 
-def test_it_is_unseen_data_scored_by_exact_match():
-    assert (TASK.name, TASK.track, TASK.evaluator, TASK.metric) == (
-        "emrqa",
-        "unseen data",
-        "generation",
-        "exact_match",
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("emrqa")
+    assert first.prompt == (
+        "What is the dosage of calcium gluconate?\n"
+        "\n"
+        "SYNTHETIC RECORD , NO REAL PATIENT .\n"
+        "MEDICATIONS :\n"
+        "Calcium gluconate 1 g for sudden loss of kidney function .\n"
+        "Azithromycin 250 mg for infection of the lungs .\n"
+        "Furosemide 40 mg for failing heart ."
     )
-    assert TASK.metric in GENERATION.metrics
-    assert TASK.category == "question-answering"
+    assert first.answer == "1 g"
 
 
-def test_it_reads_emrqa_only():
-    with pytest.raises(BadInput, match="it reads emrqa"):
-        TASK.source("medquad")
+def test_every_answer_of_a_question_is_right():
+    for record in records_of("emrqa"):
+        for text, right in ((record.labels[-1].upper() + ".", 1), ("no such thing", 0)):
+            prediction = Prediction(id=record.id, gold=record.labels, answer=record.answer, text=text)
+            assert evaluate([prediction])["exact_match"] == right
 
 
-def test_the_instruction_is_the_question_and_the_lines_around_its_answer(tmp_path):
-    [record] = records(tmp_path)()
-    instruction = Template.of(TASK).render(record)
-    assert instruction.prompt == "What does he take?\n\nHe takes lasix and aspirin ."
-    assert instruction.answer == "lasix"
-
-
-@pytest.mark.parametrize(("text", "right"), [("Lasix.", 1), ("aspirin", 1), ("lasix and aspirin", 0)])
-def test_any_of_its_answers_is_right(tmp_path, text, right):
-    [record] = records(tmp_path)()
-    prediction = Prediction(id=record.id, gold=record.labels, answer=record.answer, text=text)
-    assert GENERATION.load()([prediction])[TASK.metric] == right
-
-
-def test_the_policy_of_the_papers_draws_their_shares(tmp_path):
-    sizes = TASK.source("emrqa").sizes
-    assert sizes == (4629, 580, 580)
-    drawn = records(tmp_path, 100)(splits=policy("paper", sizes))
-    splits = [record.split for record in drawn]
-    assert [splits.count(name) for name in ("train", "dev", "test")] == [80, 10, 10]
+@pytest.mark.parametrize("seed", ["paper", "paper:1"])
+def test_papers_policy_keeps_notes_whole(seed):
+    splits = {}
+    for record in records_of("emrqa", split_policy=seed):
+        assert splits.setdefault(record.group, record.split) == record.split

@@ -1,53 +1,31 @@
-"""The MIMIC-Cause task: what it declares, and the records a router is learnt and tested on."""
+"""The MIMIC-Cause task: its prompt, with nine labels, and the papers' shares."""
 
 import csv
-from importlib.resources import files
 
-import mdkif_dataset_mimic_cause
-import mdkif_task_mimic_cause as plugin
-import pytest
-from mdkif import BadInput, ConversionReport, convert
-from mdkif.core.data.splits import policy
-from mdkif.core.prompts.templates import Template
-
-[TASK] = plugin.mdkif_tasks()
-[CAUSE] = mdkif_dataset_mimic_cause.mdkif_datasets()
-SOURCE = TASK.source("mimic-cause")
+from mdkif import ConversionReport
+from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def records(path, count, name="official"):
-    with path.open("w", newline="") as file:
-        rows = ([f"<e1>Drug {n}</e1> caused <e2>pain</e2>.", str(n % 9)] for n in range(count))
+def test_mimic_cause_conforms():
+    assert_conforms("mdkif-task-mimic-cause")
+
+
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("mimic-cause")
+    assert first.prompt == (
+        "How are e1 and e2 related? Choose from: e1 causes e2; e2 causes e1; e1 enables e2; e2 enables e1; e1 "
+        "prevents e2; e2 prevents e1; e1 hinders e2; e2 hinders e1; other.\n"
+        "\n"
+        "Note by [**Known lastname 8985**]. <e1>Prostate enlargement</e1> led to <e2>urine infection</e2>."
+    )
+    assert first.answer == "e1 causes e2"
+
+
+def test_papers_policy_draws_their_shares(tmp_path):
+    with (tmp_path / "cause.csv").open("w", newline="") as file:
+        rows = ([f"<e1>Drug {n}</e1> caused <e2>pain</e2>.", str(n % 9)] for n in range(2714))
         csv.writer(file).writerows([["Text", "Label"], *rows])
-    conversion = ConversionReport()
-    return list(convert(CAUSE, path, conversion, SOURCE.options, policy(name, SOURCE.sizes))), conversion
-
-
-def test_its_template_fills_the_default_of_its_category():
-    template = files(TASK.package).joinpath("templates", TASK.template).read_text()
-    assert f'{{% extends "{TASK.category}.jinja" %}}' in template
-
-
-def test_it_is_scored_as_the_papers_score_it():
-    declared = (TASK.track, TASK.evaluator, TASK.metric, TASK.normaliser, TASK.multi_label)
-    assert declared == ("unseen data", "classification", "accuracy", "sum", False)
-
-
-def test_it_reads_mimic_cause_alone():
-    assert SOURCE.sizes is not None
-    assert sum(SOURCE.sizes) == 2714
-    with pytest.raises(BadInput, match="it reads mimic-cause"):
-        TASK.source("ddi")
-
-
-def test_the_instruction_lists_nine_labels_before_the_tagged_sentence(tmp_path):
-    [record], _ = records(tmp_path / "cause.csv", 1)
-    instruction = Template.of(TASK).render(record)
-    assert instruction.prompt.endswith("e2 hinders e1; other.\n\n<e1>Drug 0</e1> caused <e2>pain</e2>.")
-    assert instruction.answer == "e1 causes e2"
-
-
-def test_the_papers_policy_draws_their_shares(tmp_path):
-    found, conversion = records(tmp_path / "cause.csv", 2714, "paper")
-    assert conversion.splits == {"train": 1286, "dev": 714, "test": 714}
+    told = ConversionReport()
+    found = records_of("mimic-cause", tmp_path / "cause.csv", split_policy="paper", conversion=told)
+    assert told.splits == {"train": 1286, "dev": 714, "test": 714}
     assert {len(record.labels) for record in found} == {1}

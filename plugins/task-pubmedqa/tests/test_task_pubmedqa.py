@@ -1,35 +1,29 @@
-"""The PubMedQA task: what it declares, and the records a router is learnt and tested on."""
+"""The PubMedQA task: its prompt, and that it is measured on the official test articles."""
 
 import json
-from importlib.resources import files
 
-import mdkif_dataset_pubmedqa
-import mdkif_task_pubmedqa as plugin
-from mdkif import ConversionReport, convert
-
-[TASK] = plugin.mdkif_tasks()
-[PUBMEDQA] = mdkif_dataset_pubmedqa.mdkif_datasets()
+from mdkif.testing import assert_conforms, instructions_of, records_of, sample_of
 
 
-def test_its_template_fills_the_default_of_its_category():
-    template = files(TASK.package).joinpath("templates", TASK.template).read_text()
-    assert f'{{% extends "{TASK.category}.jinja" %}}' in template
+def test_pubmedqa_conforms():
+    assert_conforms("mdkif-task-pubmedqa")
 
 
-def test_it_is_scored_as_the_papers_score_it():
-    assert (TASK.track, TASK.evaluator, TASK.metric, TASK.normaliser) == (
-        "unseen data",
-        "classification",
-        "accuracy",
-        "sum",
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("pubmedqa")
+    assert first.prompt == (
+        "Is night shift work associated with a missed clinic visit in patients with Crohn disease? Choose from: "
+        "yes; no; maybe.\n"
+        "\n"
+        "Patients with Crohn's enteritis often have perianal fistula. What else shapes their course is unclear.\n"
+        "We followed 170 adults with Crohn's enteritis for 9 years.\n"
+        "A missed clinic visit was seen in 31% of patients with night shift work and in 31% of the others "
+        "(P=.76). Findings were the same in women and men."
     )
+    assert first.answer == "no"
 
 
-def test_its_test_records_are_the_official_ones_with_one_label_each(tmp_path):
-    article = {"QUESTION": "Does it help?", "CONTEXTS": ["It did."], "final_decision": "no"}
-    (tmp_path / "ori_pqal.json").write_text(json.dumps({"1": article, "2": article}))
-    (tmp_path / "test_ground_truth.json").write_text(json.dumps({"2": "no"}))
-    records = list(convert(PUBMEDQA, tmp_path, ConversionReport(), TASK.source("pubmedqa").options))
-    assert {record.id: record.split for record in records} == {"pubmedqa/1": "train", "pubmedqa/2": "test"}
-    assert not TASK.multi_label
-    assert all(len(record.labels) == 1 for record in records)
+def test_test_records_are_the_official_ones():
+    truth = json.loads((sample_of("pubmedqa") / "data" / "test_ground_truth.json").read_text())
+    tested = {record.id.partition("/")[2] for record in records_of("pubmedqa") if record.split == "test"}
+    assert tested == set(truth)

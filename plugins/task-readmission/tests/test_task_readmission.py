@@ -1,87 +1,82 @@
-"""The readmission task: what it declares, and the instructions a router is learnt and tested on."""
+"""The readmission task: its prompt, its balance, and the papers' shares."""
 
 import csv
-from importlib.resources import files
 
-import mdkif_dataset_mimic
-import mdkif_task_readmission as plugin
-import pytest
-from mdkif import BadInput, ConversionReport, convert
-from mdkif.core.data.splits import policy
-from mdkif.core.prompts.templates import Template
-
-[TASK] = plugin.mdkif_tasks()
-MIMIC, _ = mdkif_dataset_mimic.mdkif_datasets()
-SOURCE = TASK.source("mimic-iii")
+from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-@pytest.fixture
-def records(tmp_path):
-    """The records of patients who each come twice, a month apart in even years of birth and sooner in odd ones."""
-
-    def run(patients=4, name="official"):
-        notes, stays = [], []
-        for n in range(patients):
-            for visit, month in enumerate(("01", "02" if n % 2 else "06")):
-                admission = 100 + 10 * n + visit
-                times = [f"2150-{month}-01 08:00:00", f"2150-{month}-09 08:00:00"]
-                stays.append([0, n, admission, *times, "", "EMERGENCY", 0])
-                summary = ["2150-01-09", "", "", "Discharge summary", "Report", "", "", f"Visit {visit}."]
-                notes.append([0, n, admission, *summary])
-        tables = {
-            "NOTEEVENTS": (
-                "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT",
-                notes,
-            ),
-            "ADMISSIONS": (
-                "ROW_ID,SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME,DEATHTIME,ADMISSION_TYPE,HOSPITAL_EXPIRE_FLAG",
-                stays,
-            ),
-        }
-        for table, (header, lines) in tables.items():
-            with (tmp_path / f"{table}.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([header.split(","), *lines])
-        return list(convert(MIMIC, tmp_path, ConversionReport(), SOURCE.options, policy(name, SOURCE.sizes)))
-
-    return run
+def test_readmission_conforms():
+    assert_conforms("mdkif-task-readmission")
 
 
-def test_its_template_fills_the_default_of_its_category():
-    template = files(TASK.package).joinpath("templates", TASK.template).read_text()
-    assert f'{{% extends "{TASK.category}.jinja" %}}' in template
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("readmission")
+    assert first.prompt == (
+        "Will the patient be readmitted within 30 days? Choose from: yes; no.\n"
+        "\n"
+        "[**Synthetic Hospital**]\n"
+        "Admission Date:  [**2106-3-24**]     Discharge Date:  [**2106-4-7**]\n"
+        "\n"
+        "Date of Birth:  [**2021-10-21**]     Sex:  M\n"
+        "\n"
+        "Service: MEDICINE\n"
+        "\n"
+        "Chief Complaint:\n"
+        "Sudden shortness of breath\n"
+        "\n"
+        "History of Present Illness:\n"
+        "This 84 year old man was admitted for blood clot in the lung and\n"
+        "received rivaroxaban. Denies any history of migraine headache or PNA.\n"
+        "Lives alone and often misses doses.\n"
+        "\n"
+        "Past Medical History:\n"
+        "Palpitations, takes diltiazem. Itching with pale skin, takes sevelamer.\n"
+        "\n"
+        "Medications on Admission:\n"
+        "1. Diltiazem 120 mg CAP PO\n"
+        "2. Sevelamer 800 mg TAB PO\n"
+        "\n"
+        "Brief Hospital Course:\n"
+        "Improved and went home.\n"
+        "\n"
+        "Discharge Medications:\n"
+        "1. Rivaroxaban 20 mg TAB PO\n"
+        "2. Diltiazem 120 mg CAP PO\n"
+        "3. Sevelamer 800 mg TAB PO\n"
+        "\n"
+        "[**First Name8 (NamePattern2) 810**] [**Last Name (NamePattern1) 956**], M.D."
+    )
+    assert first.answer == "no"
 
 
-def test_it_is_a_binary_unseen_task_scored_by_auroc():
-    declared = (TASK.track, TASK.evaluator, TASK.metric, TASK.normaliser, TASK.multi_label)
-    assert declared == ("unseen task", "classification", "auroc", "pmi", False)
+def hospital(folder, patients):
+    """Patients who each come twice: five months apart, or one month for every second of them."""
+    notes, stays = [], []
+    for n in range(patients):
+        for visit, month in enumerate(("01", "02" if n % 2 else "06")):
+            admission = 100 + 10 * n + visit
+            times = [f"2150-{month}-01 08:00:00", f"2150-{month}-09 08:00:00"]
+            stays.append([0, n, admission, *times, "", "EMERGENCY", 0])
+            summary = ["2150-01-09", "", "", "Discharge summary", "Report", "", "", f"Visit {visit}."]
+            notes.append([0, n, admission, *summary])
+    header = "ROW_ID,SUBJECT_ID,HADM_ID,CHARTDATE,CHARTTIME,STORETIME,CATEGORY,DESCRIPTION,CGID,ISERROR,TEXT"
+    times = "ROW_ID,SUBJECT_ID,HADM_ID,ADMITTIME,DISCHTIME,DEATHTIME,ADMISSION_TYPE,HOSPITAL_EXPIRE_FLAG"
+    for table, columns, lines in (("NOTEEVENTS", header, notes), ("ADMISSIONS", times, stays)):
+        with (folder / f"{table}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([columns.split(","), *lines])
+    return folder
 
 
-def test_it_reads_mimic_only_and_knows_the_papers_sizes_of_mimic_iii():
-    assert TASK.reads == ("mimic-iii", "mimic-iv")
-    assert [TASK.source(name).sizes for name in TASK.reads] == [(5108, 580, 575), None]
-    with pytest.raises(BadInput, match="it reads mimic-iii, mimic-iv"):
-        TASK.source("mednli")
-
-
-def test_an_instruction_asks_yes_or_no_about_the_note(records):
-    instructions = {record.id: Template.of(TASK).render(record) for record in records()}
-    soon = instructions["mimic-iii/readmission/110"]
-    assert soon.prompt == "Will the patient be readmitted within 30 days? Choose from: yes; no.\n\nVisit 0."
-    assert (soon.answer, instructions["mimic-iii/readmission/130"].answer) == ("yes", "yes")
-
-
-def test_half_the_answers_are_yes_and_each_is_one_label(records):
-    found = records(40)
+def test_half_the_answers_are_yes(tmp_path):
+    found = records_of("readmission", hospital(tmp_path, 40))
     assert [record.answer for record in found].count("yes") == len(found) / 2 == 20
     assert {record.options for record in found} == {("yes", "no")}
-    assert {len(record.labels) for record in found} == {1}
 
 
-def test_the_papers_shares_keep_patients_whole(records):
-    splits: dict[str, set[str]] = {}
-    found = records(400, "paper")
+def test_papers_shares_keep_patients_whole(tmp_path):
+    splits = {}
+    found = records_of("readmission", hospital(tmp_path, 400), split_policy="paper")
     for record in found:
-        splits.setdefault(record.group, set()).add(record.split)
-    assert all(len(names) == 1 for names in splits.values())
+        assert splits.setdefault(record.group, record.split) == record.split
     shares = [record.split for record in found]
     assert [shares.count(name) for name in ("dev", "test")] == [37, 37]
