@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from mdkif import Skill, Task
+from mdkif import Dataset, Skill, Task
 from mdkif.cli import main
 from mdkif.core.console.app import run
 from mdkif.core.contract.discovery import Plugins
@@ -20,6 +20,19 @@ TASKS = {
     "icd-coding": ("unseen task", "auroc"),
     "medication": ("unseen task", "auroc"),
     "readmission": ("unseen task", "auroc"),
+}
+CALIBRATED = {"icd-coding", "medication", "readmission"}
+TABLE_2 = {
+    "nli": (1138, 142, 142),
+    "re": (1286, 714, 714),
+    "emrqa": (4629, 580, 580),
+    "medquad": (44_911, 1273, 1273),
+    "mednli": (1138, 142, 142),
+    "cliner": (911, 208, 208),
+    "mimic-cause": (1286, 714, 714),
+    "icd-coding": (41_315, 1500, 1584),
+    "medication": (33_225, 1200, 1282),
+    "readmission": (5108, 580, 575),
 }
 STEP = ["--set", "steps=2", "--set", "batch_size=2", "--set", "max_length=700", "--set", "dev_records=4"]
 
@@ -43,6 +56,27 @@ def test_the_twelve_skills_and_nine_tasks_come_from_a_distribution_each():
     for name, (track, metric) in TASKS.items():
         dist, task = tasks[name]
         assert (dist, task.track, task.metric) == (f"mdkif-task-{name}", track, metric)
+
+
+def test_scores_of_the_clinical_tasks_are_calibrated_and_other_tasks_take_the_sum():
+    normalisers = {d.name: d.normaliser for d, _ in Plugins().all(Task) if d.name in TASKS}
+    assert normalisers == {name: "pmi" if name in CALIBRATED else "sum" for name in TASKS}
+
+
+def test_numbers_of_records_are_those_of_the_papers_table_2():
+    plugins = Plugins()
+    declared = [d for cls in (Skill, Task) for d, _ in plugins.all(cls)]
+    sizes = {d.name: d.sources[0].sizes for d in declared if d.sources[0].sizes}
+    assert {name: sizes.get(name) for name in TABLE_2} == TABLE_2
+
+
+def test_only_a_stand_in_is_an_alternative():
+    plugins = Plugins()
+    stand_ins = {d.name: d.stand_in for d, _ in plugins.all(Dataset)}
+    for skill, _ in plugins.all(Skill):
+        if skill.name in SKILLS:
+            named = {stand_ins[source.dataset] for source in skill.sources} - {""}
+            assert {source.dataset for source in skill.alternatives} <= named
 
 
 def test_all_twelve_are_trained_by_one_command(trained):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_clicr import mdkif_datasets
 
 [CLICR] = mdkif_datasets()
@@ -47,6 +48,10 @@ def one(folder, *queries, **options):
 
 def texts(record):
     return [record.context[slice(*span)] for span in record.spans]
+
+
+def test_clicr_conforms():
+    assert_conforms("mdkif-dataset-clicr")
 
 
 def test_a_query_becomes_a_cloze_about_the_title_and_the_sentences_around_the_answer(tmp_path):

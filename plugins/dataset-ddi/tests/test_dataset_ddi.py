@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "DDICorpus"
 [DATASET] = plugin.mdkif_datasets()
@@ -59,6 +60,10 @@ def write(root, place, *pairs, document="d1", text=TEXT, drugs=("Aspirin", "warf
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_ddi_conforms():
+    assert_conforms("mdkif-dataset-ddi")
 
 
 def test_a_pair_becomes_a_choice_about_its_tagged_sentence(tmp_path):

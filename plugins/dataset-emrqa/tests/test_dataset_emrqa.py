@@ -5,6 +5,7 @@ import json
 import mdkif_dataset_emrqa as plugin
 import pytest
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_emrqa import stream
 
 DATASET = plugin.mdkif_datasets()[0]
@@ -57,6 +58,10 @@ def one(folder, *answers, **options):
 
 def texts(record):
     return [record.context[slice(*span)] for span in record.spans]
+
+
+def test_emrqa_conforms():
+    assert_conforms("mdkif-dataset-emrqa")
 
 
 def test_a_question_becomes_a_record_about_the_lines_around_its_answer(tmp_path):

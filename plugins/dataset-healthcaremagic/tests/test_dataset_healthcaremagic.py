@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "ChatDoctor"
 HEALTHCAREMAGIC, CHATDOCTOR = healthcaremagic.mdkif_datasets()
@@ -29,6 +30,10 @@ def write(folder, rows, name="HealthCareMagic-100k.json", **layout):
 
 def run(source, conversion=None, dataset=HEALTHCAREMAGIC, **options):
     return list(convert(dataset, source, conversion or ConversionReport(), options))
+
+
+def test_healthcaremagic_conforms():
+    assert_conforms("mdkif-dataset-healthcaremagic")
 
 
 def test_a_row_becomes_the_papers_example(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "HoC"
 [HOC] = plugin.mdkif_datasets()
@@ -32,6 +33,10 @@ def write(folder, *sentences, name="11724768.txt"):
 
 def run(source, conversion=None, **options):
     return list(convert(HOC, source, conversion or ConversionReport(), options))
+
+
+def test_hoc_conforms():
+    assert_conforms("mdkif-dataset-hoc")
 
 
 def test_an_abstract_has_the_top_level_labels_of_all_its_sentences(hoc):

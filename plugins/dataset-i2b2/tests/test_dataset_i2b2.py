@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 [DATASET] = plugin.mdkif_datasets()
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "CliNER_examples"
@@ -34,6 +35,10 @@ def run(source, conversion=None, **options):
 
 def texts(record):
     return [record.context[start:end] for start, end in record.spans]
+
+
+def test_i2b2_conforms():
+    assert_conforms("mdkif-dataset-i2b2")
 
 
 def test_a_sentence_becomes_the_papers_lines(tmp_path):
@@ -310,11 +315,6 @@ def test_wrong_options_and_sources_are_named(tmp_path):
     for source in (tmp_path / "empty", tmp_path / "notes" / "record-1.txt"):
         with pytest.raises(BadInput, match=r"There is no \.con file at"):
             run(source)
-
-
-def test_the_restricted_set_names_its_open_stand_in():
-    assert DATASET.stand_in == "ncbi-disease"
-    assert set(DATASET.options) == {"lines", "keep_empty"}
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"CliNER's examples are not at {OPEN}; set MDKIF_TEST_DATA")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert, hashed_split
+from mdkif.testing import assert_conforms
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedMCQA"
 [DATASET] = plugin.mdkif_datasets()
@@ -42,6 +43,10 @@ def write(folder, split, *rows):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_medmcqa_conforms():
+    assert_conforms("mdkif-dataset-medmcqa")
 
 
 def test_a_question_becomes_a_choice_among_its_answers(tmp_path):

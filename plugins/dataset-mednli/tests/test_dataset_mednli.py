@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 DATASET = plugin.mdkif_datasets()[0]
 LABELS = ("entailment", "neutral", "contradiction")
@@ -40,6 +41,10 @@ def run(source, conversion=None):
     return list(convert(DATASET, source, conversion or ConversionReport()))
 
 
+def test_mednli_conforms():
+    assert_conforms("mdkif-dataset-mednli")
+
+
 def test_a_pair_becomes_the_papers_example(mednli):
     record = run(mednli)[0]
     assert record.id == "mednli/train/p0"
@@ -70,10 +75,6 @@ def test_a_pair_that_comes_twice_is_left_out(tmp_path):
     conversion = ConversionReport()
     assert len(run(write(tmp_path, "train", row(), row("entailment"), row(pair="p2")), conversion)) == 2
     assert conversion.left_out == {"duplicate id": 1}
-
-
-def test_its_open_stand_in_is_named():
-    assert DATASET.stand_in == "pubmedqa"
 
 
 def test_parses_stay_out(mednli):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 DATASET = plugin.mdkif_datasets()[0]
 FIVE = {"A": "Ampicillin", "B": "Ceftriaxone", "C": "Doxycycline", "D": "Nitrofurantoin", "E": "Placebo"}
@@ -45,6 +46,10 @@ def data_clean(tmp_path):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_medqa_conforms():
+    assert_conforms("mdkif-dataset-medqa")
 
 
 def test_us_five_options_with_official_splits_by_default(data_clean):
@@ -88,10 +93,6 @@ def test_all_places_of_the_archive_are_the_same_source(data_clean, tmp_path_fact
     above = tmp_path_factory.mktemp("above")
     (above / "data_clean").symlink_to(data_clean)
     assert run(data_clean) == run(above) == run(data_clean / "questions")
-
-
-def test_its_stand_in_is_named():
-    assert DATASET.stand_in == "medmcqa"
 
 
 def test_a_single_file_knows_its_split_from_its_name(data_clean):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedQuAD"
@@ -66,6 +67,10 @@ def diseases(folder, count):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_medquad_conforms():
+    assert_conforms("mdkif-dataset-medquad")
 
 
 def test_a_pair_becomes_a_question_and_its_answer(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_meqsum import mdkif_datasets
 from openpyxl import Workbook
 
@@ -29,6 +30,10 @@ def workbook(folder, *rows, sheet="QS", header=HEADER):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_meqsum_conforms():
+    assert_conforms("mdkif-dataset-meqsum")
 
 
 def test_a_row_becomes_a_question_to_summarise(tmp_path):

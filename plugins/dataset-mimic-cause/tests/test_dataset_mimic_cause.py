@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, Record, convert, hashed_split
+from mdkif.testing import assert_conforms
 from mdkif_dataset_mimic_cause import unpacking
 
 [DATASET] = plugin.mdkif_datasets()
@@ -55,6 +56,10 @@ def write(folder, content, name="mimicause.csv"):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_mimic_cause_conforms():
+    assert_conforms("mdkif-dataset-mimic-cause")
 
 
 def test_a_row_becomes_a_choice_among_nine_directed_relations(tmp_path):

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 from mdkif import BadInput, ConversionReport, convert, hashed_split
+from mdkif.testing import assert_conforms
 from mdkif_dataset_mimic import mdkif_datasets
 
 MIMIC, _ = mdkif_datasets()
@@ -52,6 +53,10 @@ def stays(*patients_and_codes):
 
 def records(folder, conversion=None, **options):
     return list(convert(MIMIC, folder, conversion or ConversionReport(), options))
+
+
+def test_mimic_conforms():
+    assert_conforms("mdkif-dataset-mimic")
 
 
 # Labels

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 [DATASET] = plugin.mdkif_datasets()
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "NCBI-disease"
@@ -31,6 +32,10 @@ def run(source, conversion=None, **options):
 
 def texts(record):
     return [record.context[start:end] for start, end in record.spans]
+
+
+def test_ncbi_disease_conforms():
+    assert_conforms("mdkif-dataset-ncbi-disease")
 
 
 def test_a_sentence_becomes_the_papers_lines(tmp_path):

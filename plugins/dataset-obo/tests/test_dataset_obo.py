@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_obo import mdkif_datasets
 
 [OBO] = mdkif_datasets()
@@ -72,6 +73,10 @@ def records(source, view, conversion=None, **options):
 def concepts(record):
     first, second = (line.split(": ", 1)[1] for line in record.context.split("\n"))
     return first, second
+
+
+def test_obo_conforms():
+    assert_conforms("mdkif-dataset-obo")
 
 
 # The source

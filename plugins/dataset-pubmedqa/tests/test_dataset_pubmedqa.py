@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "PubMedQA"
 DATASET = plugin.mdkif_datasets()[0]
@@ -42,6 +43,10 @@ def labeled(folder, articles, test=()):
 
 def run(source, conversion=None, **options):
     return list(convert(DATASET, source, conversion or ConversionReport(), options))
+
+
+def test_pubmedqa_conforms():
+    assert_conforms("mdkif-dataset-pubmedqa")
 
 
 def test_an_article_becomes_a_listed_choice_about_its_abstract(tmp_path):

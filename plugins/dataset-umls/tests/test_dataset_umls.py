@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_umls import facts, mdkif_datasets
 
 [UMLS] = mdkif_datasets()
@@ -55,6 +56,10 @@ def records(folder, view, conversion=None, **options):
 
 def triples(found):
     return [(*(line.split(": ")[1] for line in r.context.split("\n")), r.answer) for r in found]
+
+
+def test_umls_conforms():
+    assert_conforms("mdkif-dataset-umls")
 
 
 # Finding and reading the files

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, convert
+from mdkif.testing import assert_conforms
 from mdkif_dataset_wikimed import LONGEST, mdkif_datasets
 from mdkif_dataset_wikimed.semantic_types import CLASS_OF, CLASSES
 
@@ -53,6 +54,10 @@ def wikimed(tmp_path, release):
 
 def run(source, mrsty, conversion=None):
     return list(convert(WIKIMED, source, conversion or ConversionReport(), {"mrsty": str(mrsty)}))
+
+
+def test_wikimed_conforms():
+    assert_conforms("mdkif-dataset-wikimed")
 
 
 # Documents and their labels

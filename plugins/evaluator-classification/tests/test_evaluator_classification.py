@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, MdkifError, Prediction
-from mdkif_evaluator_classification import METRICS, evaluate, mdkif_evaluators
+from mdkif.testing import assert_conforms
+from mdkif_evaluator_classification import METRICS, evaluate
 
 YES_NO = ("no", "yes")
 quick = settings(deadline=None, max_examples=50)
@@ -79,11 +80,12 @@ def several(draw: st.DrawFn) -> list[Prediction]:
     return [predicted(sorted(g), s, OPTIONS, multi_label=True, name=str(i)) for i, (g, s) in enumerate(rows)]
 
 
-def test_it_is_declared_with_the_direction_of_each_metric() -> None:
-    (declared,) = mdkif_evaluators()
-    assert declared.name == "classification"
-    assert declared.load() is evaluate
-    assert [name for name, higher in declared.metrics.items() if not higher] == ["log_loss"]
+def test_classification_metrics_conform() -> None:
+    assert_conforms("mdkif-evaluator-classification")
+
+
+def test_only_log_loss_is_better_low() -> None:
+    assert [name for name, higher in METRICS.items() if not higher] == ["log_loss"]
 
 
 def test_four_records_by_hand() -> None:
@@ -250,10 +252,6 @@ def test_options_of_their_own_leave_accuracy_and_log_loss() -> None:
     found = evaluate([predicted(["x"], [1, 0], ("x", "y")), predicted(["q"], [1, 0], ("p", "q"))])
     assert set(found) == {"n", "accuracy", "log_loss"}
     assert found["accuracy"] == 0.5
-
-
-def test_no_predictions_have_no_metrics() -> None:
-    assert evaluate([]) == {"n": 0}
 
 
 def test_free_text_is_refused_with_the_remedy() -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, Prediction
-from mdkif_evaluator_entities import METRICS, evaluate, mdkif_evaluators
+from mdkif.testing import assert_conforms
+from mdkif_evaluator_entities import METRICS, evaluate
 
 quick = settings(deadline=None, max_examples=100)
 KINDS = ("problem", "test", "treatment")
@@ -21,11 +22,12 @@ def predicted(gold: list[str], text: str, name: str = "r") -> Prediction:
     return Prediction(id=name, gold=tuple(gold), answer="\n".join(gold) or "none", text=text)
 
 
-def test_it_is_declared_with_metrics_of_which_more_is_better() -> None:
-    (declared,) = mdkif_evaluators()
-    assert declared.name == "entities"
-    assert declared.load() is evaluate
-    assert declared.metrics == dict.fromkeys(("precision", "recall", "f1", "macro_f1", "exact_match"), True)
+def test_entity_metrics_conform() -> None:
+    assert_conforms("mdkif-evaluator-entities")
+
+
+def test_more_is_better_of_every_metric() -> None:
+    assert dict.fromkeys(("precision", "recall", "f1", "macro_f1", "exact_match"), True) == METRICS
 
 
 def test_three_records_by_hand() -> None:
@@ -95,10 +97,6 @@ def test_without_any_entity_only_exact_match_is_defined() -> None:
 def test_entities_where_none_are_right_have_no_precision_and_no_macro_f1() -> None:
     found = evaluate([predicted([], "problem: sepsis")])
     assert found == {"n": 1, "exact_match": 0, "precision": 0, "recall": 0, "f1": 0}
-
-
-def test_no_predictions_have_no_metrics() -> None:
-    assert evaluate([]) == {"n": 0}
 
 
 @pytest.mark.parametrize("gold", [["SECRET"], ["problem: a", "SECRET"], ["problem: "], ["problem: a\ntest: b"]])

@@ -12,6 +12,7 @@ import gguf
 import mdkif_model_smollm2 as smollm2
 import pytest
 from mdkif import BadInput
+from mdkif.testing import assert_conforms
 from transformers import modeling_gguf_pytorch_utils
 
 
@@ -30,6 +31,10 @@ needs_weights = pytest.mark.skipif(not installed(), reason=f"the weights are not
 def pinned() -> list[object]:
     """What the conversion replaces while it runs."""
     return [gguf.GGUFReader, gguf.get_tensor_name_map, vars(modeling_gguf_pytorch_utils)["tqdm"]]
+
+
+def test_smollm2_conforms() -> None:
+    assert_conforms("mdkif-model-smollm2")
 
 
 def test_it_is_declared_with_licence_and_size() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mdkif.testing import assert_conforms
 from mdkif_model_tiny import mdkif_models, pull
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -30,6 +31,10 @@ def tokenizer(folder: Path) -> Any:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_tiny_conforms() -> None:
+    assert_conforms("mdkif-model-tiny")
 
 
 def test_it_is_a_small_llama_in_float32_without_tied_embeddings(model: Any) -> None:

@@ -1,35 +1,28 @@
-"""The conversation skill: what it declares, and the instruction its data sets give."""
+"""The conversation skill: its prompt, and the open dialogues that stand in."""
 
-import json
-from importlib.resources import files
-
-import mdkif_dataset_healthcaremagic
-import mdkif_skill_mc as plugin
-import pytest
-from mdkif import BadInput, ConversionReport, convert
-from mdkif.core.prompts.templates import Template
-
-[SKILL] = plugin.mdkif_skills()
-HEALTHCAREMAGIC, CHATDOCTOR = mdkif_dataset_healthcaremagic.mdkif_datasets()
+from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_its_template_fills_the_default_of_its_category():
-    template = files(SKILL.package).joinpath("templates", SKILL.template).read_text()
-    assert f'{{% extends "{SKILL.category}.jinja" %}}' in template
-    assert SKILL.category == "sequence-to-sequence"
+def test_mc_conforms():
+    assert_conforms("mdkif-skill-mc")
 
 
-def test_open_dialogues_stand_in_only_where_they_are_named():
-    assert [source.dataset for source in SKILL.sources] == ["healthcaremagic"]
-    assert [source.dataset for source in SKILL.alternatives] == [HEALTHCAREMAGIC.stand_in] == ["chatdoctor"]
-    with pytest.raises(BadInput, match="it reads healthcaremagic, chatdoctor"):
-        SKILL.source("icliniq")
+def test_prompt_of_the_sample():
+    first, *_ = instructions_of("mc")
+    assert first.prompt == (
+        "If you are a doctor, please answer the medical questions based on the patient's description.\n"
+        "\n"
+        "Dear doctor, I am a 70 year old man. For some days I have had pale conjunctivae. My tests showed a "
+        "ferritin of 6 ng/mL. What could this be? Thank you."
+    )
+    assert first.answer == (
+        "Hi, welcome. What you describe fits iron deficiency anemia, also called IDA: a shortage of healthy red "
+        "blood cells caused by too little iron. Do not change any dose on your own. Regards, Chat Doctor."
+    )
 
 
-@pytest.mark.parametrize("dataset", [HEALTHCAREMAGIC, CHATDOCTOR], ids=lambda dataset: dataset.name)
-def test_prompt_is_the_instruction_of_the_row_and_the_patients_words(tmp_path, dataset):
-    row = {"instruction": "Answer as a doctor.", "input": "I cough.", "output": "Drink tea."}
-    (tmp_path / "dialogues.json").write_text(json.dumps([row]))
-    [record] = convert(dataset, tmp_path, ConversionReport(), SKILL.source(dataset.name).options)
-    instruction = Template.of(SKILL).render(record)
-    assert (instruction.prompt, instruction.answer) == ("Answer as a doctor.\n\nI cough.", "Drink tea.")
+def test_open_dialogues_are_instructed_in_the_same_words():
+    queries = [
+        {each.query for each in instructions_of("mc", dataset=name)} for name in ("healthcaremagic", "chatdoctor")
+    ]
+    assert queries[0] == queries[1]

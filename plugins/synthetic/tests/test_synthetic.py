@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput, MdkifError
+from mdkif.testing import assert_conforms
 from mdkif_synthetic import generate, mdkif_commands
 from mdkif_synthetic.cli import synth
 from mdkif_synthetic.generation import FAMILIES
@@ -31,6 +32,10 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic") / "hospital"
     generate(folder, seed=3, patients=40)
     return folder
+
+
+def test_synthetic_conforms():
+    assert_conforms("mdkif-synthetic")
 
 
 def test_it_has_the_official_files_and_nothing_else(hospital):

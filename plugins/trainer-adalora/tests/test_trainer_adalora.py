@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mdkif import BadInput
-from mdkif_trainer_adalora import AdaLoRA, gradient_directions, mdkif_trainers
+from mdkif.testing import assert_conforms
+from mdkif_trainer_adalora import AdaLoRA, gradient_directions
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -69,10 +70,8 @@ def run(method, adapted, ids, steps, first=1):
     return ranks
 
 
-def test_it_declares_the_trainer_adalora():
-    [declared] = mdkif_trainers()
-    assert declared.name == "adalora"
-    assert declared.load() is AdaLoRA
+def test_adalora_conforms():
+    assert_conforms("mdkif-trainer-adalora")
 
 
 @pytest.mark.parametrize("start", ["lora", "gradient", "peft"])
