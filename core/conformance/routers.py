@@ -58,15 +58,16 @@ def _seeded(declared: Router) -> Iterator[str]:
     def states() -> tuple[object, ...]:
         return random.getstate(), torch.get_rng_state().tolist(), str(np.random.get_state())
 
-    found = []
+    found, kept = [], True
     for _ in range(2):
         random.random(), np.random.rand(), torch.rand(1)  # the second search finds other states than the first
         before = states()
         found.append(declared.load()().search(Bowl(), 3, Progress()).weights)
-        if states() != before:
-            yield "It changes the random state of Python, NumPy or PyTorch: use a generator, or put the state back."
+        kept &= states() == before
     if not torch.equal(*found):
         yield "The same seed finds other weights: draw from a generator of your own, seeded with `seed`."
+    if not kept:
+        yield "It changes the random state of Python, NumPy or PyTorch: use a generator, or put the state back."
 
 
 RULES: dict[str, Callable[[Router], Iterable[str]]] = {
