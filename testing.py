@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .core.conformance.bowl import Bowl
 from .core.conformance.data import sample
-from .core.contract.declarations import Dataset
+from .core.contract.declarations import Dataset, PromptedSpec
 from .core.data.conversion import ConversionReport
 from .core.data.records import Record
 from .core.errors import BadInput
@@ -49,18 +49,18 @@ def records_of(
     *,
     dataset: str = "",
     split_policy: str = "official",
-    conversion: ConversionReport | None = None,
+    report: ConversionReport | None = None,
 ) -> list[Record]:
     """The records of a skill or task as the verbs read them, with the converter options that it declares.
 
     `dataset` is which of its data sets is read, by default the first, and `source` where that lies, by
-    default in the sample that its plugin ships. `conversion` counts what is left out. Raises BadInput as
+    default in the sample that its plugin ships. `report` counts what is left out. Raises BadInput as
     `mdkif train` does.
     """
     with _toolkit() as kit:
-        declared = kit.instructed(name)
+        declared = kit.plugins.get(PromptedSpec, name)
         dataset = dataset or declared.reads[0]
-        paths, told = {dataset: source or sample_of(dataset)}, conversion or ConversionReport()
+        paths, told = {dataset: source or sample_of(dataset)}, report or ConversionReport()
         return list(kit.workspace.records(declared, paths, told, split_policy=split_policy))
 
 
@@ -70,7 +70,7 @@ def instructions_of(name: str, source: Path | None = None, *, dataset: str = "")
     An instruction has `query`, `context`, `answer` and `prompt`, which is query and context together.
     """
     with _toolkit() as kit:
-        template = kit.workspace.template(kit.instructed(name))
+        template = kit.workspace.template(kit.plugins.get(PromptedSpec, name))
     return [template.render(record) for record in records_of(name, source, dataset=dataset)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from mdkif import Toolkit, hashed_split
+from mdkif import Skill, Task, Toolkit, hashed_split
 from mdkif.testing import assert_conforms, run
 from mdkif_demo.steps import FULL, METRIC, QUICK, SKILLS, TASK
 
@@ -132,6 +132,6 @@ def test_what_it_says_to_try_next_works(told, tmp_path, monkeypatch):
 
 def test_the_task_is_one_no_skill_of_the_demo_was_trained_on():
     kit = Toolkit()
-    read = {source.dataset for skill in SKILLS for source in kit.instructed(skill).sources}
-    assert not read & {source.dataset for source in kit.instructed(TASK).sources}
+    read = {source.dataset for skill in SKILLS for source in kit.plugins.get(Skill, skill).sources}
+    assert not read & {source.dataset for source in kit.plugins.get(Task, TASK).sources}
     assert set(FULL.steps) == set(QUICK.steps) == set(SKILLS)

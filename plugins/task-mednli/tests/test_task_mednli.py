@@ -32,7 +32,7 @@ def test_papers_sizes_add_up_to_the_official_test_file_and_keep_premises_whole(t
     path = tmp_path / "mli_test_v1.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     told = ConversionReport()
-    found = records_of("mednli", path, split_policy="paper", conversion=told)
+    found = records_of("mednli", path, split_policy="paper", report=told)
     assert len(found) + told.left_out["beyond the split policy's sizes"] == 1422
     assert abs(told.splits["test"] - 142) < 3
     splits = {}

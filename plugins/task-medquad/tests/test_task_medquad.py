@@ -27,8 +27,6 @@ def test_papers_policy_draws_their_shares_of_what_has_an_answer(tmp_path):
             f"D{number} ?</Question><Answer>A virus of kind {number} causes it.</Answer></QAPair></QAPairs></Document>"
         )
     told = ConversionReport()
-    assert {
-        len(record.options) for record in records_of("medquad", tmp_path, split_policy="paper", conversion=told)
-    } == {4}
+    assert {len(record.options) for record in records_of("medquad", tmp_path, split_policy="paper", report=told)} == {4}
     assert told.splits["test"] == told.splits["dev"] == 3
     assert told.splits["train"] >= 94

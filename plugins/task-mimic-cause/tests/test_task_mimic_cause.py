@@ -26,6 +26,6 @@ def test_papers_policy_draws_their_shares(tmp_path):
         rows = ([f"<e1>Drug {n}</e1> caused <e2>pain</e2>.", str(n % 9)] for n in range(2714))
         csv.writer(file).writerows([["Text", "Label"], *rows])
     told = ConversionReport()
-    found = records_of("mimic-cause", tmp_path / "cause.csv", split_policy="paper", conversion=told)
+    found = records_of("mimic-cause", tmp_path / "cause.csv", split_policy="paper", report=told)
     assert told.splits == {"train": 1286, "dev": 714, "test": 714}
     assert {len(record.labels) for record in found} == {1}
