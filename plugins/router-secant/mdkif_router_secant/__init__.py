@@ -57,8 +57,10 @@ class Secant(RouterOptimizer):
             for _ in range(self.evaluations if space.directions else 0):
                 forecast = objective.surrogate(found.weights)
                 point = lowest(leashed(forecast, space, found.weights, leash), starts(space, found.weights))
-                while any(same(space.weights(space.expand(point)), each) for each in seen):
-                    point = point + 0.1 * torch.randn(point.shape, generator=draw)
+                nudge = 0.1
+                while known(space.weights(space.expand(point)), seen):  # far out, where a softmax is flat, for long
+                    point = point + nudge * torch.randn(point.shape, generator=draw)
+                    nudge *= 2
                 parameters = space.expand(point)
                 [value] = objective.values(parameters[None])
                 seen.append(space.weights(parameters))
@@ -118,6 +120,8 @@ def lowest(value: Callable[[torch.Tensor], torch.Tensor], begin: Sequence[torch.
     return min((each for each in ends if each[0] == each[0]), key=lambda each: each[0])[1]
 
 
-def same(weights: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two blends are too near each other for both to be evaluated."""
-    return float((weights - other).abs().max()) < SAME
+def known(weights: torch.Tensor, seen: Sequence[torch.Tensor]) -> bool:
+    """Whether a blend is too near one of those seen to be evaluated too."""
+    import torch
+
+    return bool(((torch.stack([*seen]) - weights).abs().flatten(1).amax(1) < SAME).any())
