@@ -1,5 +1,6 @@
 """The secant router on an objective whose logits and best weights are known."""
 
+import mdkif_router_secant
 import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress, Surrogate, WeightParameterization, best
@@ -131,3 +132,12 @@ def test_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
     found = search(objective)
     assert found is best(objective.references)
     assert objective.evaluated == []
+
+
+def test_a_step_that_must_leave_a_flat_softmax_is_found_in_a_few_tries(monkeypatch):
+    tried, known = [], mdkif_router_secant.known
+    monkeypatch.setattr(mdkif_router_secant, "known", lambda *given: tried.append(given) or known(*given))
+    best_alone = torch.eye(4)[1]
+    found = search(Planted(bend=0.0, target=best_alone), evaluations=8, patience=8)
+    torch.testing.assert_close(found.weights, best_alone, atol=1e-3, rtol=0)
+    assert 8 < len(tried) < 8 * 6
