@@ -176,9 +176,8 @@ def train(
 @click.option("--limit", type=COUNT, default=0, help="Records of the normal setting [default: the test size].")
 @click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …",
               shell_complete=names_of(Router))  # fmt: skip
-@click.option(
-    "--objective", default="cross-entropy", show_default=True, help="What to minimise; or a metric of the task."
-)
+@click.option("--objective", default="auto", show_default=True,
+              help="What to minimise: choice (auto, where options are listed), cross-entropy or a metric.")  # fmt: skip
 @click.option("--scale", type=click.Choice(["one", "free"]), default="one", show_default=True,
               help="Whether the weights sum to one or are free.")  # fmt: skip
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,

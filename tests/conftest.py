@@ -288,7 +288,7 @@ def examples(ready, pubmedqa):
 def objective(ready, examples):
     def objective(skills=("qa", "nli", "er"), **settings):
         task = ready.plugins.get(Task, "pubmedqa")
-        chosen = AdaptSettings(**settings)
+        chosen = AdaptSettings(**{"objective": "cross-entropy", **settings})
         artifacts = library_of(ready).choose(skills)
         bank = bank_of(ready, skills, chosen.granularity)
         versions = {name: artifact.version for name, artifact in artifacts.items()}

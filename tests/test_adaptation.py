@@ -26,7 +26,8 @@ EVERY_ROUTER = pytest.mark.parametrize("router", list(QUICK))
 @pytest.fixture
 def learn(ready, pubmedqa):
     def learn(router="cma-es", skills=("qa", "nli", "er"), name=None, **settings):
-        chosen = {"shots": "8", **QUICK.get(router, {}), **{key: str(value) for key, value in settings.items()}}
+        given = {"shots": 8, "objective": "cross-entropy", **QUICK.get(router, {}), **settings}
+        chosen = {key: str(value) for key, value in given.items()}
         return adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, skills, router, chosen, name)
 
     return learn
@@ -220,7 +221,7 @@ def test_a_metric_is_an_objective_for_cma_es(learn, accuracy):
 def test_a_metric_has_no_gradient_and_an_unknown_one_is_refused(learn):
     with pytest.raises(BadInput, match="objective 'accuracy' has no gradient: use --router cma-es for a metric"):
         learn("gradient", objective="accuracy")
-    with pytest.raises(BadInput, match="cannot be 'rougeL': the task 'pubmedqa' offers cross-entropy, accuracy"):
+    with pytest.raises(BadInput, match="cannot be 'rougeL': the task 'pubmedqa' offers choice, cross-entropy, acc"):
         learn("cma-es", objective="rougeL")
 
 

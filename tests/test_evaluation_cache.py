@@ -12,7 +12,8 @@ from mdkif.core.contract.declarations import Evaluator, Task
 from mdkif.core.hashing import digest
 from mdkif.core.routing import cache as caching
 from mdkif.core.routing.cache import EvaluationCache, losses_key, metric_key
-from verbs import bank_of
+from mdkif.core.routing.choice import Choices
+from verbs import bank_of, task_encoder
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)
 
@@ -89,10 +90,10 @@ def keys(ready, bank, examples):
     """A function that names what a loss and a metric depend on, with some of it changed."""
     task = ready.plugins.get(Task, "pubmedqa")
 
-    def keys(bank=bank, examples=examples, task=task, length=512, metric="accuracy"):
+    def keys(bank=bank, examples=examples, task=task, length=512, metric="accuracy", loss="cross-entropy"):
         encoder = ready.encoder(ready.template(task), length)
         versions = {name: each.version for name, each in library_of(ready).choose(bank.names).items()}
-        losses = losses_key(ready.base, bank, versions, examples)
+        losses = losses_key(ready.base, bank, versions, examples, loss)
         return losses, metric_key(ready, bank, versions, examples, task, encoder, metric)
 
     return keys
@@ -101,6 +102,21 @@ def keys(ready, bank, examples):
 def test_keys_are_the_same_for_the_same(keys, ready):
     assert keys() == keys(bank=bank_of(ready, SKILLS))
     assert len(set(keys())) == 2
+
+
+def test_keys_of_two_losses_differ(keys):
+    assert keys()[0] != keys(loss="choice")[0]
+    assert keys()[1] == keys(loss="choice")[1]
+
+
+def test_signature_changes_with_what_makes_a_loss_of_likelihoods(ready, examples):
+    task, encoder = ready.plugins.get(Task, "pubmedqa"), task_encoder(ready, "pubmedqa")
+    relabelled = replace(examples[0], record=replace(examples[0].record, labels=("maybe",)))
+    tasks = [task, *(replace(task, normaliser=each) for each in ("token-mean", "character", "pmi"))]
+    choices = [Choices.of(each, encoder, examples) for each in (*tasks, replace(task, multi_label=True))]
+    choices.append(Choices.of(task, encoder, [relabelled, *examples[1:]]))
+    assert len({each.signature for each in choices}) == len(choices)
+    assert Choices.of(task, encoder, examples).signature == choices[0].signature
 
 
 @pytest.mark.parametrize("what", ["adapter", "order", "granularity", "tokens", "dtype", "base", "computation"])

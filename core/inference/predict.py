@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..contract.declarations import Normaliser, PromptedSpec
@@ -90,22 +89,20 @@ def _likelihoods(
     unconditional: dict[Asked, list[float]],
 ) -> Iterator[Likelihoods]:
     """What is measured of each example; without their contexts many ask the same, and that is measured once."""
-    from .scoring import option_scores
+    from .scoring import option_characters, option_scores, without_contexts
 
     asked: list[Asked] = []
     if answering.normaliser == "pmi":
-        uncounted = replace(encoder, counts=Counter())
-        bare = list(uncounted.encode(replace(example.record, context="") for example in chunk))
+        bare = without_contexts(encoder, chunk)
         asked = [(each.prompt, each.options) for each in bare]
         new = {key: each for key, each in zip(asked, bare, strict=True) if key not in unconditional}
         unconditional |= dict(zip(new, option_scores(encoder.base, list(new.values())), strict=True))
     without = [tuple(unconditional[key]) for key in asked] or [()] * len(chunk)
     for example, sums, bare_sums in zip(chunk, option_scores(encoder.base, chunk), without, strict=True):
-        before = encoder.template.answer_affixes(example.record)[0]
         yield Likelihoods(
             sums=tuple(sums),
             tokens=tuple(map(len, example.options)),
-            characters=tuple(len(before + option) for option in example.record.options),
+            characters=option_characters(encoder, example),
             unconditional=bare_sums,
         )
 

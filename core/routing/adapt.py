@@ -93,7 +93,7 @@ def adapt(
     origin = {
         "task": task.name,
         "router": router,
-        "settings": {**asdict(settings), **asdict(optimizer)},
+        "settings": {**asdict(settings), "objective": objective.name, **asdict(optimizer)},
         "data": {"datasets": sorted(sources), "options": dict(data or {}), "left_out": dict(report.left_out)},
         "records": len(examples),
         "encoding": dict(encoder.counts),

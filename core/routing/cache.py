@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models.base import Base
     from ..prompts.encoding import Encoded, Encoder
 
-COMPUTATION = 2
+COMPUTATION = 3
 """To be raised whenever the same blend on the same records is given other numbers than before."""
 
 
@@ -56,16 +56,16 @@ class EvaluationCache:
             return
 
 
-def losses_key(base: Base, bank: SkillBank, versions: Mapping[str, str], examples: Sequence[Encoded]) -> str:
-    """A name for everything that a blend's losses depend on beside its weights.
+def losses_key(base: Base, bank: SkillBank, versions: Mapping[str, str], prompts: Sequence[Encoded], loss: str) -> str:
+    """A name for everything that a blend's numbers depend on, for one kind of loss, beside its weights.
 
     These are the base and how it computes, the adapters, and the tokens: template, format and length have
-    no other way to a loss.
+    no other way to a likelihood. `loss` says what is made of the likelihoods.
     """
     adapters = [f"{name}:{versions[name]}" for name in bank.names]
-    tokens = [part for each in examples for part in (each.prompt, each.answer, *each.options, ())]
+    tokens = [part for each in prompts for part in (each.prompt, each.answer, *each.options, ())]
     computed = (base.fingerprint, str(base.model.dtype), base.model.device.type, bank.granularity)
-    return digest(str(COMPUTATION), *computed, str(adapters), *tokens)
+    return digest(str(COMPUTATION), loss, *computed, str(adapters), *tokens)
 
 
 def metric_key(
@@ -83,6 +83,5 @@ def metric_key(
     judged = (evaluator.name, evaluator.target, owner.dist, owner.version, metric)
     answered = ("score", task.normaliser, str(task.multi_label), str(task.max_new_tokens), str(encoder.max_length))
     records = (repr(each.record) for each in examples)
-    return digest(
-        losses_key(workspace.base, bank, versions, examples), *judged, *answered, encoder.template.source(), *records
-    )
+    answers = losses_key(workspace.base, bank, versions, examples, "metric")
+    return digest(answers, *judged, *answered, encoder.template.source(), *records)

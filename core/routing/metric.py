@@ -67,7 +67,7 @@ class Metric:
         if value is None:
             raise BadInput(
                 f"The objective '{self._name}' is undefined on these {len(self._examples)} records: "
-                "use more shots or another seed, or the cross-entropy."
+                "use more shots or another seed, or a loss."
             )
         self.evaluations += 1
         return -float(value) if self._evaluator.metrics[self._name] else float(value)

@@ -14,6 +14,7 @@ from ..progress import Progress
 from ..settings import Positive, PositiveFloat, Settings
 from ..workspace import Workspace
 from .cache import EvaluationCache, losses_key, metric_key
+from .choice import ChoiceLoss, Choices
 from .losses import AnswerLoss
 from .metric import Metric, check_metric
 from .optimizer import Candidate, best
@@ -23,17 +24,20 @@ if TYPE_CHECKING:
     from ..adapters.bank import SkillBank
     from ..prompts.encoding import Encoded, Encoder
 
-LOSS = "cross-entropy"
+AUTO, CHOICE, ANSWER = "auto", "choice", "cross-entropy"
 
 
 @dataclass(kw_only=True)
 class ObjectiveSettings(Settings):
-    """What is minimised: `objective` is "cross-entropy" (eq. 5, in nats per answer token) or a metric of the
-    task's evaluator, `scale` the total of the weights, `gamma` the regulariser's. `tokens` bounds one forward pass,
-    and half of it one backward.
+    """What is minimised.
+
+    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and
+    "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records list options, else the
+    second. It may be a metric of the task's evaluator. `scale` is the total of the weights, `gamma` the factor of
+    the regulariser. `tokens` bounds one forward pass, and half of it one backward.
     """
 
-    objective: str = LOSS
+    objective: str = AUTO
     scale: Literal["one", "free"] = "one"
     temperature: PositiveFloat = 1.0
     regulariser: Regulariser = "weights"
@@ -60,11 +64,13 @@ class Measure(Protocol):
 class AdaptationObjective:
     """The `Objective` of a task: a measure of its adaptation set, in the parameters of the router, regularised.
 
-    Nothing is evaluated before it is asked for; the references are when they first are.
+    `name` is what the settings' objective came to. Nothing is evaluated before it is asked for; the references
+    are when they first are.
     """
 
     def __init__(
         self,
+        name: str,
         measure: Measure,
         space: WeightParameterization,
         settings: ObjectiveSettings,
@@ -73,7 +79,7 @@ class AdaptationObjective:
         progress: Progress,
     ) -> None:
         self._measure, self._settings, self._skills, self._progress = measure, settings, skills, progress
-        self.space, self.examples = space, examples
+        self.name, self.space, self.examples = name, space, examples
 
     @property
     def evaluations(self) -> float:
@@ -157,17 +163,23 @@ def adaptation_objective(
 
     Raises BadInput for an objective the task does not offer.
     """
+    base, listed = workspace.base, all(example.options for example in examples)
+    name = settings.objective if settings.objective != AUTO else CHOICE if listed else ANSWER
+
+    def cache(key: str) -> EvaluationCache:
+        return EvaluationCache(workspace.store.evaluation_cache(base.name, key))
+
     measure: Measure
-    if settings.objective == LOSS:
-        cache = _cache(workspace, losses_key(workspace.base, bank, versions, examples))
-        measure = AnswerLoss(workspace.base, bank, examples, cache, settings.tokens)
+    if name == ANSWER:
+        key = losses_key(base, bank, versions, examples, name)
+        measure = AnswerLoss(base, bank, examples, cache(key), settings.tokens)
+    elif name == CHOICE and listed:
+        prompts = Choices.of(task, encoder, examples)
+        key = losses_key(base, bank, versions, prompts.all, prompts.signature)
+        measure = ChoiceLoss(base, bank, prompts, cache(key), settings.tokens)
     else:
-        check_metric(workspace, task, settings.objective, (LOSS,))
-        cache = _cache(workspace, metric_key(workspace, bank, versions, examples, task, encoder, settings.objective))
-        measure = Metric(workspace.plugins, task, encoder, bank, examples, cache, settings.objective)
+        check_metric(workspace, task, name, (CHOICE, ANSWER) if listed else (ANSWER,))
+        key = metric_key(workspace, bank, versions, examples, task, encoder, name)
+        measure = Metric(workspace.plugins, task, encoder, bank, examples, cache(key), name)
     space = WeightParameterization(bank.norms(), settings.temperature, settings.scale)
-    return AdaptationObjective(measure, space, settings, examples, bank.names, workspace.progress)
-
-
-def _cache(workspace: Workspace, key: str) -> EvaluationCache:
-    return EvaluationCache(workspace.store.evaluation_cache(workspace.base.name, key))
+    return AdaptationObjective(name, measure, space, settings, examples, bank.names, workspace.progress)
