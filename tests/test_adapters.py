@@ -114,6 +114,7 @@ def test_what_is_no_sum_of_low_rank_terms_is_refused_by_name(adapters, tmp_path,
         read_adapter(folder)
 
 
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
 def test_a_real_dora_adapter_and_an_embedding_adapter_are_refused(make_adapter, tmp_path):
     with pytest.raises(BadInput, match="use_dora"):
         read_adapter(make_adapter(tmp_path / "dora", 5, r=2, use_dora=True))

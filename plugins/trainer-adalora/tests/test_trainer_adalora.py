@@ -208,12 +208,12 @@ def test_state_and_restore_continue_as_if_never_interrupted(ids, cut):
         ({"init_rank": 4, "target_rank": 9}, "target_rank is 9 and init_rank 4"),
         ({"target_rank": 0}, "target_rank is 0"),
         ({"alpha": 0}, "alpha is 0: it must be positive"),
-        ({"alpha": -1.0}, "alpha is -1.0: it must be positive"),
+        ({"alpha": -1.0}, "alpha cannot be '-1.0': give a number from 0"),
         ({"warmup_share": 0.6, "final_share": 0.4}, "leave none of the 20 steps for cutting ranks"),
         ({"warmup_share": 0.9, "final_share": 0.9}, "leave none of the 20 steps"),
         ({"final_share": 1.0, "warmup_share": 0.0}, "leave none of the 20 steps"),
-        ({"final_share": -0.1}, "to no less than 0"),
-        ({"warmup_share": -0.1}, "to no less than 0"),
+        ({"final_share": -0.1}, "final_share cannot be '-0.1': give a number from 0"),
+        ({"warmup_share": -0.1}, "warmup_share cannot be '-0.1': give a number from 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_the_model_is_touched(model, ids, chosen, message):

@@ -81,8 +81,8 @@ def test_loss_falls(model, ids):
     assert method.state(adapted) == {}
 
 
-@pytest.mark.parametrize("rank", [0, -2])
-def test_a_rank_below_one_is_refused(model, rank):
-    with pytest.raises(BadInput, match=f"rank is {rank}: LoRA needs a rank of at least 1"):
+@pytest.mark.parametrize(("rank", "message"), [(0, "LoRA needs a rank of at least 1"), (-2, "a number from 0")])
+def test_a_rank_below_one_is_refused(model, rank, message):
+    with pytest.raises(BadInput, match=rf"\brank .*{rank}\b.*: .*{message}"):
         LoRA(rank=rank).attach(model, 10, never)
     assert not any("lora" in name for name, _ in model.named_modules())
