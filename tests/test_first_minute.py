@@ -16,10 +16,11 @@ from mdkif.core.console.app import run
 
 @pytest.fixture
 def store(tmp_path):
-    """A store that holds one composition, of which nothing but the name is read here."""
+    """A store that holds one composition, of a skill that nobody has trained here."""
     file = tmp_path / "store" / "compositions" / "tiny" / "by-hand.json"
     file.parent.mkdir(parents=True)
-    file.write_text("{}")
+    made = {"name": "by-hand", "base": "tiny", "fingerprint": "0", "weights": {"qa": 1.0}, "adapters": {"qa": "1"}}
+    file.write_text(json.dumps(made))
     return tmp_path / "store"
 
 

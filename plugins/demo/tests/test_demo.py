@@ -62,7 +62,7 @@ def test_it_leaves_skills_compositions_and_reports(shown):
         assert card["data"]["datasets"] == [SKILLS[skill][0]]
     for router in ROUTERS:
         assert (shown.store / "compositions" / "tiny" / f"{TASK}-{router}.json").exists()
-        assert (shown.store / "reports" / f"{TASK}-{TASK}-{router}.json").exists()
+        assert len(list((shown.store / "reports").glob(f"{TASK}-{TASK}-{router}-*.json"))) == 1
 
 
 def test_every_row_is_on_the_same_records(shown):
@@ -76,7 +76,8 @@ def test_every_row_is_on_the_same_records(shown):
 def test_figures_are_of_patients_whom_neither_labels_nor_routers_were_chosen_on(shown):
     with gzip.open(shown.store / "demo" / "hospital" / "MIMIC-III" / "ADMISSIONS.csv.gz", "rt", newline="") as file:
         patients = {row["HADM_ID"]: row["SUBJECT_ID"] for row in csv.DictReader(file)}
-    report = json.loads((shown.store / "reports" / f"{TASK}-{TASK}-cma-es.json").read_text())
+    [file] = (shown.store / "reports").glob(f"{TASK}-{TASK}-cma-es-*.json")
+    report = json.loads(file.read_text())
     tested = {patients[row["id"].rpartition("/")[2]] for row in report["records"]}
     assert {hashed_split(patient) for patient in tested} == {"test"}
     made = json.loads((shown.store / "compositions" / "tiny" / f"{TASK}-cma-es.json").read_text())
