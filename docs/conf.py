@@ -1,9 +1,12 @@
 """The documentation site: Markdown (MyST) rendered by Sphinx in Furo, from this folder and the code alone."""
 
 import re
+from dataclasses import is_dataclass
+from inspect import Signature
 
 from mdkif import __version__
 from sphinx.application import Sphinx
+from sphinx.util.inspect import signature, stringify_signature
 
 project, release, language, smartquotes = "mdkif", __version__, "en", False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -36,7 +39,13 @@ def _front(app: Sphinx, docname: str, source: list[str]) -> None:
 def _readable(
     app: Sphinx, what: str, name: str, obj: object, options: object, arguments: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Defaults that are no Python: a class by its name, what a factory makes as an ellipsis."""
+    """Defaults that are no Python: a class by its name, what a factory makes as an ellipsis.
+
+    A dataclass may inherit fields whose types only its base's module knows, so it is asked, not its `__init__`.
+    """
+    if isinstance(obj, type) and is_dataclass(obj):
+        exact = signature(obj).replace(return_annotation=Signature.empty)
+        arguments = stringify_signature(exact, unqualified_typehints=True)
     shown = arguments and re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", arguments.replace("<factory>", "..."))
     return shown, returned
 

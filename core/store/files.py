@@ -30,10 +30,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path, keep_as: Callable[[], Path | None] = lambda: None) -> Iterator[Path]:
+def atomic_directory(path: Path, keep_as: Callable[[], Path | None] | None = None) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
 
-    When it lies ready, `keep_as` is asked where the old one is to be kept; None does away with it.
+    When it lies ready, `keep_as` is asked where the old one is to be kept; without it, or for None, it is removed.
     Raises MdkifError, naming the directory, if the disk refuses.
     """
     with _refused(path):
@@ -43,7 +43,7 @@ def atomic_directory(path: Path, keep_as: Callable[[], Path | None] = lambda: No
         try:
             part.mkdir()
             yield part
-            old = keep_as() or unwanted
+            old = (keep_as() if keep_as else None) or unwanted
             if path.exists():
                 path.replace(old)
             part.replace(path)
