@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 
 from .core.console.app import Commands, State, first_screen, state_of
-from .core.console.arguments import configured, number, pairs, peak_mebibytes, queries, sources_of, trainable
+from .core.console.arguments import configured, named, number, pairs, sources_of, trainable
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of, targets
 from .core.console.installed import doctor, install, list_, plugins, remove, show, uninstall
@@ -26,18 +26,17 @@ from .core.console.options import (
     listed,
     modelled,
     policed,
+    recorded,
     replacing,
     seeded,
     settable,
     skipping,
     sourced,
 )
-from .core.console.progress import RichProgress
-from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights
-from .core.contract.declarations import BaseModel, Dataset, Normaliser, PromptedSpec, Router, Skill, Task, Trainer
-from .core.data.conversion import ConversionReport
-from .core.data.record_files import write_records
-from .core.progress import Bar, Progress
+from .core.console.records import convert, predict, preview
+from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights, progress
+from .core.contract.declarations import BaseModel, Normaliser, Router, Skill, Task, Trainer
+from .core.progress import Bar
 
 
 @click.group(
@@ -63,60 +62,12 @@ def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
 
 
 @main.command()
-@click.argument("dataset", shell_complete=names_of(Dataset))
-@click.argument("source", type=PATH)
-@click.option("-o", "--out", type=PATH, required=True, help="The file to write: .jsonl or .parquet.")
-@converted
-@skipping
-@as_json
-@click.pass_obj
-def convert(
-    state: State, dataset: str, source: Path, out: Path, data: Sequence[str], skip_bad: bool, as_json: bool
-) -> None:
-    """Convert a data set's official files to unified records."""
-    import time
-
-    started, conversion = time.perf_counter(), ConversionReport(skip_bad)
-    write_records(state.kit().convert(dataset, source, conversion, pairs("--data", data)), out)
-    seconds = time.perf_counter() - started
-    report = {
-        "dataset": dataset,
-        "records": conversion.records,
-        "left_out": dict(conversion.left_out),
-        "splits": dict(conversion.splits),
-        "seconds": round(seconds, 3),
-        "records_per_second": round(conversion.records / seconds),
-        "peak_mebibytes": peak_mebibytes(),
-        "file": str(out),
-    }
-    print_json(report) if as_json else print_card(report)
-
-
-@main.command()
-@click.argument("name", shell_complete=names_of(Skill, Task))
-@click.argument("source", metavar="[DATASET=]SOURCE")
-@click.option("-n", "count", type=POSITIVE, default=3, show_default=True, help="How many.")
-@converted
-@as_json
-@click.pass_obj
-def preview(state: State, name: str, source: str, count: int, data: Sequence[str], as_json: bool) -> None:
-    """Show instructions as the model will see them."""
-    kit = state.kit()
-    [given] = sources_of(kit, PromptedSpec, [name], [source])
-    rows = kit.preview(name, given, count, pairs("--data", data))
-    if as_json:
-        print_json(rows)
-    else:
-        for row in rows:
-            print_card(row)
-            print_lines([""])
-
-
-@main.command()
 @click.argument("skills", nargs=-1, metavar="[SKILL...]", shell_complete=names_of(Skill))
 @click.option("--all", "all_skills", is_flag=True, help="Every installed skill that reads one of the data sets given.")
 @sourced
 @listed
+@recorded
+@click.option("--name", help="What the skill of --records is called [default: the file's name].")
 @converted
 @policed
 @click.option(
@@ -132,21 +83,22 @@ def preview(state: State, name: str, source: str, count: int, data: Sequence[str
 @click.pass_obj
 def train(
     state: State, /, skills: Sequence[str], all_skills: bool, sources: Sequence[str], file: Path | None,
-    data: Sequence[str], trainer: str, settings: Sequence[str], skip_bad: bool, replace: bool, as_json: bool,
-    split_policy: str, seed: int, max_length: int, **model: Any,
+    records: Path | None, name: str | None, data: Sequence[str], trainer: str, settings: Sequence[str],
+    skip_bad: bool, replace: bool, as_json: bool, split_policy: str, seed: int, max_length: int, **model: Any,
 ) -> None:  # fmt: skip
     """Stage I: train skills, each alone, into the store."""
     from .core.training.settings import TrainSettings
 
+    skills = skills or ([named(name, records)] if records else [])
     if bool(skills) == all_skills:
         raise click.UsageError("Name the skills to train, or give --all.")
-    kit = state.kit(progress=_progress(), **model)
+    kit = state.kit(progress=progress(), **model)
     given = {"split_policy": split_policy, "seed": seed, "max_length": max_length}
     options: dict[str, Any] = {"data": pairs("--data", data), "skip_bad": skip_bad, "replace": replace}
     cards = []
     if all_skills:
         skills = trainable(kit, sources, file)
-    paths = sources_of(kit, Skill, skills, sources, file)
+    paths = sources_of(kit, Skill, skills, sources, file, records)
     configured(kit, Trainer, trainer, TrainSettings, settings, **given)  # a wrong one is found before any work
     with kit.workspace.progress.task("skills", len(skills)) if len(skills) > 1 else nullcontext(Bar()) as bar:
         for skill, own in zip(skills, paths, strict=True):
@@ -164,9 +116,10 @@ def train(
 
 
 @main.command()
-@click.argument("task", shell_complete=names_of(Task))
+@click.argument("task", required=False, shell_complete=names_of(Task))
 @sourced
 @listed
+@recorded
 @converted
 @click.option("--skills", help="Comma-separated trained skills, each NAME or NAME@VERSION [default: all].",
               shell_complete=names_of(Skill))  # fmt: skip
@@ -194,15 +147,16 @@ def train(
 @as_json
 @click.pass_obj
 def adapt(
-    state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str], skills: str | None,
-    router: str, name: str | None, settings: Sequence[str], skip_bad: bool, replace: bool, as_json: bool, dtype: str,
-    device: str, format: str, base: str, **given: Any,
+    state: State, /, task: str | None, sources: Sequence[str], file: Path | None, records: Path | None,
+    data: Sequence[str], skills: str | None, router: str, name: str | None, settings: Sequence[str],
+    skip_bad: bool, replace: bool, as_json: bool, dtype: str, device: str, format: str, base: str, **given: Any,
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
     from .core.routing.adapt import AdaptSettings
 
-    kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
-    [paths] = sources_of(kit, Task, [task], sources, file)
+    kit = state.kit(progress=progress(), base=base, dtype=dtype, device=device, format=format)
+    task = named(task, records)
+    [paths] = sources_of(kit, Task, [task], sources, file, records)
     optimizer, chosen = configured(kit, Router, router, AdaptSettings, settings, **given)
     done = kit.adapt(task, paths, router=optimizer, settings=chosen, skills=skills.split(",") if skills else None,
                      name=name, skip_bad=skip_bad, data=pairs("--data", data), replace=replace)  # fmt: skip
@@ -229,14 +183,15 @@ def adapt(
 def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as_json: bool, **model: Any) -> None:
     """Blend trained skills with weights by hand."""
     weights = {skill: number(skill, text) for skill, text in pairs("--skill", skills).items()}
-    made = state.kit(progress=_progress(), **model).compose(name, weights, replace=replace)
+    made = state.kit(progress=progress(), **model).compose(name, weights, replace=replace)
     print_json(asdict(made)) if as_json else print_weights(made.summary(), f"{made.name} on {made.base}")
 
 
 @main.command()
-@click.argument("task", shell_complete=names_of(Task))
+@click.argument("task", required=False, shell_complete=names_of(Task))
 @sourced
 @listed
+@recorded
 @converted
 @click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.",
               shell_complete=targets)  # fmt: skip
@@ -254,15 +209,16 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
 @as_json
 @click.pass_obj
 def evaluate(
-    state: State, /, task: str, sources: Sequence[str], file: Path | None, data: Sequence[str],
-    targets: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str,
-    **given: Any,
+    state: State, /, task: str | None, sources: Sequence[str], file: Path | None, records: Path | None,
+    data: Sequence[str], targets: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str,
+    base: str, **given: Any,
 ) -> None:  # fmt: skip
     """Measure the base, skills and compositions on a task."""
     from .core.evaluation.evaluate import EvaluateSettings
 
-    kit = state.kit(progress=_progress(), base=base, dtype=dtype, device=device, format=format)
-    [paths] = sources_of(kit, Task, [task], sources, file)
+    kit = state.kit(progress=progress(), base=base, dtype=dtype, device=device, format=format)
+    task = named(task, records)
+    [paths] = sources_of(kit, Task, [task], sources, file, records)
     done = kit.evaluate(task, paths, targets, settings=EvaluateSettings(**given), skip_bad=skip_bad,
                         data=pairs("--data", data))  # fmt: skip
     rows = [
@@ -286,31 +242,6 @@ def evaluate(
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), default="-")
-@click.option("--with", "target", required=True, help="base, skill:NAME or a composition.", shell_complete=targets)
-@lengthened(1024)
-@click.option("--max-new-tokens", type=POSITIVE, default=128, show_default=True, help="Tokens of a free answer.")
-@modelled
-@as_json
-@click.pass_obj
-def predict(
-    state: State, /, file: Path, target: str, max_length: int, max_new_tokens: int, as_json: bool, **model: Any
-) -> None:
-    """Answer the queries in FILE or standard input.
-
-    FILE holds records (.jsonl, .parquet) or plain text, one query a line.
-    """
-    records = queries(file)
-    answers = state.kit(progress=_progress(), **model).predict(target, records, max_length, max_new_tokens)
-    if as_json:
-        print_json(
-            [{"id": a.id, "answer": a.text, "scores": dict(zip(a.options, a.scores, strict=True))} for a in answers]
-        )
-    else:
-        print_lines(" ".join(answer.text.split()) for answer in answers)
-
-
-@main.command()
 @click.argument("composition", shell_complete=compositions)
 @click.argument("directory", type=PATH)
 @click.option("--to", required=True, help="What to write: lora, merged or gguf.")
@@ -322,11 +253,25 @@ def export(
     state: State, /, composition: str, directory: Path, to: str, quantize: str, as_json: bool, **model: Any
 ) -> None:
     """Write a composition for other tools: LoRA, merged or GGUF."""
-    done = state.kit(progress=_progress(), **model).export(composition, directory, to, quantize)
+    done = state.kit(progress=progress(), **model).export(composition, directory, to, quantize)
     print_json(done) if as_json else print_card(done)
 
 
-for command in (check, completion, doctor, install, list_, new, plugins, remove, show, uninstall):
+for command in (
+    check,
+    completion,
+    convert,
+    doctor,
+    install,
+    list_,
+    new,
+    plugins,
+    predict,
+    preview,
+    remove,
+    show,
+    uninstall,
+):
     main.add_command(command)
 
 
@@ -343,7 +288,3 @@ def pull(state: State, name: str, as_json: bool) -> None:
     """Put a base model into the store, once."""
     path = state.kit().pull(name)
     print_json({"name": name, "path": str(path)}) if as_json else print_lines([str(path)])
-
-
-def _progress() -> Progress:
-    return RichProgress()

@@ -11,6 +11,7 @@ from . import cards
 from .contract.catalogue import owners
 from .contract.declarations import Dataset, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from .contract.discovery import Plugins
+from .data import own
 from .data.conversion import ConversionReport, convert
 from .data.record_files import as_dataset
 from .data.records import Record
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 Rows = cards.Rows
 Sources = Mapping[str, Path]
 Options = Mapping[str, Any]
-S = TypeVar("S")
+P = TypeVar("P", bound=PromptedSpec)
 
 
 class Toolkit:
@@ -144,7 +145,7 @@ class Toolkit:
         from .training.settings import TrainSettings
         from .training.train import train_skill
 
-        declared = self.plugins.get(Skill, skill)
+        declared = self._declared(Skill, skill, sources)
         name, method = self._made(Trainer, trainer)
         chosen = settings or TrainSettings()
         return train_skill(self.workspace, declared, sources, name, method, chosen,
@@ -166,7 +167,7 @@ class Toolkit:
         """Stage II: learn the router of a task (see `mdkif.core.routing.adapt.adapt`)."""
         from .routing.adapt import AdaptSettings, adapt
 
-        declared = self.plugins.get(Task, task)
+        declared = self._declared(Task, task, sources)
         named, optimizer = self._made(Router, router)
         chosen = settings or AdaptSettings()
         return adapt(self.workspace, declared, sources, named, optimizer, chosen, skills=skills, name=name,
@@ -191,7 +192,7 @@ class Toolkit:
         """The task's metrics for each target: see `mdkif.core.evaluation.evaluate.evaluate`."""
         from .evaluation.evaluate import EvaluateSettings, evaluate
 
-        declared = self.plugins.get(Task, task)
+        declared = self._declared(Task, task, sources)
         chosen = settings or EvaluateSettings()
         return evaluate(self.workspace, declared, sources, targets, chosen, skip_bad=skip_bad, data=data)
 
@@ -228,6 +229,13 @@ class Toolkit:
         from .conformance.check import check
 
         return check(self.workspace, target, sources)
+
+    def _declared(self, kind: type[P], name: str, sources: Sources) -> P:
+        """The skill or task of that name; with records of one's own a name that nobody else has stands for them."""
+        installed = {declared.name for declared, _ in self.plugins.all(kind)}
+        if own.NAME in sources and name not in installed:
+            return own.own_spec(kind, self.plugins, name, sources[own.NAME])
+        return self.plugins.get(kind, name)
 
     def _made(self, kind: type[LazySpec], given: Any) -> tuple[str, Any]:
         """Name and object of a trainer or router, given as one of the two."""

@@ -162,7 +162,9 @@ def test_wrong_input_is_a_sentence_with_place_and_remedy(line, expected, store, 
 
 def test_usage_errors_take_one_line(store, capsys):
     assert run(main, ["adapt"]) == 2
-    assert capsys.readouterr().err == "Error: Missing argument 'TASK'. See 'mdkif adapt --help'.\n"
+    assert capsys.readouterr().err == (
+        "Error: Name the task ('mdkif list tasks'), or give records of your own with --records FILE.\n"
+    )
 
 
 def test_a_missing_base_is_named(store, refused, monkeypatch):

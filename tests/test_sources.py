@@ -8,7 +8,7 @@ from mdkif import BadInput, Skill, Task, Toolkit
 from mdkif.cli import main
 from mdkif.core.console.app import run
 from mdkif.core.console.arguments import sources_of, trainable
-from mdkif.core.console.progress import RichProgress
+from mdkif.core.console.tables import RichProgress
 from mdkif.core.data.sources import listed_sources
 from rich.console import Console
 

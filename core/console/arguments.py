@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import click
 
 from ..contract.declarations import LazySpec, PromptedSpec, Skill
-from ..data.record_files import read_records
+from ..data import own
+from ..data.conversion import ConversionReport
 from ..data.records import Record
 from ..data.sources import check_sources, listed_sources
 from ..errors import BadInput
@@ -19,8 +21,20 @@ from ..settings import Settings, settings_from
 from ..toolkit import Toolkit
 
 
+def named(name: str | None, records: Path | None) -> str:
+    """The name given, or that of a file of one's own records. Raises BadInput if there is neither."""
+    if name is None and records is None:
+        raise BadInput("Name the task ('mdkif list tasks'), or give records of your own with --records FILE.")
+    return name or re.sub(r"[^a-z0-9]+", "-", records.stem.lower()).strip("-") if records else str(name)
+
+
 def sources_of(
-    kit: Toolkit, kind: type[PromptedSpec], names: Sequence[str], given: Sequence[str], file: Path | None = None
+    kit: Toolkit,
+    kind: type[PromptedSpec],
+    names: Sequence[str],
+    given: Sequence[str],
+    file: Path | None = None,
+    records: Path | None = None,
 ) -> list[dict[str, Path]]:
     """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
 
@@ -28,13 +42,17 @@ def sources_of(
     none of them, the alternatives. Raises
     BadInput for an unknown name, one left without data, and a given data set that none of them reads.
     """
+    if records is not None:
+        if given or file:
+            raise BadInput("Give --records or --source, and not both: they name the same thing, where records are.")
+        return [{own.NAME: records.expanduser()} for _ in names]
     declared = [kit.plugins.get(kind, name) for name in names]
     read_by_some = {dataset for each in declared for dataset in each.reads}
     listed = listed_sources(file) if file else {}
     found = []
     for each in declared:
-        own = {source.dataset for source in each.sources}
-        sources = {dataset: path for dataset, path in listed.items() if dataset in own}
+        its = {source.dataset for source in each.sources}
+        sources = {dataset: path for dataset, path in listed.items() if dataset in its}
         sources = sources or {dataset: path for dataset, path in listed.items() if dataset in each.reads}
         for text in given:
             dataset, equals, path = text.partition("=")
@@ -72,12 +90,12 @@ def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[s
 
 
 def queries(file: Path) -> list[Record]:
-    """The records of a .jsonl or .parquet file, or one for each line of plain text ("-": standard input).
+    """The records of a file of one's own or that `convert` wrote, else one for each line of text ("-": standard input).
 
     Raises BadInput for a file that is neither, or holds nothing.
     """
-    if file.suffix in (".jsonl", ".parquet"):
-        records = list(read_records(file))
+    if file.suffix in own.SUFFIXES:
+        records = list(own.own_records(file, ConversionReport()))
     else:
         try:
             with click.open_file(str(file), encoding="utf-8-sig") as lines:

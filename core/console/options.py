@@ -55,6 +55,12 @@ sourced = click.option(
     help="A data set as its owner distributes it.",
     shell_complete=names_of(Dataset, end="="),
 )
+recorded = click.option(
+    "--records",
+    type=PATH,
+    metavar="FILE",
+    help="Your own records instead: a .csv or .jsonl with question, options, answer.",
+)
 listed = click.option("--sources", "file", type=PATH, metavar="FILE", help='A TOML file of lines DATASET = "PATH".')
 settable = click.option(
     "--set",

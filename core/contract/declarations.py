@@ -154,11 +154,13 @@ class Router(LazySpec):
 class Evaluator(LazySpec):
     """Metrics over predictions: `target` is a function `(Sequence[Prediction]) -> dict[str, float]`.
 
-    `metrics` maps each metric it computes to whether higher is better.
+    `metrics` maps each metric it computes to whether higher is better. `judges` says what it is chosen for where
+    nobody names an evaluator: answers that are listed options, free text, or neither.
     """
 
     kind: ClassVar[str] = "evaluator"
     metrics: Mapping[str, bool]
+    judges: Literal["options", "text", ""] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.declarations import Dataset, PromptedSpec
+from ..contract.declarations import Source as Stated
 from ..contract.discovery import Plugins
 from ..errors import BadInput
+from . import own
 from .conversion import ConversionReport, convert
 from .records import Record
 from .splits import policy
@@ -31,7 +33,8 @@ class Source:
 def check_sources(declared: PromptedSpec, sources: Sources) -> None:
     """Raises BadInput if no path is given to a skill or task, or one for a data set it does not read."""
     for name in sources:
-        declared.source(name)
+        if name != own.NAME:
+            declared.source(name)
     if not sources:
         first = declared.sources[0].dataset
         raise BadInput(
@@ -50,14 +53,14 @@ def opened(
     none of them has.
     """
     check_sources(declared, sources)
-    datasets = [plugins.get(Dataset, name) for name in sources]
+    datasets = [own.DATASET if name == own.NAME else plugins.get(Dataset, name) for name in sources]
     for option in data or {}:
         if all(option not in dataset.options for dataset in datasets):
             known = ", ".join(sorted({name for dataset in datasets for name in dataset.options})) or "none"
             raise BadInput(f"{', '.join(sources)} has no option '{option}': its options are {known}.")
     found = []
     for dataset, path in zip(datasets, sources.values(), strict=True):
-        stated = declared.source(dataset.name)
+        stated = Stated(dataset=own.NAME) if dataset is own.DATASET else declared.source(dataset.name)
         given = {name: value for name, value in (data or {}).items() if name in dataset.options}
         found.append(Source(dataset, path, {**stated.options, **given}, stated.sizes))
     return found

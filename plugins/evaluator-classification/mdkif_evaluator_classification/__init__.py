@@ -29,6 +29,7 @@ def mdkif_evaluators() -> list[Evaluator]:
             title="Classification: accuracy, F1, AUROC and log loss",
             target="mdkif_evaluator_classification:evaluate",
             metrics=METRICS,
+            judges="options",
         )
     ]
 

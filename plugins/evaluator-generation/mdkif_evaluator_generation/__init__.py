@@ -22,6 +22,7 @@ def mdkif_evaluators() -> list[Evaluator]:
             title="Generation: ROUGE, exact match and token F1",
             target="mdkif_evaluator_generation:evaluate",
             metrics=METRICS,
+            judges="text",
         )
     ]
 
