@@ -119,6 +119,26 @@ def test_list_and_show_know_what_the_store_holds(workspace, train, pubmedqa):
     assert card["results"] == [{"task": "pubmedqa", "n": 5, "split": "test", "metrics": dict(done.metrics)}]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_damaged_card_or_composition_or_report_stops_nothing_but_itself(skilled, pubmedqa, text):
+    kit = kit_of(skilled)
+    compose(skilled, "both", {"qa": 0.5, "er": 0.5})
+    (skilled.store.skill("tiny", "nli") / "skill.json").write_text(text)
+    skilled.store.composition("tiny", "broken").write_text(text)
+    skilled.store.reports.mkdir()
+    skilled.store.report("old").write_text(text)
+    assert [row["name"] for row in kit.list("compositions")] == ["both"]
+    assert {row["name"] for row in kit.list("trained")} == {"qa", "er"}
+    assert kit.list("reports") == []
+    assert kit.show("nli")[0]["trained"] == []
+    done = adapt(skilled, "pubmedqa", {"pubmedqa": pubmedqa}, router="uniform", settings={"shots": "2"})
+    assert set(done.composition.weights) == {"qa", "er"}
+    with pytest.raises(BadInput, match=r"skill\.json.* is not a readable skill card"):
+        resolve(skilled, "skill:nli")
+    with pytest.raises(BadInput, match=r"broken\.json"):
+        resolve(skilled, "broken")
+
+
 # Reports
 
 

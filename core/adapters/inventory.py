@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ def trained(store: Store) -> Iterator[Artifact]:
 
 
 def compositions(store: Store) -> Iterator[tuple[str, Composition]]:
-    """Every composition on any base model, with the name that `--with` takes."""
+    """Every composition on any base model that can be read, with the name that `--with` takes."""
     for folder in _folders(store.root / "compositions"):
         for path in sorted(folder.glob("[!.]*.json")):
-            yield path.stem, read(path)
+            with suppress(BadInput):  # whoever asks for that one by its name is told
+                yield path.stem, read(path)
 
 
 def trained_rows(store: Store) -> list[Row]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +24,13 @@ class Library:
     """The skills trained on one base, in the store.
 
     The newest version of a skill lies in the folder of its name, an older one in "NAME@VERSION". Cards are read
-    once, when they are first asked for.
+    once, when they are first asked for; one that cannot be read is in `broken`, and stops nothing but its own skill.
     """
 
     folder: Path
     base: str
+    say: Callable[[str], None] = lambda _: None
+    broken: dict[str, BadInput] = field(default_factory=dict)
 
     @cached_property
     def versions(self) -> Mapping[str, Sequence[Artifact]]:
@@ -37,10 +39,13 @@ class Library:
         found: dict[str, list[Artifact]] = {}
         for card in cards:
             name = card.parent.name.partition("@")[0]
-            found.setdefault(name, []).append(open_artifact(card.parent, name))
+            try:
+                found.setdefault(name, []).append(open_artifact(card.parent, name))
+            except BadInput as error:
+                self.broken.setdefault(name, error)
         for trained in found.values():
             trained.sort(key=lambda each: ("@" not in each.path.name, str(each.card.get("created", ""))), reverse=True)
-        return found
+        return {name: trained for name, trained in found.items() if trained}
 
     def get(self, reference: str) -> Artifact:
         """The newest version of "NAME", or the one that "NAME@VERSION" names.
@@ -48,6 +53,8 @@ class Library:
         The first digits of a version are enough. Raises BadInput for an unknown skill or version.
         """
         name, _, version = reference.partition("@")
+        if name not in self.versions and name in self.broken:
+            raise self.broken[name]
         if name not in self.versions:
             known, remedy = self.versions, f"Train it first: mdkif train {name} --base {self.base}."
             raise unknown("trained skill", name, known, remedy)
@@ -66,6 +73,8 @@ class Library:
         """
         if references is None:
             newest = {name: trained[0] for name, trained in self.versions.items()}
+            for name, error in self.broken.items():
+                self.say(f"The skill '{name}' is left out: {error}")
             chosen = {name: each for name, each in newest.items() if each.blendable}
         else:
             chosen = {}
@@ -94,7 +103,8 @@ class Library:
 
 def library_of(workspace: Workspace) -> Library:
     """The library of the workspace's base model, which need not be loaded for it."""
-    return Library(workspace.store.skills(workspace.base_label), workspace.base_label)
+    label = workspace.base_label
+    return Library(workspace.store.skills(label), label, workspace.progress.note)
 
 
 def check_prompts(workspace: Workspace, artifacts: Iterable[Artifact], encoder: Encoder) -> None:

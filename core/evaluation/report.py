@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.declarations import Normaliser
+from ..errors import BadInput
 from ..hashing import json_digest
 from ..inference.predictions import Prediction
 from ..settings import Settings
@@ -83,7 +85,11 @@ def reports(folder: Path) -> list[dict[str, Any]]:
     """A row for each report: what was measured with what, on how many records, and the metrics."""
     rows = []
     for path in sorted(folder.glob("[!.]*.json")):
-        body = read_json(path, "report")
+        body: Any = {}
+        with suppress(BadInput):
+            body = read_json(path, "report")
+        if not isinstance(body, dict) or not {"task", "with", "base", "n", "metrics"} <= set(body):
+            continue  # of an older mdkif, or damaged: it is still there to be looked at
         settings = body.get("settings", {})
         about = {name: settings.get(name) for name in ("split", "split_policy", "seed", "limit")}
         rows.append({"name": path.stem, "kind": "report", "title": f"{body['task']} with {body['with']}",
