@@ -57,10 +57,8 @@ class Secant(RouterOptimizer):
             for _ in range(self.evaluations if space.directions else 0):
                 forecast = objective.surrogate(found.weights)
                 point = lowest(leashed(forecast, space, found.weights, leash), starts(space, found.weights))
-                nudge = 0.1
-                while known(space.weights(space.expand(point)), seen):  # far out, where a softmax is flat, for long
-                    point = point + nudge * torch.randn(point.shape, generator=draw)
-                    nudge *= 2
+                while known(space.weights(space.expand(point)), seen):  # inwards, for far out a softmax is flat
+                    point = 0.9 * point + 0.1 * torch.randn(point.shape, generator=draw)
                 parameters = space.expand(point)
                 [value] = objective.values(parameters[None])
                 seen.append(space.weights(parameters))
