@@ -143,6 +143,23 @@ def test_twice_interrupted_equals_uninterrupted(learn, whole):
     assert weights(learn("adalora")) == whole("adalora")[0]
 
 
+def test_random_state_of_an_accelerator_is_restored_with_the_rest(learn, whole, monkeypatch):
+    """There is none here: a generator stands for one, which must be where it was when the checkpoint was written."""
+    from types import SimpleNamespace
+
+    from mdkif.core.training import checkpoint
+
+    draw = torch.Generator().manual_seed(5)
+    device = SimpleNamespace(get_rng_state=draw.get_state, set_rng_state=draw.set_state)
+    monkeypatch.setattr(checkpoint, "_accelerator", lambda model: device)
+    with pytest.raises(KeyboardInterrupt):
+        learn("lora", Interrupting(7))
+    kept = draw.get_state()
+    torch.rand(3, generator=draw)
+    assert weights(learn("lora")) == whole("lora")[0]
+    assert torch.equal(draw.get_state(), kept)
+
+
 def test_a_start_from_the_gradient_is_resumed_too(learn):
     expected = learn("adalora", store="whole", start="gradient")
     with pytest.raises(KeyboardInterrupt):

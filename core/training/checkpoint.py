@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +28,8 @@ def save_checkpoint(
     tensors |= {f"method/{key}": value for key, value in method.state(model).items()}
     tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     tensors["random"] = torch.get_rng_state()
+    if accelerator := _accelerator(model):
+        tensors["random/accelerator"] = accelerator.get_rng_state()
     with atomic_file(path) as part:
         save_file({key: value.contiguous().clone() for key, value in tensors.items()}, part)
 
@@ -57,5 +59,13 @@ def resume(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     method.restore(model, kept)
     torch.set_rng_state(tensors["random"])
+    if accelerator := _accelerator(model):
+        accelerator.set_rng_state(tensors["random/accelerator"])
     losses = tensors["losses"].tolist()
     return len(losses), losses
+
+
+def _accelerator(model: PeftModel) -> Any:
+    """PyTorch's module for the model's device, from whose random state dropout draws; None for the processor."""
+    device = next(model.parameters()).device
+    return None if device.type == "cpu" else torch.get_device_module(device)

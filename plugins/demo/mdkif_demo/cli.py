@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 from mdkif import Toolkit, reporting
 
 from .steps import FULL, METRIC, QUICK, TASK, demonstrate, made_files
+
+OWN = Path("mdkif-demo")
 
 
 @click.command()
@@ -16,9 +19,13 @@ from .steps import FULL, METRIC, QUICK, TASK, demonstrate, made_files
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def demo(ctx: click.Context, quick: bool, seed: int, as_json: bool) -> None:
-    """Train skills, learn a router, and see the blend on a task no skill was trained on."""
+    """Train skills, learn a router, and see the blend on a task no skill was trained on.
+
+    Without --store it keeps what it makes in ./mdkif-demo, apart from what you train.
+    """
     plan = QUICK if quick else FULL
-    store: Path | None = ctx.find_root().params.get("store")
+    given: Path | None = ctx.find_root().params.get("store")
+    store = given or OWN
     kit = Toolkit(store, plan.base, progress=reporting.progress(), format="plain")
     shown = demonstrate(kit, plan, seed)
     if as_json:
@@ -34,8 +41,10 @@ def demo(ctx: click.Context, quick: bool, seed: int, as_json: bool) -> None:
     hospital, *_ = made = made_files(kit, plan, shown.report)
     reporting.print_lines(f"  {path}" for path in made)
     commands = (
-        "mdkif show nli",
-        f"mdkif preview icd-coding {hospital}/MIMIC-III",
-        f"mdkif export {TASK}-cma-es ./icd-lora --to lora --base {plan.base}",
+        "list trained",
+        f"show {TASK}-cma-es",
+        f"preview icd-coding {hospital}/MIMIC-III",
+        f"export {TASK}-cma-es ./icd-lora --to lora --base {plan.base}",
     )
-    reporting.print_lines(["", "Try next:", *(f"  {command}" for command in commands)])
+    program = shlex.join(["mdkif", "--store", str(store)])
+    reporting.print_lines(["", "Try next:", *(f"  {program} {command}" for command in commands)])

@@ -44,8 +44,13 @@ def shown(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """The same for people, in another store."""
-    return ran(tmp_path_factory.mktemp("demo") / "a store", "--seed", "0")
+    """The same for people, without a word about the store."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(folder)
+        patch.delenv("MDKIF_STORE", raising=False)
+        code = run("demo", "--quick", "--seed", "0")
+    return Shown(folder / "mdkif-demo", code, printed.getvalue())
 
 
 def test_demo_conforms():
@@ -112,23 +117,27 @@ def test_people_are_told_the_same_figures_for_the_same_seed(shown, told):
         assert {line.split()[0] for line in bars} == set(SKILLS)
 
 
-def test_all_that_is_said_to_have_been_made_is_there(told):
-    listed = told.printed.partition("What was made:\n")[2].partition("\n\n")[0].replace("\n", "")
-    paths = [Path(path) for path in re.split(r"  (?=/)", listed) if path]
+def test_all_that_demo_says_to_have_made_is_there(told):
+    listed = told.printed.partition("What was made:\n")[2].partition("\n\n")[0].splitlines()
+    paths = [told.store.parent / line.strip() for line in listed]
     assert len(paths) == 1 + len(SKILLS) + 2
     assert all(path.exists() and path.is_relative_to(told.store) for path in paths)
 
 
-def test_what_it_says_to_try_next_works(told, tmp_path, monkeypatch):
-    """Typed as printed, in a folder where the store is the one of the demonstration."""
-    monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^  mdkif (.*)$", told.printed.replace(str(told.store), "STORE"), re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["show", "preview", "export"]
-    for command in commands:
-        words = [word.replace("STORE", str(told.store)) for word in shlex.split(command)]
+def test_demo_has_a_store_of_its_own(told):
+    assert "mdkif-store" not in {path.name for path in told.store.parent.iterdir()}
+    assert (told.store / "skills" / "tiny" / "nli" / "skill.json").exists()
+
+
+def test_what_demo_says_to_try_next_works(told, monkeypatch):
+    """Typed as printed, in the folder where the demonstration ran."""
+    monkeypatch.chdir(told.store.parent)
+    commands = [shlex.split(line) for line in re.findall(r"^  mdkif (.*)$", told.printed, re.MULTILINE)]
+    assert [words[2] for words in commands] == ["list", "show", "preview", "export"]
+    for words in commands:
         with contextlib.redirect_stdout(io.StringIO()):
-            assert run("--store", told.store, *words) == 0, command
-    assert (tmp_path / "icd-lora" / "adapter_model.safetensors").exists()
+            assert run(*words) == 0, words
+    assert (told.store.parent / "icd-lora" / "adapter_model.safetensors").exists()
 
 
 def test_the_task_is_one_no_skill_of_the_demo_was_trained_on():
