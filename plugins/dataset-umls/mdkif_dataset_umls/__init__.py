@@ -23,88 +23,10 @@ from .pairs import (
     synonym_pairs,
     whole_number,
 )
+from .rrf import Atom, Definition, Documentation, Relation, by_concept, rows
 
 VIEWS = ("ea", "es", "er")
 MOST_RELATIONS = 8
-
-
-class Atom(NamedTuple):
-    """A row of MRCONSO.RRF: one name of a concept in one source vocabulary."""
-
-    CUI: str
-    LAT: str
-    TS: str
-    LUI: str
-    STT: str
-    SUI: str
-    ISPREF: str
-    AUI: str
-    SAUI: str
-    SCUI: str
-    SDUI: str
-    SAB: str
-    TTY: str
-    CODE: str
-    STR: str
-    SRL: str
-    SUPPRESS: str
-    CVF: str
-
-    @property
-    def wanted(self) -> bool:
-        """Whether it is an English name that is not suppressed."""
-        return self.LAT == "ENG" and self.SUPPRESS == "N"
-
-    @property
-    def preferred(self) -> bool:
-        """Whether it is the preferred form of its concept's preferred term."""
-        return (self.TS, self.STT, self.ISPREF) == ("P", "PF", "Y")
-
-
-class Definition(NamedTuple):
-    """A row of MRDEF.RRF."""
-
-    CUI: str
-    AUI: str
-    ATUI: str
-    SATUI: str
-    SAB: str
-    DEF: str
-    SUPPRESS: str
-    CVF: str
-
-
-class Relation(NamedTuple):
-    """A row of MRREL.RRF. It reads backwards: the SECOND concept has the relation to the FIRST."""
-
-    CUI1: str
-    AUI1: str
-    STYPE1: str
-    REL: str
-    CUI2: str
-    AUI2: str
-    STYPE2: str
-    RELA: str
-    RUI: str
-    SRUI: str
-    SAB: str
-    SL: str
-    RG: str
-    DIR: str
-    SUPPRESS: str
-    CVF: str
-
-
-class Documentation(NamedTuple):
-    """A row of MRDOC.RRF; those of type `rela_inverse` say which relation is another's inverse."""
-
-    DOCKEY: str
-    VALUE: str
-    TYPE: str
-    EXPL: str
-
-
-Row = TypeVar("Row", Atom, Definition, Relation, Documentation)
 
 
 class Fact(NamedTuple):
@@ -151,23 +73,6 @@ def convert(
     yield from sample.of(make(_meta(source), conversion, sample))
 
 
-def rows(path: Path, shape: Callable[..., Row], conversion: ConversionReport) -> Iterator[tuple[int, Row]]:
-    """The rows of an RRF file with their line numbers: UTF-8, no header, no quoting, `|` after every field.
-
-    Raises BadInput if the file is not there, or for a row with another number of fields.
-    """
-    if not path.is_file():
-        raise BadInput(f"The file {path} is not there: let MetamorphoSys write {path.name} into the META folder.")
-    width = len(inspect.signature(shape).parameters)
-    with path.open(encoding="utf-8-sig", newline="\n") as lines:
-        for number, line in enumerate(lines, 1):
-            fields = line.rstrip("\r\n").split("|")
-            if len(fields) != width + 1 or fields[-1]:
-                conversion.malformed(path, number, f"does not have {width} fields with a | after each")
-                continue
-            yield number, shape(*fields[:-1])
-
-
 def facts(meta: Path, names: dict[str, str], conversion: ConversionReport) -> Iterator[tuple[int, Fact]]:
     """Every relation of MRREL once, with its line: `CUI2 RELA CUI1`, both named in `names` and different.
 
@@ -203,18 +108,6 @@ def _meta(source: Path) -> Path:
     )
 
 
-def _by_concept(
-    path: Path, shape: Callable[..., Row], conversion: ConversionReport
-) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
-    """The rows of one concept after another; official files are sorted by CUI."""
-    last = ""
-    for cui, group in groupby(rows(path, shape, conversion), key=lambda item: item[1][0]):
-        if cui < last:
-            raise BadInput(f"The file {path} is not sorted by CUI as NLM ships it: sort it with LC_ALL=C sort.")
-        last = cui
-        yield cui, list(group)
-
-
 def _names(meta: Path, conversion: ConversionReport) -> tuple[dict[str, str], set[str]]:
     """The preferred English name of each concept, and the source vocabularies that are in English."""
     names: dict[str, str] = {}
@@ -230,7 +123,7 @@ def _names(meta: Path, conversion: ConversionReport) -> tuple[dict[str, str], se
 def _explanations(meta: Path, conversion: ConversionReport, sample: Sample) -> Iterator[Record]:
     names, english = _names(meta, conversion)
     path = meta / "MRDEF.RRF"
-    for cui, group in _by_concept(path, Definition, conversion):
+    for cui, group in by_concept(path, Definition, conversion):
         if cui not in names:
             conversion.leave_out("concept without a preferred English name", len(group))
             continue
@@ -252,7 +145,7 @@ def _synonyms(meta: Path, conversion: ConversionReport, sample: Sample) -> Itera
     for _, atom in rows(path, Atom, ConversionReport(skip_bad=conversion.skip_bad)):
         if atom.wanted and not atom.preferred:
             vocabulary.add(plain(atom.STR), atom.CUI)
-    for cui, group in _by_concept(path, Atom, conversion):
+    for cui, group in by_concept(path, Atom, conversion):
         atoms = [(line, atom) for line, atom in group if atom.wanted]
         if len(atoms) < len(group):
             conversion.leave_out("name that is suppressed or not English", len(group) - len(atoms))
