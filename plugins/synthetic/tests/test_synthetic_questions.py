@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from collections import Counter, defaultdict
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -270,7 +271,8 @@ def test_pubmedqa_draws_every_decision_for_training_and_for_the_test(made, seed,
 def test_summaries_of_meqsum_ask_what_the_letter_asks(made, seed, size):
     """About the same condition, the same drug if there is one, and a relative who can have it."""
     (path,) = made("meqsum", seed, size).glob("*.xlsx")
-    rows = list(load_workbook(path, read_only=True)["QS"].iter_rows(min_row=2, max_col=3, values_only=True))
+    with closing(load_workbook(path, read_only=True)) as book:
+        rows = list(book["QS"].iter_rows(min_row=2, max_col=3, values_only=True))
     sexes = {"mother": "F", "wife": "F", "sister": "F", "father": "M", "husband": "M", "brother": "M"}
     assert len(rows) == max(20, size // 2) == len({question for _, question, _ in rows})
     for _, question, summary in rows:
