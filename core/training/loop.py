@@ -19,6 +19,7 @@ from ..progress import Progress
 from ..prompts.batching import Batch, budgeted, collate, shuffled
 from ..prompts.encoding import Encoded
 from .checkpoint import CHECKPOINT, resume, save_checkpoint
+from .layers import fused
 from .method import TuningMethod
 from .settings import TrainSettings
 
@@ -60,7 +61,8 @@ def train(
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
             model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
         try:
-            return _loop(base, model, examples, dev, before, steps, method, settings, run, progress, title)
+            with fused(model):
+                return _loop(base, model, examples, dev, before, steps, method, settings, run, progress, title)
         except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
             model.unload()
             base.model.eval()
