@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+WHEELS ?= dist
 PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 LINKS := __init__.py __main__.py cli.py core py.typed testing.py
 
@@ -20,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help setup demo test lint types bench docs clean
+.PHONY: help setup shell wheels demo test lint types bench docs clean
 
 help: ## what can be made
 	@echo "Usage: make TARGET"
@@ -40,6 +41,9 @@ setup: .venv/.ready ## .venv with everything, the plugins editable
 	$(BIN)/python -c "import mdkif, peft, transformers.models.llama.modeling_llama"
 	touch $@
 
+shell: setup ## a shell in which mdkif is found; `exit` leaves it
+	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath .venv)" $${SHELL:-sh} || true
+
 demo: setup ## train three skills, learn routers, see the blend on an unseen task
 	$(BIN)/mdkif demo
 
@@ -54,6 +58,11 @@ lint: types ## ruff and mypy
 types: setup ## mypy alone
 	$(BIN)/mypy $(addprefix -p ,mdkif $(notdir $(wildcard plugins/*/mdkif_*)))
 	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --no-check-untyped-defs $(wildcard tests/*.py plugins/*/tests/*.py)
+
+# setuptools keeps what was removed from the tree in build
+wheels: setup ## a wheel of mdkif and of every plugin, in dist
+	rm -rf build $(WHEELS)/mdkif*.whl
+	printf '%s\n' . $(PLUGINS) | xargs -P 4 -I PLACE $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir $(WHEELS) PLACE
 
 # lm-eval, one of the peers, is heavy: only this wants it.
 bench: setup ## measure mdkif beside its peers

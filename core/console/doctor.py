@@ -54,7 +54,7 @@ def _package(name: str) -> Line:
 def _extras() -> Iterator[Line]:
     """What mdkif can use and does not need; one that is missing is no fault."""
     for requirement in requires("mdkif") or ():
-        if found := re.match(r"(?!mdkif-)([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement):
+        if found := re.match(r"(?!mdkif)([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement):
             name, extra = found.groups()
             line = _package(name)
             yield line if line.ok else Line(name, "missing, and optional", True, f"pip install 'mdkif[{extra}]'")
