@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from environments import build
+from environments import build_all
 from mdkif.core.adapters.library import library_of
 from mdkif.core.adapters.target import compose
 from mdkif.core.contract.declarations import Task
@@ -54,7 +54,7 @@ def plugins():
 def wheels(tmp_path_factory):
     """A folder with the wheels of mdkif and of every plugin, which the processes of a run share."""
     own = tmp_path_factory.getbasetemp()
-    return build(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+    return build_all(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,38 @@
 """Every distribution stands alone: built as a wheel, installed with what it asks for and nothing else, and checked."""
 
+import json
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from zipfile import ZipFile
 
 import pytest
-from environments import ROOT, closure, declared, faults, imported, wheel
+from environments import ROOT, Environment, build
 from mdkif.core.contract.declarations import Command, Dataset, Evaluator, PromptedSpec, Task
+from requirements import closure, declared, imported, undeclared, wheel_of
 
 FOLDERS = {f"mdkif-{path.parent.name}": path.parent for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
 NAMES = ["mdkif", *FOLDERS]
 UNIMPORTED = {"mdkif-bench": {"accelerate"}}  # what a library that it uses asks for, and does not depend on
+
+
+def faults(name, wheels, folder):
+    """What is wrong with a distribution installed alone, with what it asks for, into a fresh environment."""
+    wanted = closure(name, wheels)
+    environment = Environment.fresh(folder / name, [each for each in wanted if not each.startswith("mdkif")])
+    installed = environment.install(wheels, name)
+    if installed.returncode:
+        return [installed.stderr]
+    found = [f"{name} does not declare {each}, which it imports" for each in sorted(undeclared(name, wheels))]
+    listed = environment.run("mdkif", "plugins", "--json")
+    if listed.returncode:
+        return [*found, listed.stderr]
+    plugins = json.loads(listed.stdout)
+    found += [f"{plugin['dist']}: {plugin['error']}" for plugin in plugins if plugin["error"]]
+    if {plugin["dist"] for plugin in plugins} != {each for each in wanted if each.startswith("mdkif-")}:
+        found.append(f"the plugins are {[plugin['dist'] for plugin in plugins]}, and not those that it asks for")
+    checked = environment.run("mdkif", "check", *[name] * (name != "mdkif"))
+    return [*found, checked.stdout + checked.stderr] if checked.returncode else found
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +74,7 @@ def test_core_asks_for_exactly_what_it_imports(wheels):
 def test_wheel_of_the_core_has_every_file_of_the_package(wheels):
     files = [path for pattern in ("*.py", "core/**/*.py", "templates/**/*.jinja") for path in ROOT.glob(pattern)]
     files += [ROOT / "py.typed", ROOT / "skills_registry.toml"]
-    (wheel_of_core,) = wheels.glob("mdkif-[0-9]*.whl")
-    with ZipFile(wheel_of_core) as archive:
+    with ZipFile(wheel_of("mdkif", wheels)) as archive:
         held = {name.removeprefix("mdkif/") for name in archive.namelist() if name.startswith("mdkif/")}
     assert held == {path.relative_to(ROOT).as_posix() for path in files}
 
@@ -85,5 +105,5 @@ def test_dependency_that_is_forgotten_is_found(wheels, tmp_path, name, forgotten
     assert count == 1
     (project / "pyproject.toml").write_text(less, "utf-8")
     shutil.copytree(wheels, tmp_path / "wheels")
-    wheel(project, tmp_path / "wheels")
+    build(project, tmp_path / "wheels")
     assert fault in " ".join(faults(name, tmp_path / "wheels", tmp_path))
