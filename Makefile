@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help setup shell wheels demo test lint types bench docs clean
+.PHONY: help setup shell demo test lint types wheels bench docs clean
 
 help: ## what can be made
 	@echo "Usage: make TARGET"
