@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
     from .core.routing.adapt import AdaptSettings
-    from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best
+    from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best, starting_points
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
     from .core.store.files import atomic_directory, atomic_file
@@ -70,7 +70,7 @@ _MODULES = {
     "prompts.batching": "Batch collate",
     "prompts.encoding": "Encoded",
     "routing.adapt": "AdaptSettings",
-    "routing.optimizer": "Candidate Objective RouterOptimizer best",
+    "routing.optimizer": "Candidate Objective RouterOptimizer best starting_points",
     "routing.surrogate": "Surrogate",
     "routing.weights": "WeightParameterization",
     "store.files": "atomic_directory atomic_file",
@@ -129,6 +129,7 @@ __all__ = [
     "parse_entities",
     "read_records",
     "reporting",
+    "starting_points",
     "train",
     "write_records",
 ]

@@ -131,8 +131,8 @@ def train(
               shell_complete=names_of(Router))  # fmt: skip
 @click.option("--objective", default="auto", show_default=True,
               help="What to minimise: choice (auto, where options are listed), cross-entropy or a metric.")  # fmt: skip
-@click.option("--scale", type=click.Choice(["one", "free"]), default="one", show_default=True,
-              help="Whether the weights sum to one or are free.")  # fmt: skip
+@click.option("--scale", type=click.Choice(["one", "free", "signed"]), default="one", show_default=True,
+              help="What the weights may be: positive with a total of one or a free one, or signed.")  # fmt: skip
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @policed
@@ -162,14 +162,15 @@ def adapt(
                      name=name, skip_bad=skip_bad, data=pairs("--data", data), replace=replace)  # fmt: skip
     weights = done.composition.summary()
     if as_json:
-        objective = {"start": done.start, "end": done.end, "uniform": done.uniform, "references": done.references}
+        objective = {"name": done.objective, "start": done.start, "end": done.end, "uniform": done.uniform,
+                     "references": done.references, "nearest": done.nearest, "moved": done.moved}  # fmt: skip
         print_json({"task": task, "composition": done.composition.name, "weights": weights, "objective": objective,
                     "evaluations": done.evaluations, "seconds": round(done.seconds, 2)})  # fmt: skip
     else:
         print_weights(weights, f"{done.composition.name} on {done.composition.base}")
-        print_lines(
-            [f"objective {done.end:.4f}; before, " + ", ".join(f"{n} {v:.4f}" for n, v in done.references.items())]
-        )
+        before = ", ".join(f"{name} {value:.4f}" for name, value in done.references.items())
+        print_lines([f"objective {done.objective} {done.end:.4f}; before, {before}",
+                     f"the weights are {done.moved:.3f} away from {done.nearest}, the nearest of these"])  # fmt: skip
 
 
 @main.command()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mdkif import BadInput
+from mdkif import BadInput, best, starting_points
 
 SIGNED = torch.tensor([[0.9, -1.4, 0.2], [-0.3, 0.1, 1.5], [0.0, 0.0, 0.0]])
 
@@ -94,7 +94,44 @@ def test_references_carry_the_regulariser_of_their_own_shares(objective):
     assert [c.value for c in alphas] == pytest.approx([c.value for c in bare.references])
 
 
-@pytest.mark.parametrize("settings", [{}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer"}, {"tokens": 150}])
+def test_references_are_charged_for_their_shares_alike(objective):
+    """Base has none and is charged as uniform is, the least there can be."""
+    bare, weighed = objective(), objective(gamma=0.6, regulariser="shares")
+    extra = [w.value - b.value for w, b in zip(weighed.references, bare.references, strict=True)]
+    assert extra == pytest.approx([0.2, 0.6, 0.6, 0.6, 0.2], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"scale": "free"}, {"scale": "signed"}, {"scale": "free", "granularity": "layer"}]
+)
+def test_starting_points_are_the_best_single_and_uniform_at_their_best_total(objective, settings):
+    own = objective(**settings, gamma=0.01)
+    _, *singles, uniform = own.references
+    assert best(singles).name == "qa"
+    found = starting_points(own)
+    for each, reference in zip(found, (best(singles), uniform), strict=True):
+        values = {factor: own.evaluate_weights(factor * reference.weights[None])[0] for factor in (0.25, 0.5, 1, 2, 4)}
+        factor = min(values, key=values.__getitem__)
+        assert each.value == pytest.approx(values[factor])
+        assert each.name == (reference.name if factor == 1 else f"{reference.name} x {factor:g}")
+        torch.testing.assert_close(each.weights, factor * reference.weights)
+    before = own.evaluations
+    assert [each.value for each in starting_points(own)] == [each.value for each in found]
+    assert own.evaluations == before
+
+
+def test_starting_points_of_a_fixed_total_are_references(objective):
+    own = objective()
+    before = own.evaluations + len(own.references)
+    assert [each.name for each in starting_points(own)] == ["qa", "uniform"]
+    assert own.evaluations == before
+    alone = objective(["qa"], scale="free")
+    assert len(starting_points(alone)) == 1
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer"}, {"tokens": 150}, {"scale": "signed", "gamma": 0.3},
+])  # fmt: skip
 def test_the_gradient_is_the_slope_of_the_values(objective, settings):
     own = objective(**settings)
     point = torch.randn(own.space.size, generator=torch.Generator().manual_seed(4)) * 0.5

@@ -213,7 +213,8 @@ def test_adapt_shows_bars(mdkif, pubmedqa):
     assert code == 0, err
     assert out.startswith("mine on tiny\n")
     assert re.search(r"^  (nli|qa) +1\.000  █{28}$", out, re.MULTILINE)
-    assert "objective" in out
+    assert re.search(r"^objective choice \d\.\d{4}; before, base \d\.\d{4}, nli ", out, re.MULTILINE)
+    assert re.search(r"^the weights are 0\.000 away from (nli|qa), the nearest of these$", out, re.MULTILINE)
     assert "references" in err
 
 

@@ -59,25 +59,64 @@ def test_a_population_is_each_candidate_alone():
         assert space.penalty(points, "alpha").shape == (5,)
 
 
-def test_a_free_scale_multiplies_the_shares_and_not_the_regulariser():
+def test_a_free_scale_multiplies_the_shares():
     one, free = WeightParameterization(NORMS), WeightParameterization(NORMS, scale="free")
     assert free.size == one.size + 1
     for total in (0.25, 1.0, 3.0):
         point = torch.tensor([*POINT, math.log(total)])
         torch.testing.assert_close(free.weights(point), total * one.weights(torch.tensor(POINT)))
         torch.testing.assert_close(free.shares(point), one.weights(torch.tensor(POINT)))
-        torch.testing.assert_close(free.penalty(point, "weights"), one.penalty(torch.tensor(POINT), "weights"))
+        torch.testing.assert_close(free.penalty(point, "shares"), one.penalty(torch.tensor(POINT), "weights"))
+        torch.testing.assert_close(
+            free.penalty(point, "weights"), total**2 * one.penalty(torch.tensor(POINT), "weights")
+        )
         torch.testing.assert_close(free.penalty(point, "alpha"), one.penalty(torch.tensor(POINT), "alpha"))
 
 
 @pytest.mark.parametrize("scale", ["one", "free"])
-def test_both_regularisers_by_hand(scale):
-    """sum ||a_i||^2 (SA-MDKIF eq. 6) and sum R_i^2 (STAF-LLM eq. 7)."""
-    point = torch.tensor(POINT + [1.0] * (scale == "free"))
+def test_regularisers_by_hand(scale):
+    """sum ||a_i||^2 (SA-MDKIF eq. 6) and sum R_i^2 (STAF-LLM eq. 7), of the weights or of their shares."""
+    point = torch.tensor(POINT + [math.log(3.0)] * (scale == "free"))
     space = WeightParameterization(NORMS, 0.5, scale)
     assert space.penalty(point, "alpha").item() == pytest.approx(0.3**2 + 1.2**2 + 0.8**2)
     shares = by_hand(np.array(POINT), NORMS.double().numpy(), 0.5)
-    assert space.penalty(point, "weights").item() == pytest.approx((shares**2).sum(), rel=1e-5)
+    assert space.penalty(point, "shares").item() == pytest.approx((shares**2).sum(), rel=1e-5)
+    total = 3.0 if scale == "free" else 1.0
+    assert space.penalty(point, "weights").item() == pytest.approx(total**2 * (shares**2).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3)])
+@pytest.mark.parametrize("scale", ["one", "free", "signed"])
+def test_regulariser_of_weights_is_that_of_their_parameters_whatever_these_are(shape, scale):
+    space = WeightParameterization.of(torch.rand(shape) + 0.5, scale)
+    points = torch.randn(5, space.size, generator=torch.Generator().manual_seed(1))
+    for name in ("weights", "shares"):
+        torch.testing.assert_close(
+            space.weight_penalty(space.weights(points), name), space.penalty(points, name), rtol=1e-4, atol=1e-6
+        )
+    assert space.weight_penalty(space.weights(points), "alpha").tolist() == [0.0] * 5
+    zero, alone, even = torch.zeros(shape), torch.eye(3)[0].expand(shape), torch.full(shape, 1 / 3)
+    groups = torch.Size(shape).numel() // 3
+    charged = [float(space.weight_penalty(each, "weights")) for each in (zero, alone, even, 2 * even, -even)]
+    assert charged == pytest.approx([0, groups, groups / 3, 4 * groups / 3, groups / 3])
+    charged = [float(space.weight_penalty(each, "shares")) for each in (zero, alone, even, 2 * even, -even)]
+    assert charged == pytest.approx([groups / 3, groups, groups / 3, groups / 3, groups / 3])
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 3)])
+def test_signed_weights_are_any_and_exactly_their_parameters(shape):
+    space = WeightParameterization.of(torch.rand(shape) + 0.5, "signed", 0.3)
+    count = torch.Size(shape).numel()
+    assert space.size == space.directions == count
+    weights = torch.randn(6, *shape, generator=torch.Generator().manual_seed(2))
+    points = torch.stack([space.parameters(each) for each in weights])
+    assert points.shape == (6, count)
+    assert torch.equal(space.weights(points), weights)
+    assert torch.equal(space.expand(space.reduce(points)), points)
+    moved = space.weights(torch.eye(count)) - space.weights(torch.zeros(count))
+    assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.25] * count)
+    with pytest.raises(ValueError, match=r"use WeightParameterization\.of"):
+        WeightParameterization(torch.ones(3), scale="signed")
 
 
 def test_every_group_has_a_router_of_its_own():
@@ -98,7 +137,7 @@ def test_gradients_are_finite_differences():
     space = WeightParameterization(NORMS.double(), 0.8, "free")
     point = torch.tensor([*POINT, 0.3], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(space.weights, point)
-    for name in ("alpha", "weights"):
+    for name in ("alpha", "weights", "shares"):
         assert torch.autograd.gradcheck(lambda p, name=name: space.penalty(p, name), point)
 
 

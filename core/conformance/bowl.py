@@ -31,7 +31,7 @@ class Bowl:
         target: Sequence[float] | torch.Tensor = BEST,
         *,
         norms: torch.Tensor | None = None,
-        scale: Literal["one", "free"] = "one",
+        scale: Literal["one", "free", "signed"] = "one",
         examples: int = 16,
     ) -> None:
         import torch
@@ -40,7 +40,7 @@ class Bowl:
 
         self.target = torch.as_tensor(target)
         shape, count = self.target.shape, self.target.shape[-1]
-        self.space = WeightParameterization(torch.ones(shape) if norms is None else norms, scale=scale)
+        self.space = WeightParameterization.of(torch.ones(shape) if norms is None else norms, scale)
         self.examples: Sequence[object] = range(examples)
         self.populations: list[torch.Tensor] = []
         self.rows: list[int] = []

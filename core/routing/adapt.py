@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..settings import Positive
 from ..workspace import Workspace
 from .objective import ObjectiveSettings, adaptation_objective
-from .optimizer import RouterOptimizer
+from .optimizer import Candidate, RouterOptimizer, starting_points
 
 if TYPE_CHECKING:
     from ..data.records import Record
@@ -45,13 +45,21 @@ class AdaptSettings(ObjectiveSettings):
 
 @dataclass(frozen=True)
 class Adapted:
-    """What stage II found: the composition, and the objective at uniform weights, at the start and at the end."""
+    """What stage II found: the composition, and the objective at uniform weights, at the start and at the end.
+
+    `references` are the values of what was known before the search: base, single skills and uniform and, where the
+    total is free, the best of these at other totals. `moved` is how far the weights found are from the `nearest` of
+    them: the root of the sum of squares over skills, in the mean over layers or modules.
+    """
 
     composition: Composition
+    objective: str
     start: float
     end: float
     uniform: float
     references: Mapping[str, float]
+    nearest: str
+    moved: float
     evaluations: int
     seconds: float
 
@@ -89,7 +97,9 @@ def adapt(
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
     found = optimizer.search(objective, settings.seed, workspace.progress)
-    references = {reference.name: reference.value for reference in objective.references}
+    known = [*objective.references, *starting_points(objective)]
+    references = {reference.name: reference.value for reference in known}
+    nearest, moved = _moved(found, known)
     origin = {
         "task": task.name,
         "router": router,
@@ -104,13 +114,30 @@ def adapt(
         "objective": found.value,
         "reference": found.name,
         "references": references,
+        "nearest": nearest,
+        "moved": moved,
     }
     made = build(made_name, workspace.base, artifacts, bank, found.weights, origin)
     target.save(workspace, made, replace)
-    start = min(references.values())
-    seconds = time.perf_counter() - started
-    evaluations = math.ceil(objective.evaluations)
-    return Adapted(made, start, found.value, references["uniform"], references, evaluations, seconds)
+    return Adapted(
+        composition=made,
+        objective=objective.name,
+        start=min(references.values()),
+        end=found.value,
+        uniform=references["uniform"],
+        references=references,
+        nearest=nearest,
+        moved=moved,
+        evaluations=math.ceil(objective.evaluations),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _moved(found: Candidate, known: Sequence[Candidate]) -> tuple[str, float]:
+    """The nearest of the points known before the search, and how far away it is."""
+    ways = [float((found.weights - each.weights).square().sum(-1).sqrt().mean()) for each in known]
+    nearest = min(range(len(known)), key=ways.__getitem__)
+    return known[nearest].name, ways[nearest]
 
 
 def _adaptation_set(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -18,7 +18,7 @@ from .choice import ChoiceLoss, Choices
 from .losses import AnswerLoss
 from .metric import Metric, check_metric
 from .optimizer import Candidate, best
-from .weights import Regulariser, WeightParameterization
+from .weights import Regulariser, Scale, WeightParameterization
 
 if TYPE_CHECKING:
     from ..adapters.bank import SkillBank
@@ -33,12 +33,13 @@ class ObjectiveSettings(Settings):
 
     `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and
     "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records list options, else the
-    second. It may be a metric of the task's evaluator. `scale` is the total of the weights, `gamma` the factor of
-    the regulariser. `tokens` bounds one forward pass, and half of it one backward.
+    second. It may be a metric of the task's evaluator. `scale` is what the weights may be: positive with a total of
+    "one" or a "free" one, or "signed". `gamma` is the factor of the regulariser. `tokens` bounds one forward pass,
+    and half of it one backward.
     """
 
     objective: str = AUTO
-    scale: Literal["one", "free"] = "one"
+    scale: Scale = "one"
     temperature: PositiveFloat = 1.0
     regulariser: Regulariser = "weights"
     gamma: float = 0.0
@@ -113,7 +114,8 @@ class AdaptationObjective:
 
     def evaluate_weights(self, weights: torch.Tensor) -> list[float]:
         """Task loss plus regulariser of weights themselves, (P, *space.norms.shape)."""
-        return self._regularised(weights.float(), self._own_penalty(weights.float()))
+        penalty = self.space.weight_penalty(weights.float(), self._settings.regulariser)
+        return self._regularised(weights.float(), penalty)
 
     def gradient(self, parameters: torch.Tensor, rows: Sequence[int] | None = None) -> tuple[float, torch.Tensor]:
         """Loss and gradient at parameters (size,) over the given examples, or over all of them."""
@@ -137,11 +139,6 @@ class AdaptationObjective:
     def candidate(self, parameters: torch.Tensor, value: float) -> Candidate:
         """Parameters that were evaluated, as weights."""
         return Candidate(self.space.weights(parameters.float()).detach(), value)
-
-    def _own_penalty(self, weights: torch.Tensor) -> torch.Tensor:
-        """The regulariser of weights without parameters: they are their own shares, and their a is 0."""
-        squared = weights.square().flatten(1).sum(-1)
-        return squared if self._settings.regulariser == "weights" else torch.zeros_like(squared)
 
     def _regularised(
         self, weights: torch.Tensor, penalty: torch.Tensor, rows: Sequence[int] | None = None
@@ -181,5 +178,5 @@ def adaptation_objective(
         check_metric(workspace, task, name, (CHOICE, ANSWER) if listed else (ANSWER,))
         key = metric_key(workspace, bank, versions, examples, task, encoder, name)
         measure = Metric(workspace.plugins, task, encoder, bank, examples, cache(key), name)
-    space = WeightParameterization(bank.norms(), settings.temperature, settings.scale)
+    space = WeightParameterization.of(bank.norms(), settings.scale, settings.temperature)
     return AdaptationObjective(name, measure, space, settings, examples, bank.names, workspace.progress)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .weights import WeightParameterization
 
 
+FACTORS = (0.25, 0.5, 2.0, 4.0)
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Weights with the value of the objective there (lower is better); `name` tells a reference."""
@@ -74,6 +77,26 @@ class RouterOptimizer(Settings, ABC):
     @abstractmethod
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The best candidate found; the same seed finds the same. Never worse than its own start."""
+
+
+def starting_points(objective: Objective) -> list[Candidate]:
+    """Where a search may begin: the best single skill, then uniform, each with the total that suits it best.
+
+    With a total that is fixed at 1 they are two of the references; else each is evaluated at a quarter, half,
+    twice and four times its weights too, and is then called, for instance, "nli x 0.5". One skill alone is one point.
+    """
+    _, *singles, uniform = objective.references
+    points = [best(singles), uniform] if len(singles) > 1 else singles
+    return points if objective.space.scale == "one" else [_scaled(objective, each) for each in points]
+
+
+def _scaled(objective: Objective, reference: Candidate) -> Candidate:
+    import torch
+
+    weights = torch.stack([factor * reference.weights for factor in FACTORS])
+    names = [f"{reference.name} x {factor:g}" for factor in FACTORS]
+    each = zip(weights, objective.evaluate_weights(weights), names, strict=True)
+    return best([reference, *(Candidate(*found) for found in each)])
 
 
 def best(candidates: Sequence[Candidate]) -> Candidate:

@@ -8,8 +8,10 @@ from typing import Literal
 
 import torch
 
-Regulariser = Literal["alpha", "weights"]
+Regulariser = Literal["alpha", "weights", "shares"]
+Scale = Literal["one", "free", "signed"]
 FLOOR = 0.02
+STEP = 0.25
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,21 @@ class WeightParameterization:
     The vector holds a, then b, each of the size of `norms` (shape (K,) or (groups, K)), then, with
     scale "free", the logarithm of the total weight c. With s the norms:
     e = a s + b (eq. 2), R = softmax(e / temperature) (eq. 3), weights = c R, and c = 1 with scale "one".
+    Raises ValueError for scale "signed", which `of` makes.
     """
 
     norms: torch.Tensor
     temperature: float = 1.0
-    scale: Literal["one", "free"] = "one"
+    scale: Scale = "one"
+
+    @classmethod
+    def of(cls, norms: torch.Tensor, scale: Scale = "one", temperature: float = 1.0) -> WeightParameterization:
+        """The parameterization for a scale: "one" and "free" by a softmax, "signed" without."""
+        return SignedWeights(norms) if scale == "signed" else cls(norms, temperature, scale)
+
+    def __post_init__(self) -> None:
+        if self.scale == "signed" and not isinstance(self, SignedWeights):
+            raise ValueError("signed weights have no softmax: use WeightParameterization.of")
 
     @property
     def size(self) -> int:
@@ -76,9 +88,24 @@ class WeightParameterization:
         return torch.softmax((a * self.norms + b) / self.temperature, dim=-1)
 
     def penalty(self, parameters: torch.Tensor, name: Regulariser) -> torch.Tensor:
-        """sum ||a_i||^2 (SA-MDKIF eq. 6, "alpha") or sum R_i^2 (STAF-LLM eq. 7, "weights"), shape (...)."""
-        squared = (self._a_b(parameters)[0] if name == "alpha" else self.shares(parameters)) ** 2
-        return squared.flatten(parameters.dim() - 1).sum(-1)
+        """The regulariser at parameters, shape (...): sum ||a_i||^2 (SA-MDKIF eq. 6) or that of their weights."""
+        if name != "alpha":
+            return self.weight_penalty(self.weights(parameters), name)
+        return self._a_b(parameters)[0].square().flatten(parameters.dim() - 1).sum(-1)
+
+    def weight_penalty(self, weights: torch.Tensor, name: Regulariser) -> torch.Tensor:
+        """The regulariser of weights (..., *norms.shape), however they came about, shape (...).
+
+        "weights" is sum w_i^2 (STAF-LLM eq. 7), "shares" the same of w / sum |w|, which is at its least, 1/K,
+        where all weights are 0. "alpha" is 0: weights are reached with a = 0.
+        """
+        if name == "alpha":
+            return weights.new_zeros(weights.shape[: weights.dim() - self.norms.dim()])
+        if name == "shares":
+            total = weights.abs().sum(-1, keepdim=True)
+            even = torch.full_like(weights, 1 / weights.shape[-1])
+            weights = torch.where(total > 0, weights / total.clamp(min=torch.finfo(weights.dtype).tiny), even)
+        return weights.square().flatten(weights.dim() - self.norms.dim()).sum(-1)
 
     def parameters(self, weights: torch.Tensor) -> torch.Tensor:
         """Parameters whose weights are near `weights`, shape (size,), with a = 0.
@@ -97,3 +124,48 @@ class WeightParameterization:
         count = self.norms.numel()
         shape = parameters.shape[:-1] + self.norms.shape
         return parameters[..., :count].reshape(shape), parameters[..., count : 2 * count].reshape(shape)
+
+
+@dataclass(frozen=True)
+class SignedWeights(WeightParameterization):
+    """Weights of either sign and any total, without a softmax: w = p / 4, so that taking a skill away can help.
+
+    The quarter makes a step as long as one of the logits. There is no a, and no temperature.
+    """
+
+    scale: Scale = "signed"
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return self.norms.numel()
+
+    @property
+    def directions(self) -> int:
+        """All of them."""
+        return self.norms.numel()
+
+    def expand(self, point: torch.Tensor) -> torch.Tensor:
+        """The point itself."""
+        return point
+
+    def reduce(self, parameters: torch.Tensor) -> torch.Tensor:
+        """The parameters themselves."""
+        return parameters
+
+    def weights(self, parameters: torch.Tensor) -> torch.Tensor:
+        """Weights of shape (..., *norms.shape) for float parameters of shape (..., size)."""
+        return STEP * parameters.reshape(*parameters.shape[:-1], *self.norms.shape)
+
+    def shares(self, parameters: torch.Tensor) -> torch.Tensor:
+        """The weights by the sum of their sizes."""
+        weights = self.weights(parameters)
+        return weights / weights.abs().sum(-1, keepdim=True)
+
+    def penalty(self, parameters: torch.Tensor, name: Regulariser) -> torch.Tensor:
+        """The regulariser of the weights, shape (...)."""
+        return self.weight_penalty(self.weights(parameters), name)
+
+    def parameters(self, weights: torch.Tensor) -> torch.Tensor:
+        """The parameters of the weights, exactly, shape (size,)."""
+        return (weights / STEP).flatten()

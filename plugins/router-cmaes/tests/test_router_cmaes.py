@@ -1,11 +1,12 @@
 """CMA-ES on an objective whose best weights are known."""
 
+import mdkif_router_cmaes
 import numpy as np
 import pytest
 import torch
-from mdkif import BadInput, Progress, best
+from mdkif import BadInput, Progress, best, starting_points
 from mdkif.testing import Bowl, assert_conforms
-from mdkif_router_cmaes import CMAES, quiet_strategy
+from mdkif_router_cmaes import CMAES, quiet_numpy, quiet_strategy
 
 TARGET = torch.tensor([0.15, 0.6, 0.25])
 NORMS = torch.tensor([0.8, 1.0, 1.2])
@@ -76,6 +77,67 @@ def test_rungs_compare_fewer_candidates_on_growing_parts_of_the_examples():
     assert found.value == min([*whole, best(objective.references).value])
 
 
+class Rows(Bowl):
+    """Remembers the rows themselves."""
+
+    def values(self, parameters, rows=None):
+        self.chosen = [*getattr(self, "chosen", ()), rows]
+        return super().values(parameters, rows)
+
+
+def test_rungs_draw_their_records_anew_for_every_population_and_alike_for_its_candidates():
+    drawn = []
+    for seed in (0, 0, 1):
+        objective = bowl(examples=32, kind=Rows)
+        search(objective, seed, evaluations=20, patience=1000)
+        drawn.append(objective.chosen)
+    first, second = drawn[0][0::3], drawn[0][1::3]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len({tuple(sorted(rows)) for rows in first}) == len(first) > 2, "no two populations on the same records"
+    for quarter, half, whole in zip(first, second, drawn[0][2::3], strict=True):
+        assert (len(set(quarter)), len(set(half)), whole) == (8, 16, None)
+        assert set(quarter) < set(half) < set(range(32)), "the second quarter comes on top: nothing is evaluated twice"
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The points that strategies were begun at, and the strategy of each population, by its place among them."""
+    starts, asked = [], []
+
+    def begin(point, sigma, seed):
+        strategy, place = quiet_strategy(point, sigma, seed), len(starts)
+        starts.append(point)
+        ask = strategy.ask
+        strategy.ask = lambda: asked.append(place) or ask()
+        return strategy
+
+    monkeypatch.setattr(mdkif_router_cmaes, "quiet_strategy", begin)
+    return starts, asked
+
+
+@pytest.mark.parametrize("scale", ["one", "free", "signed"])
+def test_search_begins_at_the_best_single_and_at_uniform_and_ends_with_the_better(begun, scale):
+    starts, asked = begun
+    objective = bowl(torch.tensor([0.1, 0.8, 0.1]), scale=scale)
+    size = 6 if scale == "one" else 7
+    search(objective, evaluations=12 * size, patience=1000)
+    expected = sorted(starting_points(objective), key=lambda start: start.value)
+    assert {each.name.split()[0] for each in expected[:1]} == {"skill"}
+    points = [objective.space.reduce(objective.space.parameters(each.weights)).tolist() for each in expected]
+    assert starts == [pytest.approx(point) for point in points]
+    assert asked[:6] == [0, 1, 0, 1, 0, 1]
+    assert len(set(asked[6:])) == 1
+    starts.clear(), asked.clear()
+    search(bowl(scale=scale), evaluations=5 * size, start="best")
+    assert (len(starts), asked) == (1, [0] * 5)
+
+
+def test_search_finds_weights_of_either_sign():
+    target = torch.tensor([0.9, -0.4, 0.2])
+    found = search(bowl(target, "signed"), evaluations=400, patience=100)
+    torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
+
+
 @pytest.mark.parametrize(("settings", "examples", "supports_minibatch"), [
     ({"successive_halving": False}, 32, True), ({}, 15, True), ({}, 32, False),
 ])  # fmt: skip
@@ -135,7 +197,10 @@ def test_reference_that_nothing_beats_is_the_result():
     objective = bowl(kind=Flat)
     found = search(objective, evaluations=200, patience=3)
     assert found is objective.references[0]
-    assert len(objective.populations) == 3, "patience ends the search"
+    assert len(objective.populations) == 6, "patience ends the search from each of two starts"
+    once = bowl(kind=Flat)
+    search(once, evaluations=200, patience=3, start="best")
+    assert len(once.populations) == 3
 
 
 def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path, monkeypatch):
@@ -147,8 +212,8 @@ def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path
     objective = bowl()
     search(objective, evaluations=30, patience=100)
     assert len(objective.populations) == 5
-    with pytest.raises(ZeroDivisionError), quiet_strategy([0.0, 0.0], 0.5, 0) as strategy:
-        raise ZeroDivisionError(strategy.ask())
+    with pytest.raises(ZeroDivisionError), quiet_numpy():
+        raise ZeroDivisionError(quiet_strategy([0.0, 0.0], 0.5, 0).ask())
     assert np.random.rand() == expected
     assert [path.name for path in tmp_path.iterdir()] == ["cma_signals.in"]
 

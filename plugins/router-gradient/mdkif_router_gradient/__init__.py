@@ -1,11 +1,13 @@
-"""The papers' normal setting: the router's a and b by gradient descent, skills and base frozen."""
+"""The papers' normal setting: the router's parameters by gradient descent, skills and base frozen."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
+from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
 
 
 @hookimpl
@@ -16,25 +18,44 @@ def mdkif_routers() -> list[Router]:
 
 @dataclass(kw_only=True)
 class Gradient(RouterOptimizer):
-    """Adam on (a, b), from the best reference, over seeded mini-batches (`batch` 0: the whole set)."""
+    """Adam on the parameters, over seeded mini-batches (`batch` 0: the whole set).
+
+    `start` "several" takes `steps` from the best single skill and as many from uniform, "best" from the best
+    reference alone. Where steps see parts of the set only, every `every`th point and the last are evaluated on
+    all of it.
+    """
 
     steps: int = 20
     batch: int = 16
     learning_rate: float = 0.2
+    every: int = 5
+    start: Literal["several", "best"] = "several"
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
-        """The final parameters, evaluated once on the whole set, or the best reference if that is better."""
+        """The best point that was evaluated on the whole set, references included."""
+        known = [*objective.references, *starting_points(objective)]
+        begins = starting_points(objective) if self.start == "several" else [best(known)]
+        draw = random.Random(f"gradient:{seed}")
+        with progress.task("router: gradient", self.steps * len(begins)) as bar:
+            for begin in begins:
+                for value, found in self._descent(objective, begin, draw):
+                    known += found
+                    bar.advance(loss=f"{value:.4f}")
+        return best(known)
+
+    def _descent(
+        self, objective: Objective, begin: Candidate, draw: random.Random
+    ) -> Iterator[tuple[float, list[Candidate]]]:
+        """The loss that each step saw, and the points evaluated on the whole set."""
         import torch
 
-        draw = random.Random(f"gradient:{seed}")
-        count = len(objective.examples)
-        point = objective.space.parameters(best(objective.references).weights)
+        count, point = len(objective.examples), objective.space.parameters(begin.weights)
         adam = torch.optim.Adam([point], lr=self.learning_rate)
-        with progress.task("router: gradient", self.steps) as bar:
-            for _ in range(self.steps):
-                rows = draw.sample(range(count), self.batch) if 0 < self.batch < count else None
-                value, point.grad = objective.gradient(point, rows)
-                adam.step()
-                bar.advance(loss=f"{value:.4f}")
-        found = objective.candidate(point, objective.values(point[None])[0])
-        return best([found, *objective.references])
+        for step in range(1, self.steps + 1):
+            rows = draw.sample(range(count), self.batch) if 0 < self.batch < count else None
+            value, point.grad = objective.gradient(point, rows)
+            found = [] if rows else [objective.candidate(point, value)]
+            adam.step()
+            if step == self.steps or (rows and self.every and step % self.every == 0):
+                found.append(objective.candidate(point, objective.values(point[None])[0]))
+            yield value, found

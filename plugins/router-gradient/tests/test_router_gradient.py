@@ -29,14 +29,48 @@ def test_descent_finds_the_best_weights(scale, target):
     assert found.value < 0.05 * best(objective.references).value
 
 
-def test_descent_starts_from_the_best_reference_and_values_its_end_once():
+def test_descent_starts_from_the_best_single_and_from_uniform_and_values_each_end_once():
     objective = bowl(torch.tensor([0.02, 0.9, 0.08]))
     assert best(objective.references).name == "skill 1"
     found = search(objective, steps=1, learning_rate=1e-9)
-    [end] = objective.populations
-    assert objective.space.weights(end)[0].argmax() == 1
-    torch.testing.assert_close(end[0], objective.space.parameters(torch.eye(3)[1]), atol=1e-6, rtol=0)
+    for end, start in zip(objective.populations, (torch.eye(3)[1], torch.full((3,), 1 / 3)), strict=True):
+        torch.testing.assert_close(end[0], objective.space.parameters(start), atol=1e-6, rtol=0)
     assert found.value <= best(objective.references).value
+    once = bowl(torch.tensor([0.02, 0.9, 0.08]))
+    search(once, steps=1, learning_rate=1e-9, start="best")
+    assert len(once.populations) == 1
+
+
+class Path(Bowl):
+    """Remembers the points of all gradients."""
+
+    def gradient(self, parameters, rows=None):
+        self.path = [*getattr(self, "path", ()), parameters.detach().clone()]
+        return super().gradient(parameters, rows)
+
+
+def test_best_point_is_returned_and_not_the_last():
+    """Steps of this length go past the minimum and away again."""
+    objective = Path(TARGET, norms=torch.tensor([0.8, 1.0, 1.2]), examples=10)
+    found = search(objective, steps=3, learning_rate=2.0)
+    ends = [population[0] for population in objective.populations]
+    values = [objective.value(objective.space.weights(point)) for point in (*objective.path, *ends)]
+    assert found.value == pytest.approx(min([*values, best(objective.references).value]), abs=1e-6)
+    assert found.value == pytest.approx(objective.value(found.weights), abs=1e-6)
+    assert not any(torch.allclose(found.weights, objective.space.weights(end)) for end in ends)
+
+
+@pytest.mark.parametrize(("every", "evaluated"), [(2, 3), (5, 2), (0, 1), (6, 1)])
+def test_points_on_mini_batches_are_evaluated_on_all_every_few_steps_and_at_the_end(every, evaluated):
+    objective = bowl(examples=20)
+    search(objective, steps=6, batch=4, every=every, start="best")
+    assert objective.rows == [20] * evaluated
+
+
+@pytest.mark.parametrize("target", [[0.9, -0.4, 0.2], [0.3, 1.2, 0.4]])
+def test_descent_finds_weights_of_either_sign(target):
+    found = search(bowl(torch.tensor(target), "signed"), steps=150, learning_rate=0.1)
+    torch.testing.assert_close(found.weights, torch.tensor(target), atol=0.02, rtol=0)
 
 
 def test_end_that_is_worse_than_a_reference_is_not_returned():
@@ -50,7 +84,7 @@ def test_end_that_is_worse_than_a_reference_is_not_returned():
 def test_batch_of_zero_or_all_is_the_whole_set(batch, count):
     objective = bowl(examples=count)
     search(objective, steps=3, batch=batch)
-    assert objective.batches == [None] * 3
+    assert objective.batches == [None] * 6
 
 
 def test_mini_batches_are_distinct_rows_drawn_by_the_seed():

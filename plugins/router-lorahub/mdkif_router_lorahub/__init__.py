@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
+from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
 
 COBYLA_UP_TO = 50  # evaluations for each weight; beyond, NGOpt takes methods that fail with NumPy 2.4
 
@@ -61,7 +61,7 @@ class LoraHub(RouterOptimizer):
                 if penalised < least:
                     found, least = Candidate(weights, value), penalised
                 bar.advance(best=f"{least:.4f}")
-        return best([*objective.references, found])
+        return best([*objective.references, *starting_points(objective), found])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, hookimpl
+from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, hookimpl, starting_points
 
 
 @hookimpl
@@ -18,18 +18,17 @@ def mdkif_routers() -> list[Router]:
 
 @dataclass(kw_only=True)
 class Uniform(RouterOptimizer):
-    """STAF-LLM's average: weight 1/K for each of K skills."""
+    """STAF-LLM's average: weight c/K for each of K skills; c is 1 unless the total is free, then the best of a few."""
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
-        """The reference named uniform."""
-        return next(candidate for candidate in objective.references if candidate.name == "uniform")
+        """The reference named uniform, or a multiple of it."""
+        return starting_points(objective)[-1]
 
 
 @dataclass(kw_only=True)
 class Single(RouterOptimizer):
-    """STAF-LLM's single: weight 1 for the skill that does best on the adaptation set, 0 for all others."""
+    """STAF-LLM's single: weight c for the skill that does best alone on the adaptation set, 0 for all others."""
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
-        """The single-skill reference of the lowest objective; the first of equals."""
-        singles = [candidate for candidate in objective.references if candidate.name not in ("base", "uniform")]
-        return min(singles, key=lambda candidate: candidate.value)
+        """The single-skill reference of the lowest objective, the first of equals, or a multiple of it."""
+        return starting_points(objective)[0]

@@ -14,7 +14,7 @@ def objective(base, singles, uniform):
     references = [Candidate(torch.zeros(count), base, "base")]
     references += [Candidate(torch.eye(count)[i], value, f"s{i}") for i, value in enumerate(singles)]
     references.append(Candidate(torch.full((count,), 1 / count), uniform, "uniform"))
-    return SimpleNamespace(references=references)
+    return SimpleNamespace(references=references, space=SimpleNamespace(scale="one"))
 
 
 def test_references_conform():

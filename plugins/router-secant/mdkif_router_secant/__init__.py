@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl
+from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
 
 if TYPE_CHECKING:
     import torch
@@ -49,14 +49,16 @@ class Secant(RouterOptimizer):
 
         if self.evaluations < 1:
             raise BadInput(f"evaluations is {self.evaluations}: the secant search needs at least 1.")
-        found, space = best(objective.references), objective.space
+        begins, space = starting_points(objective), objective.space
+        found = best([*objective.references, *begins])
         draw = torch.Generator().manual_seed(seed)
-        seen = [reference.weights for reference in objective.references]
+        seen = [reference.weights for reference in (*objective.references, *begins)]
         leash, stale = 0.0, 0
         with progress.task("router: secant", self.evaluations) as bar:
             for _ in range(self.evaluations if space.directions else 0):
                 forecast = objective.surrogate(found.weights)
-                point = lowest(leashed(forecast, space, found.weights, leash), starts(space, found.weights))
+                starts = [space.reduce(space.parameters(each.weights)) for each in (found, *begins)]
+                point = lowest(leashed(forecast, space, found.weights, leash), starts)
                 while known(space.weights(space.expand(point)), seen):  # inwards, for far out a softmax is flat
                     point = 0.9 * point + 0.1 * torch.randn(point.shape, generator=draw)
                 parameters = space.expand(point)
@@ -84,17 +86,6 @@ def leashed(
         return forecast(parameters) + leash * (space.weights(parameters) - center).square().sum()
 
     return value
-
-
-def starts(space: WeightParameterization, center: torch.Tensor) -> list[torch.Tensor]:
-    """Where the minimisation of a forecast begins: near the center, and at equal shares of its total."""
-    import torch
-
-    near = space.reduce(space.parameters(center))
-    even = torch.zeros_like(near)
-    if space.scale == "free":
-        even[-1] = near[-1]
-    return [near, even]
 
 
 def lowest(value: Callable[[torch.Tensor], torch.Tensor], begin: Sequence[torch.Tensor]) -> torch.Tensor:
