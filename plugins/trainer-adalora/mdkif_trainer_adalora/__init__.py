@@ -56,6 +56,8 @@ class AdaLoRA(TuningMethod):
         """Put U = B, Lambda = E and V = A of PEFT's AdaLoRA on every linear layer but the output head."""
         from peft import AdaLoraConfig, get_peft_model
 
+        from .triplets import Triplets
+
         directions: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._check(steps)
         if self.start == "gradient":
@@ -75,6 +77,7 @@ class AdaLoRA(TuningMethod):
         )
         adapted = get_peft_model(model, config)
         self._initialise(adapted, directions)
+        self._triplets = Triplets.of(adapted)
         return adapted
 
     def groups(self, model: PeftModel) -> list[dict[str, Any]]:
@@ -85,24 +88,15 @@ class AdaLoRA(TuningMethod):
 
     def penalty(self, model: PeftModel) -> torch.Tensor | None:
         """The weighted mean of ||P P^T - I||_F over the trained factors (SA-MDKIF eq. 10, PEFT's form)."""
-        import torch
-
-        if self.orthogonality == 0:
-            return None
-        factors = [p if "lora_A" in n else p.T for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
-        grams = torch.stack([p.float() @ p.float().T for p in factors])
-        identity = torch.eye(grams.shape[-1], device=grams.device)
-        distance: torch.Tensor = torch.linalg.matrix_norm(grams - identity).mean()
-        return self.orthogonality * distance
+        return self.orthogonality * self._triplets.distance() if self.orthogonality else None
 
     def stepped(self, model: PeftModel, step: int) -> None:
         """Update importance and cut Lambda to the step's budget (eqs. 12-14); every step, to the end."""
-        model.base_model.update_and_allocate(step)  # type: ignore[operator]
+        self._triplets.allocate(_allocator(model), _config(model), step)
 
     def mean_rank(self, model: PeftModel) -> float:
         """The mean number of singular values per module that are not zero."""
-        values = [p for n, p in model.named_parameters() if "lora_E" in n]
-        return sum(int((p != 0).sum()) for p in values) / len(values)
+        return self._triplets.kept()
 
     def state(self, model: PeftModel) -> dict[str, torch.Tensor]:
         """The importance averages, which PEFT puts into no checkpoint, and the final choice of triplets."""
@@ -158,7 +152,7 @@ class AdaLoRA(TuningMethod):
                     torch.nn.init.orthogonal_(module.lora_A["default"])
 
 
-AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+AVERAGES = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of PEFT's allocator
 
 
 def gradient_directions(model: PreTrainedModel, loss: Loss, rank: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

@@ -235,3 +235,29 @@ def test_whatever_is_not_refused_meets_its_budget(steps, warmup, final, init, ta
         assert target >= init or last <= max(first, 1)
         return
     assert run(method, adapted, ids, steps)[-1] == target
+
+
+@pytest.mark.parametrize("steps", [9, 20])
+@pytest.mark.parametrize("shares", [(0.3, 0.3), (0.0, 0.0), (0.5, 0.1)])
+def test_importance_and_cuts_are_pefts_own_to_the_last_bit(ids, steps, shares):
+    """The same gradients at every step: what PEFT's allocator computes module by module is what all at once gives."""
+    chosen = {"steps": steps, "warmup_share": shares[0], "final_share": shares[1], "start": "gradient"}
+    (method, ours), (_, theirs) = (attach(make_model(), ids, **chosen) for _ in range(2))
+    draw = torch.Generator().manual_seed(5)
+    for step in range(1, steps + 1):
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            if one.requires_grad:
+                one.grad = torch.randn(one.shape, generator=draw)
+                other.grad = one.grad.clone()
+                with torch.no_grad():
+                    one.sub_(1e-2 * one.grad)
+                    other.sub_(1e-2 * other.grad)
+        method.stepped(ours, step)
+        theirs.base_model.update_and_allocate(step)
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
+        for field in ("ipt", "exp_avg_ipt", "exp_avg_unc"):
+            found, expected = (getattr(m.base_model.rankallocator, field) for m in (ours, theirs))
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[name], value) for name, value in expected.items())
+        assert ours.peft_config["default"].rank_pattern == theirs.peft_config["default"].rank_pattern
