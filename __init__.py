@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Task,
         Trainer,
     )
-    from .core.contract.hookspecs import hookimpl
+    from .core.contract.hookspecs import Run, hookimpl
     from .core.data.conversion import ConversionReport, convert
     from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
     from .core.data.record_files import read_records, write_records
@@ -54,7 +54,7 @@ _MODULES = {
     "adapters.bank": "SkillBank",
     "adapters.low_rank": "LowRank",
     "contract.declarations": "BaseModel Command Dataset Evaluator Router Skill Source Task Trainer",
-    "contract.hookspecs": "hookimpl",
+    "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities",
     "data.record_files": "read_records write_records",
@@ -104,6 +104,7 @@ __all__ = [
     "Record",
     "Router",
     "RouterOptimizer",
+    "Run",
     "Skill",
     "SkillBank",
     "Source",

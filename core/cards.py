@@ -28,8 +28,7 @@ def rows(workspace: Workspace, kind: str | None = None, available: bool = False)
     singular, plugins = _singular(kind), workspace.plugins
     if available:
         entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
-        have = {(d.kind, d.name) for d, _ in plugins.all(Declaration)}
-        return [asdict(entry) for entry in entries if (entry.kind, entry.name) not in have]
+        return [asdict(entry) for entry in entries if not plugins.has(entry)]
     found: Rows = []
     for declared, plugin in plugins.all(KINDS[singular] if singular else Declaration):
         if singular is None and declared.kind == "command":

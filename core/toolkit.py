@@ -66,10 +66,9 @@ class Toolkit:
         dtype: str | None = None,
         device: str = "auto",
         format: Format = "auto",
-        reserved: Sequence[str] = (),
         plugins: Plugins | None = None,
     ) -> None:
-        found = plugins if plugins is not None else Plugins(reserved=reserved, first=owners())
+        found = plugins if plugins is not None else Plugins(first=owners())
         self.workspace = Workspace(found, Store(store), base, progress or Progress(), dtype, device, format)
 
     @property

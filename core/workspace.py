@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .contract.declarations import PromptedSpec
 from .contract.discovery import Plugins
+from .contract.events import Events
 from .data.conversion import ConversionReport
 from .data.records import Record
 from .data.sampling import sample
@@ -49,6 +50,11 @@ class Workspace:
         if self.base_name is None:
             raise BadInput("No base model was named: add --base, for instance --base smollm2.")
         return loading.load(self.plugins, self.store, self.base_name, self.dtype, self.device)
+
+    @cached_property
+    def events(self) -> Events:
+        """What listeners among the plugins are told of the work."""
+        return Events(self.plugins, self.progress)
 
     def template(self, declared: PromptedSpec) -> Template:
         """The skill's or task's template, the user's own first."""

@@ -58,7 +58,9 @@ def catalogue_section(_: str) -> str:
         f"## {kind.capitalize()}s\n\n"
         + _catalogue_table(kind)
         + "\n\n"
-        + "\n".join(line for declared in ours(KINDS[kind]) for line in signature_lines(declared))
+        + "\n".join(
+            line for declared in (ours(KINDS[kind]) if kind in KINDS else ()) for line in signature_lines(declared)
+        )
         for kind in kinds
     )
 

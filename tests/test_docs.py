@@ -64,9 +64,11 @@ def test_a_new_field_would_be_noticed():
 def test_every_hook_has_a_heading_with_its_signature():
     text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_") and callable(hook)}
-    assert len(hooks) == len(KINDS)
+    assert len(hooks) == len(KINDS) + 4
     for name, hook in hooks.items():
-        assert f"\n### `{name}() -> {inspect.signature(hook).return_annotation}`\n" in text
+        signature = inspect.signature(hook)
+        given = ", ".join(f"{each.name}: {each.annotation}" for each in signature.parameters.values())
+        assert f"\n### `{name}({given}) -> {signature.return_annotation}`\n" in text
 
 
 def test_every_catalogue_entry_is_named():

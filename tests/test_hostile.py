@@ -25,7 +25,7 @@ BROKEN = {
     "needs-something": ("No module named 'no_such_package'", "install 'no_such_package', or reinstall"),
     "not-there": ("No module named 'not_there'", "^reinstall hostile-not-there, or "),
     "syntax-error": ("^SyntaxError: ", r"mend \S+syntax_error\.py:1"),
-    "wrong-signature": (r"hook mdkif_skills takes arguments \(manager, config\)", r"^write 'def mdkif_skills\(\):'$"),
+    "wrong-signature": (r"mdkif_skills takes arguments .* \(manager, config\)", r"^write 'def mdkif_skills\(\):'$"),
     "misspelt-hook": ("the hook mdkif_skils, which does not exist", r"^did you mean 'mdkif_skills'\?$"),
     "unmarked-hook": ("mdkif_tasks is not marked", r"^put @hookimpl above 'def mdkif_tasks\(\)'$"),
     "no-hook": ("^it implements no hook$", "put @hookimpl above one of mdkif_skills, "),

@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "peft", "datasets", "numpy", "pyarrow", "safetensors", "tokenizers", "cma", "asyncio")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "tokenizers",
+    "cma",
+    "asyncio",
+    "tensorboardX",
+)
 
 # The part of the public API that works on tensors
 TENSORS = {

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from mdkif.core.contract.catalogue import catalogue, owners
+from mdkif.core.contract.catalogue import LISTENER, catalogue, owners
 from mdkif.core.contract.declarations import KINDS, Declaration
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
@@ -41,7 +41,7 @@ def test_every_name_that_users_type_is_known():
 def test_names_are_unique_and_kinds_known():
     keys = [(entry.kind, entry.name) for entry in catalogue()]
     assert len(set(keys)) == len(keys)
-    assert {entry.kind for entry in catalogue()} <= set(KINDS)
+    assert {entry.kind for entry in catalogue()} <= {*KINDS, LISTENER}
 
 
 def test_every_entry_says_what_it_is_and_who_provides_it():
@@ -66,8 +66,10 @@ def test_what_is_not_planned_is_what_our_plugins_declare(plugins):
     ours = own_distributions()
     found = [(d, p) for d, p in plugins.all(Declaration) if p.dist in ours]
     declared = {(d.kind, d.name, p.dist, d.title) for d, p in found}
-    offered = {(e.kind, e.name, e.dist, e.title) for e in catalogue() if not e.planned}
+    offered = {(e.kind, e.name, e.dist, e.title) for e in catalogue() if not e.planned and e.kind != LISTENER}
     assert offered == declared
+    listening = {p.dist for p in plugins.plugins if p.dist in ours and p.listens}
+    assert {e.dist for e in catalogue() if e.kind == LISTENER} == listening
 
 
 def test_owners_are_the_distributions_of_the_catalogue():

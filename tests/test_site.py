@@ -12,7 +12,7 @@ import mdkif
 import pytest
 from documentation import ROOT, all_commands, context, ours, signature_lines, signature_of
 from mdkif.core.contract import hookspecs
-from mdkif.core.contract.catalogue import catalogue
+from mdkif.core.contract.catalogue import LISTENER, catalogue
 from mdkif.core.contract.declarations import KINDS
 
 HOOKS = [hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_")]
@@ -168,7 +168,7 @@ def declared():
 def test_every_registry_entry_is_documented_with_its_exact_signature(pages, entry):
     text = pages["catalogue.html"].text
     assert squeezed(f"{entry.name}{entry.title}") in text
-    if entry.planned:
+    if entry.planned or entry.kind == LISTENER:  # which declares nothing
         return
     first, *details = signature_lines(declared()[entry.kind, entry.name])
     shown = re.sub(r"\[(.+?)\]\(.+?\)", r"\1", first.removeprefix("- ").replace("`", ""))

@@ -8,11 +8,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..contract.catalogue import owners
 from ..contract.declarations import Command
 from ..contract.discovery import Plugins
 from ..errors import MdkifError
@@ -87,6 +89,7 @@ def state_of(ctx: click.Context) -> State:
     """The state of this run of the command line; core command names are reserved in it."""
     root = ctx.find_root()
     state = root.ensure_object(State)
+    state.debug = bool(root.params.get("debug"))
     if isinstance(root.command, click.Group):
         state.reserved = tuple(root.command.commands)
     return state
@@ -97,14 +100,16 @@ class State:
 
     def __init__(self) -> None:
         self.store: Path | None = None
+        self.debug = False
         self.reserved: tuple[str, ...] = ()
         self._plugins: Plugins | None = None
 
     def kit(self, **options: Any) -> Toolkit:
-        """A toolkit with these options; plugins are discovered once."""
-        made = Toolkit(self.store, reserved=self.reserved, plugins=self._plugins, **options)
-        self._plugins = made.plugins
-        return made
+        """A toolkit with these options; plugins are discovered once, with `--debug` every hook call is shown."""
+        if self._plugins is None:
+            trace = partial(click.echo, err=True) if self.debug else None
+            self._plugins = Plugins(reserved=self.reserved, first=owners(), trace=trace)
+        return Toolkit(self.store, plugins=self._plugins, **options)
 
 
 def run(main: click.Command, arguments: Sequence[str]) -> int:

@@ -86,8 +86,8 @@ def plugins(state: State, as_json: bool) -> None:
     """List plugins: what each provides, which failed and why."""
     found = state.kit().plugins.plugins
     if as_json:
-        print_json([{"dist": p.dist, "version": p.version, "provides": p.provides, "error": p.error,
-                     "remedy": p.remedy, "seconds": round(p.seconds, 4)} for p in found])  # fmt: skip
+        print_json([{"dist": p.dist, "version": p.version, "provides": p.provides, "listens": p.listens,
+                     "error": p.error, "remedy": p.remedy, "seconds": round(p.seconds, 4)} for p in found])  # fmt: skip
     else:
         rows = [
             {"dist": p.dist, "version": p.version, "seconds": f"{p.seconds:.2f}", "provides": _said(p)} for p in found
@@ -96,11 +96,11 @@ def plugins(state: State, as_json: bool) -> None:
 
 
 def _said(plugin: Plugin) -> str:
-    """What a plugin provides, or why it does not and what to do."""
+    """What a plugin provides and listens to, or why it does not and what to do."""
     if plugin.error:
         return f"FAILED: {plugin.error}\nRemedy: {plugin.remedy}"
-    shown = ", ".join(plugin.provides[:10])
-    return shown + (f" and {len(plugin.provides) - 10} more" if len(plugin.provides) > 10 else "")
+    provided = [*plugin.provides, *(f"listens to {hook}" for hook in plugin.listens)]
+    return ", ".join(provided[:10]) + (f" and {len(provided) - 10} more" if len(provided) > 10 else "")
 
 
 @click.command()

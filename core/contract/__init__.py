@@ -1,1 +1,1 @@
-"""The contract of plugins: what they declare, how they are found, checked, explained, told of and installed."""
+"""The contract of plugins: what they declare and follow, how they are found, checked, explained and installed."""

@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+LISTENER = "listener"
+"""The kind of a plugin that declares nothing and only follows the work."""
 CATALOGUE = Path(__file__).resolve().parents[2] / "skills_registry.toml"
 
 

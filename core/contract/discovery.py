@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pluggy
 
 from ..errors import BadInput, unknown
 from . import hookspecs
+from .catalogue import LISTENER, catalogue
 from .catalogue import Entry as Known
-from .catalogue import catalogue, entry_of
 from .declarations import KINDS, Declaration
 from .distributions import Entry, Texts, installed, named
 from .explanation import ContractViolation, explained, line
-from .validation import declared_by, hooks_of
+from .validation import EVENTS, declared_by, hooks_of
 
 GROUP = "mdkif"
 SLOW = 1.0
@@ -30,7 +31,7 @@ D = TypeVar("D", bound=Declaration)
 
 @dataclass
 class Plugin:
-    """One distribution: what it provides, or the reason why it is not used and the remedy."""
+    """One distribution: what it provides and which events it listens to, or why it is not used and the remedy."""
 
     dist: str
     version: str
@@ -39,6 +40,7 @@ class Plugin:
     remedy: str = ""
     seconds: float = 0.0
     declarations: list[Declaration] = field(default_factory=list)
+    listens: list[str] = field(default_factory=list)
 
     @property
     def provides(self) -> list[str]:
@@ -50,7 +52,7 @@ class Plugins:
     """Every installed plugin, and the declarations of those that work.
 
     `reserved` are command names that no plugin may take; `first` are the distributions whose claim to
-    a name goes before the others'.
+    a name goes before the others'. `trace` is given a line for every call of a hook.
     """
 
     def __init__(
@@ -59,9 +61,12 @@ class Plugins:
         *,
         reserved: Iterable[str] = (),
         first: Iterable[str] = (),
+        trace: Callable[[str], None] | None = None,
     ) -> None:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
+        if trace:
+            self._manager.add_hookcall_monitoring(lambda *_: None, partial(_traced, trace))
         self._taken: dict[tuple[str, str], tuple[Declaration, Plugin]] = {}
         self._modules: dict[int, Plugin] = {}
         self._reserved = frozenset(reserved)
@@ -96,12 +101,20 @@ class Plugins:
     def missing(self, cls: type[Declaration], name: str, beside: Iterable[str] = ()) -> BadInput:
         """The error for a name that nothing installed provides; `beside` are names known from elsewhere."""
         kinds = _kinds(cls)
-        for entry in filter(None, (entry_of(kind, name) for kind in kinds)):
-            return BadInput(self._remedy(entry))
-        label = " or ".join(kinds) if len(kinds) < len(KINDS) else "skill, task or other plugin"
+        known = [entry for entry in catalogue() if entry.kind in kinds]
+        for entry in known:
+            if entry.name == name and not self.has(entry):
+                return BadInput(self._remedy(entry))
+        label = " or ".join(kinds) if cls is not Declaration else "skill, task or other plugin"
         have = {*(declared.name for declared, _ in self.all(cls)), *beside}
-        known = {entry.name for entry in catalogue() if entry.kind in kinds}
-        return unknown(label, name, have | known, "" if have else "None is installed: see 'mdkif list --available'.")
+        names = have | {entry.name for entry in known if entry.kind != LISTENER}
+        return unknown(label, name, names, "" if have else "None is installed: see 'mdkif list --available'.")
+
+    def has(self, entry: Known) -> bool:
+        """Whether what the catalogue knows is installed and works."""
+        if entry.kind == LISTENER:
+            return any(plugin.dist == entry.dist and not plugin.error for plugin in self.plugins)
+        return (entry.kind, entry.name) in self._taken
 
     def _remedy(self, entry: Known) -> str:
         """How to get what the catalogue knows and nothing installed provides."""
@@ -118,6 +131,24 @@ class Plugins:
         """The plugin that provides a declaration."""
         return self._taken[declared.kind, declared.name][1]
 
+    def listeners(self, hook: str) -> list[tuple[Plugin, Callable[..., object]]]:
+        """Who listens to an event, in pluggy's order, with what calls this one through pluggy."""
+        found = reversed(getattr(self._manager.hook, hook).get_hookimpls())
+        return [(each.plugin.owner, partial(self._call, each.plugin, hook)) for each in found]
+
+    def cut_off(self, plugin: Plugin) -> None:
+        """Tell a plugin of no more events; what it declares stays in use."""
+        for hooks in self._manager.get_plugins():
+            if hooks.owner is plugin:
+                self._manager.unregister(hooks)
+        plugin.listens = []
+
+    def _call(self, hooks: _Hooks, name: str, **payload: object) -> object:
+        """What one plugin's hook returns, called through pluggy."""
+        others = [each for each in self._manager.get_plugins() if each is not hooks]
+        returned: list[object] = self._manager.subset_hook_caller(name, others)(**payload)
+        return returned[0] if returned else None
+
     def _load(self, dist: str, version: str, entry: Entry) -> Plugin:
         plugin = Plugin(dist, version, line(entry.value.partition(":")[0], 200))
         started = time.perf_counter()
@@ -129,14 +160,16 @@ class Plugins:
                     raise ContractViolation(
                         f"its module is that of {other.dist}", "give each distribution a module of its own"
                     )
-                declared = declared_by(hooks)
+                shown = _Hooks(plugin, hooks)
+                self._manager.register(shown, name=f"{dist}:{entry.name}")
+                declared = declared_by(hooks, partial(self._call, shown))
             self._check_names(declared)
-            self._manager.register(_Hooks(hooks), name=f"{dist}:{entry.name}")
-            plugin.declarations = declared
+            plugin.declarations, plugin.listens = declared, [name for name in hooks if name in EVENTS]
             self._taken |= {(each.kind, each.name): (each, plugin) for each in declared}
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # a plugin may even call sys.exit at import; the host goes on
+            self.cut_off(plugin)
             plugin.error, plugin.remedy = explained(error, dist, plugin.module)
         plugin.seconds = time.perf_counter() - started
         return plugin
@@ -152,17 +185,26 @@ class Plugins:
 
 
 def _kinds(cls: type[Declaration]) -> list[str]:
-    return [kind for kind, known in KINDS.items() if issubclass(known, cls)]
+    kinds = [kind for kind, known in KINDS.items() if issubclass(known, cls)]
+    return [*kinds, LISTENER] if cls is Declaration else kinds
 
 
 class _Hooks:
-    """The hooks of a module and nothing else: pluggy looks at every name it is shown."""
+    """The hooks of a module and nothing else: pluggy looks at every name it is shown. `owner` is whose they are."""
 
-    def __init__(self, hooks: dict[str, Callable[[], object]]) -> None:
-        self.__dict__ = hooks
+    def __init__(self, owner: Plugin, hooks: dict[str, Callable[..., object]]) -> None:
+        self.__dict__ = {"owner": owner, **hooks}
 
     def __dir__(self) -> Iterable[str]:
-        return self.__dict__
+        return [name for name in self.__dict__ if name != "owner"]
+
+
+def _traced(
+    trace: Callable[[str], None], outcome: Any, hook: str, called: Iterable[Any], payload: Mapping[str, object]
+) -> None:
+    given = ", ".join(f"{name}={value}" for name, value in payload.items())
+    came = f" raised {type(outcome.exception).__name__}" if outcome.exception else ""
+    trace(line(f"{', '.join(each.plugin_name for each in called)}: {hook}({given}){came}", 300))
 
 
 def _wanted(entries: Iterable[Entry]) -> Iterator[tuple[str, str, Entry]]:

@@ -4,52 +4,81 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from itertools import islice
 
+from . import hookspecs
 from .declarations import CATEGORIES, KINDS, Declaration, LazySpec, PromptedSpec, Source
 from .explanation import ContractViolation, gone, instead
 
 HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
+"""The hooks that declare, by kind."""
+SPECIFIED = {
+    name: list(inspect.signature(hook).parameters)
+    for name, hook in vars(hookspecs).items()
+    if name.startswith("mdkif_")
+}
+"""The arguments of every hook."""
+EVENTS = [name for name in SPECIFIED if name not in HOOKS.values()]
 MOST = 1000
 LONGEST = {"name": 40, "title": 200}
 TEXT = 10_000
 
 
-def hooks_of(module: object) -> dict[str, Callable[[], object]]:
+def hooks_of(module: object) -> dict[str, Callable[..., object]]:
     """The hooks a module implements, by name.
 
-    Raises ContractViolation for one that does not exist, takes arguments or lacks its mark, and if there is none.
+    Raises ContractViolation for one that does not exist, takes other arguments, is a wrapper or lacks its mark, and
+    if there is none.
     """
     found = {}
     for name in dir(module):
         function = getattr(module, name, None)
         marked = hasattr(function, "mdkif_impl")
-        if name in HOOKS.values() and not marked and inspect.isfunction(function):
+        if name in SPECIFIED and not marked and inspect.isfunction(function):
             raise ContractViolation(
-                f"its function {name} is not marked as a hook", f"put @hookimpl above 'def {name}()'"
+                f"its function {name} is not marked as a hook", f"put @hookimpl above '{_head(name)}'"
             )
         if not marked or not callable(function):
             continue
-        if name not in HOOKS.values():
-            raise ContractViolation(f"it implements the hook {name}, {gone(name)}", instead(name, HOOKS.values()))
-        if parameters := list(inspect.signature(function).parameters):
-            raise ContractViolation(
-                f"its hook {name} takes arguments ({', '.join(parameters)})", f"write 'def {name}():'"
-            )
+        if name not in SPECIFIED:
+            raise ContractViolation(f"it implements the hook {name}, {gone(name)}", instead(name, SPECIFIED))
+        _check_hook(name, function)
         found[name] = function
     if not found:
-        raise ContractViolation("it implements no hook", f"put @hookimpl above one of {', '.join(HOOKS.values())}")
+        raise ContractViolation(
+            "it implements no hook", f"put @hookimpl above one of {', '.join([*HOOKS.values(), *EVENTS])}"
+        )
     return found
 
 
-def declared_by(hooks: Mapping[str, Callable[[], object]]) -> list[Declaration]:
-    """What the hooks declare. Raises ContractViolation for anything that is not as the contract says."""
+def _check_hook(name: str, function: Callable[..., object]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    given = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+    if wrong := [p.name for p in parameters if p.name not in SPECIFIED[name] or p.name not in given]:
+        raise ContractViolation(
+            f"its hook {name} takes arguments that it is not given ({', '.join(wrong)})",
+            f"write '{_head(name)}:'" + (", or fewer of them" if SPECIFIED[name] else ""),
+        )
+    options = vars(function)["mdkif_impl"]
+    if options["wrapper"] or options["hookwrapper"]:
+        raise ContractViolation(f"its hook {name} is a wrapper", f"write '{_head(name)}:' with @hookimpl alone")
+
+
+def _head(name: str) -> str:
+    return f"def {name}({', '.join(SPECIFIED[name])})"
+
+
+def declared_by(hooks: Collection[str], call: Callable[[str], object]) -> list[Declaration]:
+    """What the hooks declare, each called by its name.
+
+    Raises ContractViolation for anything that is not as the contract says.
+    """
     found: list[Declaration] = []
     for kind, hook in HOOKS.items():
         if hook in hooks:
-            found += _returned(kind, hook, hooks[hook]())
+            found += _returned(kind, hook, call(hook))
     names = [(item.kind, item.name) for item in found]
     if len(set(names)) < len(names):
         kind, name = next(each for each in names if names.count(each) > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..adapters.library import check_prompts
@@ -64,12 +64,14 @@ def evaluate(
     answering = Answering.of(task, settings.answer, settings.normaliser)
     run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), encoder)
     done = []
-    for target in targets:
-        with target.applied() as base:
-            adapted = replace(encoder, base=base)
-            predictions = predict(adapted, examples, answering, workspace.progress, f"evaluating {target.name}")
-        metrics = evaluator.load()(predictions)
-        used = answering.normaliser if any(p.likelihoods for p in predictions) else None
-        made = Evaluation(task.name, target.name, len(examples), metrics, dict(encoder.counts), used)
-        done.append(write_report(workspace.store.reports, target, made, run, predictions))
+    with workspace.events.run("evaluate", task.name, workspace.base.name, asdict(settings)) as told:
+        for target in targets:
+            with target.applied() as base:
+                adapted = replace(encoder, base=base)
+                predictions = predict(adapted, examples, answering, workspace.progress, f"evaluating {target.name}")
+            metrics = evaluator.load()(predictions)
+            used = answering.normaliser if any(p.likelihoods for p in predictions) else None
+            made = Evaluation(task.name, target.name, len(examples), metrics, dict(encoder.counts), used)
+            done.append(write_report(workspace.store.reports, target, made, run, predictions))
+            told.evaluated(target.name, metrics)
     return done

@@ -96,14 +96,17 @@ def adapt(
     bank = target.bank_of(artifacts, workspace.base, settings.granularity)
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
-    found = optimizer.search(objective, settings.seed, workspace.progress)
+    chosen = {**asdict(settings), "objective": objective.name, **asdict(optimizer)}
+    with workspace.events.run("adapt", task.name, workspace.base.name, chosen) as objective.told:
+        found = optimizer.search(objective, settings.seed, workspace.progress)
+        objective.told.evaluated(made_name, {"objective": found.value})
     known = [*objective.references, *starting_points(objective)]
     references = {reference.name: reference.value for reference in known}
     nearest, moved = _moved(found, known)
     origin = {
         "task": task.name,
         "router": router,
-        "settings": {**asdict(settings), "objective": objective.name, **asdict(optimizer)},
+        "settings": chosen,
         "data": {"datasets": sorted(sources), "options": dict(data or {}), "left_out": dict(report.left_out)},
         "records": len(examples),
         "encoding": dict(encoder.counts),

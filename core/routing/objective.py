@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from ..contract.declarations import Task
+from ..contract.events import Following
 from ..progress import Progress
 from ..settings import Positive, PositiveFloat, Settings
 from ..workspace import Workspace
@@ -66,7 +67,7 @@ class AdaptationObjective:
     """The `Objective` of a task: a measure of its adaptation set, in the parameters of the router, regularised.
 
     `name` is what the settings' objective came to. Nothing is evaluated before it is asked for; the references
-    are when they first are.
+    are when they first are. `told` hears of evaluations.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class AdaptationObjective:
     ) -> None:
         self._measure, self._settings, self._skills, self._progress = measure, settings, skills, progress
         self.name, self.space, self.examples = name, space, examples
+        self.told, self._steps = Following(), 0
 
     @property
     def evaluations(self) -> float:
@@ -104,6 +106,7 @@ class AdaptationObjective:
             for name, row in rows.items():
                 weights = row.expand(self.space.norms.shape).contiguous()
                 references.append(Candidate(weights, self.evaluate_weights(weights[None])[0], name))
+                self.told.evaluated(name, {"objective": references[-1].value})
                 bar.advance(best=best(references).name)
         return references
 
@@ -124,6 +127,7 @@ class AdaptationObjective:
         value, slopes = self._measure.gradient(weights.detach(), rows)
         extra = self._settings.gamma * self.space.penalty(leaf, self._settings.regulariser)
         (slope,) = torch.autograd.grad((weights * slopes).sum() + extra, leaf)
+        self._tell(value + extra.item(), rows)
         return value + extra.item(), slope
 
     def surrogate(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -144,7 +148,15 @@ class AdaptationObjective:
         self, weights: torch.Tensor, penalty: torch.Tensor, rows: Sequence[int] | None = None
     ) -> list[float]:
         extras = (self._settings.gamma * penalty).tolist()
-        return [value + extra for value, extra in zip(self._measure.values(weights, rows), extras, strict=True)]
+        values = [value + extra for value, extra in zip(self._measure.values(weights, rows), extras, strict=True)]
+        self._tell(min(values), rows)
+        return values
+
+    def _tell(self, value: float, rows: Sequence[int] | None) -> None:
+        """Of what was evaluated on all examples; the values of different parts cannot be compared."""
+        if rows is None:
+            self._steps += 1
+            self.told.step(self._steps, objective=value, evaluations=self.evaluations)
 
 
 def adaptation_objective(

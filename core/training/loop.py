@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..contract.events import Following
 from ..errors import MdkifError
 from ..inference.likelihood import answer_loss, mean_loss
 from ..models.base import Base
@@ -47,10 +48,11 @@ def train(
     run: Path,
     progress: Progress,
     title: str = "training",
+    told: Following | None = None,
 ) -> Trained:
     """Train one adapter alone on the frozen base; the same seed gives the same adapter, resumed or not.
 
-    Raises MdkifError if the loss is not finite.
+    `told` hears of every step. Raises MdkifError if the loss is not finite.
     """
     steps = settings.steps or max(1, math.ceil(settings.epochs * len(examples) / settings.batch_size))
     with torch.random.fork_rng(devices=[]):
@@ -62,7 +64,20 @@ def train(
             model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
         try:
             with fused(model):
-                return _loop(base, model, examples, dev, before, steps, method, settings, run, progress, title)
+                return _loop(
+                    base,
+                    model,
+                    examples,
+                    dev,
+                    before,
+                    steps,
+                    method,
+                    settings,
+                    run,
+                    progress,
+                    title,
+                    told or Following(),
+                )
         except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
             model.unload()
             base.model.eval()
@@ -81,6 +96,7 @@ def _loop(
     run: Path,
     progress: Progress,
     title: str,
+    told: Following,
 ) -> Trained:
     groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
@@ -108,6 +124,8 @@ def _loop(
                 save_checkpoint(run / CHECKPOINT, model, optimizer, method, losses)
             rank = method.mean_rank(model)
             bar.advance(loss=f"{_recent(losses):.3f}", **({} if rank is None else {"rank": f"{rank:.1f}"}))
+            figures = {"loss": losses[-1], "learning_rate": optimizer.param_groups[0]["lr"]}
+            told.step(step, **figures, **({} if rank is None else {"rank": rank}))
     base.model.eval()
     model.requires_grad_(False)
     return Trained(model, steps, losses, before, mean_loss(base, dev))

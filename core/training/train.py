@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,13 @@ def train_skill(
         return finished
     run = workspace.store.run(f"train-{skill.name}-{facts['work']}")
     title = f"training {skill.name}"
-    trained = train(workspace.base, examples, dev, method, settings, run, workspace.progress, title)
-    made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
-    saved = _save(workspace, library, trained, made, replace)
+    with workspace.events.run("train", skill.name, workspace.base.name, asdict(settings) | asdict(method)) as told:
+        trained = train(workspace.base, examples, dev, method, settings, run, workspace.progress, title, told)
+        for target, loss in (("base", trained.dev_before), (f"skill:{skill.name}", trained.dev_after)):
+            if loss is not None:
+                told.evaluated(target, {"dev_loss": loss})
+        made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
+        saved = _save(workspace, library, trained, made, replace)
     (run / CHECKPOINT).unlink(missing_ok=True)
     if run.is_dir():
         run.rmdir()
