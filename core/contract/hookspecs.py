@@ -106,5 +106,5 @@ def mdkif_evaluated(run: Run, target: str, metrics: Mapping[str, float]) -> None
 
 
 @hookspec
-def mdkif_run_ended(run: Run, outcome: Outcome) -> None:
+def mdkif_run_ended(run: Run, outcome: Literal["finished", "interrupted", "failed"]) -> None:
     """A run ends: "finished", "interrupted" by the user or "failed"."""
