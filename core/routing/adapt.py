@@ -99,8 +99,8 @@ def adapt(
     chosen = {**asdict(settings), "objective": objective.name, **asdict(optimizer)}
     with workspace.events.run("adapt", task.name, workspace.base.name, chosen) as objective.told:
         found = optimizer.search(objective, settings.seed, workspace.progress)
+        known = [*objective.references, *starting_points(objective)]
         objective.told.evaluated(made_name, {"objective": found.value})
-    known = [*objective.references, *starting_points(objective)]
     references = {reference.name: reference.value for reference in known}
     nearest, moved = _moved(found, known)
     origin = {
