@@ -44,7 +44,7 @@ def corner(skills, name):
     return {skill: float(skill == name) for skill in skills}
 
 
-def test_references_are_base_every_single_and_uniform_measured_exactly(learn, measured):
+def test_adapt_references_are_base_every_single_and_uniform_measured_exactly(learn, measured):
     found = learn("uniform")
     skills = ("qa", "nli", "er")
     expected = {name: measured(corner(skills, name)) for name in ("base", *skills)}
@@ -56,7 +56,7 @@ def test_references_are_base_every_single_and_uniform_measured_exactly(learn, me
     assert len({round(value, 3) for value in expected.values()}) == 5
 
 
-def test_uniform_and_single_are_exact(learn, measured):
+def test_adapt_uniform_and_single_are_exact(learn, measured):
     uniform, single = learn("uniform"), learn("single")
     assert uniform.composition.weights == pytest.approx(dict.fromkeys(("qa", "nli", "er"), 1 / 3))
     assert uniform.end == uniform.uniform
@@ -67,7 +67,7 @@ def test_uniform_and_single_are_exact(learn, measured):
     assert (uniform.evaluations, single.evaluations) == (5, 0), "the references are measured once"
 
 
-def test_references_are_measured_anew_when_a_skill_was_trained_anew(learn, ready, put_skill, adapters, measured):
+def test_adapt_references_are_measured_anew_when_a_skill_was_trained_anew(learn, ready, put_skill, adapters, measured):
     first = learn("single", skills=["qa"])
     put_skill(ready, "qa", adapters["nli"])
     again = learn("single", skills=["qa"])
@@ -80,14 +80,14 @@ def test_references_are_measured_anew_when_a_skill_was_trained_anew(learn, ready
     "settings",
     [{}, {"scale": "free"}, {"gamma": 0.5}, {"granularity": "layer"}, {"temperature": 0.3}, {"scale": "signed"}],
 )
-def test_the_result_is_never_worse_than_base_single_or_uniform(learn, router, settings):
+def test_adapt_is_never_worse_than_base_single_or_uniform(learn, router, settings):
     found = learn(router, **settings)
     assert found.end <= min(found.references.values())
     assert found.start == min(found.references.values())
 
 
 @ROUTERS
-def test_a_search_with_a_free_scale_gains_and_its_value_is_the_saved_compositions(learn, ready, router, measured):
+def test_adapt_search_with_a_free_scale_gains_and_its_value_is_the_saved_compositions(learn, ready, router, measured):
     longer = {"steps": 15} if router == "gradient" else {"evaluations": 60}
     found = learn(router, scale="free", **longer)
     assert found.end < found.start - 1e-3
@@ -101,7 +101,7 @@ def test_a_search_with_a_free_scale_gains_and_its_value_is_the_saved_composition
 
 @EVERY_ROUTER
 @pytest.mark.parametrize("objective", ["auto", "choice"])
-def test_choice_is_searched_by_every_router_and_is_the_default_for_listed_options(learn, router, objective):
+def test_adapt_choice_is_searched_by_every_router_and_is_the_default_for_listed_options(learn, router, objective):
     found = learn(router, scale="free", objective=objective)
     assert found.objective == "choice"
     assert found.composition.origin["settings"]["objective"] == "choice"
@@ -109,7 +109,7 @@ def test_choice_is_searched_by_every_router_and_is_the_default_for_listed_option
 
 
 @EVERY_ROUTER
-def test_result_says_how_far_the_search_moved(learn, ready, router):
+def test_adapt_result_says_how_far_the_search_moved(learn, ready, router):
     found = learn(router, scale="free", gamma=0.01)
     _, weights = saved(ready, router)
     skills = ("qa", "nli", "er")
@@ -127,7 +127,7 @@ def test_result_says_how_far_the_search_moved(learn, ready, router):
     assert (stayed.nearest, stayed.moved) == ("qa", 0.0)
 
 
-def test_single_and_uniform_take_their_best_total_where_it_is_free(learn, measured):
+def test_adapt_single_and_uniform_take_their_best_total_where_it_is_free(learn, measured):
     for router, skills in (("single", ("qa",)), ("uniform", ("qa", "nli", "er"))):
         found = learn(router, scale="free")
         share = 1 / len(skills)
@@ -138,7 +138,7 @@ def test_single_and_uniform_take_their_best_total_where_it_is_free(learn, measur
 
 
 @EVERY_ROUTER
-def test_a_seed_repeats_the_result(learn, router):
+def test_adapt_repeats_its_result_with_a_seed(learn, router):
     mixed = {"scale": "free"} | ({"batch": 3} if router == "gradient" else {})
     first, second, other = (learn(router, name=f"s{i}", seed=s, **mixed) for i, s in enumerate((0, 0, 1)))
     assert first.composition.weights == second.composition.weights
@@ -148,7 +148,7 @@ def test_a_seed_repeats_the_result(learn, router):
     assert first.end != other.end, "other records"
 
 
-def test_numpys_random_state_and_the_working_folder_are_untouched(learn, tmp_path, monkeypatch):
+def test_adapt_numpys_random_state_and_the_working_folder_are_untouched(learn, tmp_path, monkeypatch):
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -167,7 +167,7 @@ def test_numpys_random_state_and_the_working_folder_are_untouched(learn, tmp_pat
 
 
 @pytest.mark.parametrize("router", ["cma-es", "gradient"])
-def test_an_interrupted_search_goes_on_to_the_same_result(learn, ready, router):
+def test_adapt_interrupted_goes_on_to_the_same_result(learn, ready, router):
     """In a new process nothing is left but the store; the cache there is all that is needed."""
     whole = learn(router, name="whole")
     shutil.rmtree(ready.store.root / "cache")
@@ -197,7 +197,7 @@ class Interrupting(Progress):
             raise KeyboardInterrupt
 
 
-def test_evaluation_cache_holds_numbers_only_and_may_be_deleted(learn, ready, pubmedqa):
+def test_adapt_evaluation_cache_holds_numbers_only_and_may_be_deleted(learn, ready, pubmedqa):
     first = learn("uniform")
     [cache] = (ready.store.root / "cache" / ready.base.name).iterdir()
     assert re.fullmatch(r"[0-9a-f]{16}\.jsonl", cache.name)
@@ -210,7 +210,7 @@ def test_evaluation_cache_holds_numbers_only_and_may_be_deleted(learn, ready, pu
     assert learn("uniform").references == first.references
 
 
-def test_evaluation_cache_is_another_for_another_adaptation_set(learn, ready):
+def test_adapt_evaluation_cache_is_another_for_another_adaptation_set(learn, ready):
     for settings in ({}, {"seed": 1}, {"shots": "5"}, {"max_length": 100}, {"objective": "accuracy"}):
         learn("uniform", **settings)
     assert len(list((ready.store.root / "cache" / ready.base.name).iterdir())) == 5
@@ -218,14 +218,14 @@ def test_evaluation_cache_is_another_for_another_adaptation_set(learn, ready):
     assert len(list((ready.store.root / "cache" / ready.base.name).iterdir())) == 5, "the losses are the same"
 
 
-def test_numpys_random_state_does_not_matter(learn):
+def test_adapt_numpys_random_state_does_not_matter(learn):
     np.random.seed(1)
     first = learn("cma-es", name="a", scale="free")
     np.random.seed(2)
     assert learn("cma-es", name="b", scale="free").composition.weights == first.composition.weights
 
 
-def test_with_scale_one_the_weights_of_a_search_sum_to_one(learn):
+def test_adapt_weights_sum_to_one_with_scale_one(learn):
     found = learn("gradient", skills=("nli", "er"), steps=10)
     total = sum(found.composition.summary().values())
     assert total == pytest.approx(1, abs=1e-5) or found.composition.origin["reference"] == "base"
@@ -233,7 +233,7 @@ def test_with_scale_one_the_weights_of_a_search_sum_to_one(learn):
 
 
 @pytest.mark.parametrize("granularity", ["skill", "layer"])
-def test_lorahub_searches_free_weights_and_saves_what_it_valued(learn, ready, objective, granularity):
+def test_adapt_lorahub_searches_free_weights_and_saves_what_it_valued(learn, ready, objective, granularity):
     found = learn("lorahub", evaluations=30, granularity=granularity, gamma=0.01)
     assert found.end < found.start
     assert found.evaluations == 5 + 30 - 1, "the first candidate is the base, which is known"
@@ -246,7 +246,7 @@ def test_lorahub_searches_free_weights_and_saves_what_it_valued(learn, ready, ob
     assert not torch.allclose(weights.sum(-1), torch.tensor(1.0), atol=1e-4), "not a softmax"
 
 
-def test_a_metric_is_an_objective_for_cma_es(learn, accuracy):
+def test_adapt_takes_a_metric_as_the_objective_of_cma_es(learn, accuracy):
     found = learn("cma-es", objective="accuracy", evaluations=9)
     skills = ("qa", "nli", "er")
     for name in ("base", *skills):
@@ -257,20 +257,20 @@ def test_a_metric_is_an_objective_for_cma_es(learn, accuracy):
     assert lower_is_better.end == min(lower_is_better.references[name] for name in skills) > 0
 
 
-def test_a_metric_has_no_gradient_and_an_unknown_one_is_refused(learn):
+def test_adapt_refuses_the_gradient_of_a_metric_and_an_unknown_metric(learn):
     with pytest.raises(BadInput, match="objective 'accuracy' has no gradient: use --router cma-es for a metric"):
         learn("gradient", objective="accuracy")
     with pytest.raises(BadInput, match="cannot be 'rougeL': the task 'pubmedqa' offers choice, cross-entropy, acc"):
         learn("cma-es", objective="rougeL")
 
 
-def test_a_metric_that_is_undefined_on_the_records_is_refused(learn):
+def test_adapt_refuses_a_metric_that_is_undefined_on_the_records(learn):
     with pytest.raises(BadInput, match="objective 'auroc' is undefined on these 1 records: use more shots"):
         learn("single", objective="auroc", shots=1)
 
 
 @ROUTERS
-def test_finer_weights_are_saved_and_are_what_was_valued(learn, ready, examples, router):
+def test_adapt_finer_weights_are_saved_and_are_what_was_valued(learn, ready, examples, router):
     found = learn(router, granularity="layer", scale="free")
     assert found.composition.granularity == "layer"
     bank, weights = saved(ready, router)
@@ -284,13 +284,13 @@ def test_finer_weights_are_saved_and_are_what_was_valued(learn, ready, examples,
     assert total / sum(len(e.answer) for e in examples) == pytest.approx(found.end, rel=1e-4)
 
 
-def test_the_test_split_is_refused(learn, ready):
+def test_adapt_refuses_the_test_split(learn, ready):
     with pytest.raises(BadInput, match="router of 'pubmedqa' cannot be adapted on the test split"):
         learn("uniform", split="test")
     assert not (ready.store.root / "compositions").exists()
 
 
-def test_no_record_of_the_test_split_is_ever_seen(ready, pubmedqa, monkeypatch):
+def test_adapt_sees_no_record_of_the_test_split(ready, pubmedqa, monkeypatch):
     """Also in the normal setting, whose size is that of the test split."""
     from mdkif.core.routing import adapt as adaptation
 
@@ -308,7 +308,7 @@ def test_no_record_of_the_test_split_is_ever_seen(ready, pubmedqa, monkeypatch):
     assert not {f"pubmedqa/{pmid}" for pmid in truth} & {record for ids in seen for record in ids}
 
 
-def test_seeds_draw_other_shots(ready, pubmedqa):
+def test_adapt_seeds_draw_other_shots(ready, pubmedqa):
     first, same, other = (
         adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["qa"], "uniform", {"shots": "5", "seed": seed}).uniform
         for seed in "001"
@@ -316,7 +316,7 @@ def test_seeds_draw_other_shots(ready, pubmedqa):
     assert first == same != other
 
 
-def test_wrong_names_and_settings_are_refused(learn, ready, pubmedqa, mednli):
+def test_adapt_refuses_wrong_names_and_settings(learn, ready, pubmedqa, mednli):
     with pytest.raises(BadInput, match="no router named 'cmaes': did you mean 'cma-es'"):
         learn("cmaes")
     with pytest.raises(BadInput, match="no trained skill named 'q': "):
@@ -333,7 +333,7 @@ def test_wrong_names_and_settings_are_refused(learn, ready, pubmedqa, mednli):
         adapt(ready, "pubmed", {"pubmedqa": pubmedqa})
 
 
-def test_one_skill_alone_can_be_adapted(learn):
+def test_adapt_takes_one_skill_alone(learn):
     for router in ("cma-es", "gradient", "secant"):
         found = learn(router, skills=["qa"], scale="free", name=f"alone-{router}")
         assert list(found.composition.weights) == ["qa"]
@@ -342,7 +342,7 @@ def test_one_skill_alone_can_be_adapted(learn):
         assert found.end <= found.start
 
 
-def test_the_composition_says_nothing_of_the_records(learn, ready, pubmedqa):
+def test_adapt_composition_says_nothing_of_the_records(learn, ready, pubmedqa):
     learn("uniform")
     written = ready.store.composition("tiny", "pubmedqa-uniform").read_text()
     articles = json.loads((pubmedqa / "data" / "ori_pqal.json").read_text()).values()

@@ -18,7 +18,7 @@ def test_objective_evaluates_nothing_before_it_is_asked_for(objective, ready):
     assert again.evaluations == 0
 
 
-def test_a_population_is_valued_as_each_candidate_alone_in_any_budget(objective):
+def test_objective_of_a_population_is_that_of_each_candidate_alone(objective):
     for granularity in ("skill", "module"):
         one = objective(granularity=granularity, gamma=0.2, regulariser="alpha")
         points = torch.randn(5, one.space.size, generator=torch.Generator().manual_seed(2))
@@ -31,7 +31,7 @@ def test_a_population_is_valued_as_each_candidate_alone_in_any_budget(objective)
         assert len({round(value, 3) for value in values}) == 5
 
 
-def test_values_are_the_loss_at_the_softmax_weights_plus_the_regulariser(objective, measured):
+def test_objective_values_are_the_loss_at_the_softmax_weights_plus_the_regulariser(objective, measured):
     point = torch.tensor([0.5, -0.4, 0.1, 0.2, 0.3, -0.7])
     for regulariser in ("alpha", "weights"):
         own = objective(gamma=0.3, regulariser=regulariser, temperature=0.7)
@@ -42,7 +42,7 @@ def test_values_are_the_loss_at_the_softmax_weights_plus_the_regulariser(objecti
         assert own.values(point[None]) == pytest.approx([loss + 0.3 * penalty], rel=1e-4)
 
 
-def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective, measured):
+def test_objective_at_weights_is_the_loss_there_plus_their_squares(objective, measured):
     """Also for weights that no softmax gives, and beyond 1."""
     skills = ("qa", "nli", "er")
     losses = [measured(dict(zip(skills, row.tolist(), strict=True))) for row in SIGNED]
@@ -58,7 +58,7 @@ def test_the_objective_at_weights_is_the_loss_there_plus_their_squares(objective
     assert len({round(loss, 3) for loss in losses}) == 3
 
 
-def test_the_objective_at_softmax_weights_is_the_value_of_their_parameters(objective):
+def test_objective_at_softmax_weights_is_the_value_of_their_parameters(objective):
     for settings in ({"gamma": 0.4}, {"gamma": 0.4, "granularity": "layer"}, {"scale": "free"}):
         own = objective(**settings)
         points = torch.randn(3, own.space.size, generator=torch.Generator().manual_seed(8))
@@ -67,7 +67,7 @@ def test_the_objective_at_softmax_weights_is_the_value_of_their_parameters(objec
         assert own.evaluate_weights(weights) == pytest.approx(own.values(points), rel=1e-6)
 
 
-def test_the_objective_at_the_references_is_theirs(objective):
+def test_objective_at_the_references_is_theirs(objective):
     for settings in ({"gamma": 0.6}, {"gamma": 0.6, "granularity": "module"}, {"gamma": 0.6, "regulariser": "alpha"}):
         own = objective(**settings)
         known = [candidate.value for candidate in own.references]
@@ -76,13 +76,13 @@ def test_the_objective_at_the_references_is_theirs(objective):
         )
 
 
-def test_a_metric_is_an_objective_at_weights_too(objective, accuracy):
+def test_objective_of_a_metric_is_valued_at_weights_too(objective, accuracy):
     [found] = objective(objective="accuracy").evaluate_weights(SIGNED[:1])
     skills = ("qa", "nli", "er")
     assert found == pytest.approx(-accuracy(dict(zip(skills, SIGNED[0].tolist(), strict=True))))
 
 
-def test_references_carry_the_regulariser_of_their_own_shares(objective):
+def test_objective_references_carry_the_regulariser_of_their_own_shares(objective):
     bare, weighed = objective(), objective(gamma=0.6)
     extra = [w.value - b.value for w, b in zip(weighed.references, bare.references, strict=True)]
     assert extra == pytest.approx([0, 0.6, 0.6, 0.6, 0.6 / 3], abs=1e-5)
@@ -94,7 +94,7 @@ def test_references_carry_the_regulariser_of_their_own_shares(objective):
     assert [c.value for c in alphas] == pytest.approx([c.value for c in bare.references])
 
 
-def test_references_are_charged_for_their_shares_alike(objective):
+def test_objective_references_are_charged_for_their_shares_alike(objective):
     """Base has none and is charged as uniform is, the least there can be."""
     bare, weighed = objective(), objective(gamma=0.6, regulariser="shares")
     extra = [w.value - b.value for w, b in zip(weighed.references, bare.references, strict=True)]
@@ -104,7 +104,7 @@ def test_references_are_charged_for_their_shares_alike(objective):
 @pytest.mark.parametrize(
     "settings", [{"scale": "free"}, {"scale": "signed"}, {"scale": "free", "granularity": "layer"}]
 )
-def test_starting_points_are_the_best_single_and_uniform_at_their_best_total(objective, settings):
+def test_objective_starting_points_are_the_best_single_and_uniform_at_their_best_total(objective, settings):
     own = objective(**settings, gamma=0.01)
     _, *singles, uniform = own.references
     assert best(singles).name == "qa"
@@ -120,7 +120,7 @@ def test_starting_points_are_the_best_single_and_uniform_at_their_best_total(obj
     assert own.evaluations == before
 
 
-def test_starting_points_of_a_fixed_total_are_references(objective):
+def test_objective_starting_points_of_a_fixed_total_are_references(objective):
     own = objective()
     before = own.evaluations + len(own.references)
     assert [each.name for each in starting_points(own)] == ["qa", "uniform"]
@@ -132,7 +132,7 @@ def test_starting_points_of_a_fixed_total_are_references(objective):
 @pytest.mark.parametrize("settings", [
     {}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer"}, {"tokens": 150}, {"scale": "signed", "gamma": 0.3},
 ])  # fmt: skip
-def test_the_gradient_is_the_slope_of_the_values(objective, settings):
+def test_objective_gradient_is_the_slope_of_the_values(objective, settings):
     own = objective(**settings)
     point = torch.randn(own.space.size, generator=torch.Generator().manual_seed(4)) * 0.5
     value, gradient = own.gradient(point)
@@ -145,7 +145,7 @@ def test_the_gradient_is_the_slope_of_the_values(objective, settings):
     assert not point.requires_grad
 
 
-def test_a_mini_batch_gradient_is_that_of_its_rows(objective, examples, measured):
+def test_objective_mini_batch_gradient_is_that_of_its_rows(objective, examples, measured):
     own = objective()
     point = torch.zeros(6)
     value, _ = own.gradient(point, [1, 4])
@@ -154,7 +154,7 @@ def test_a_mini_batch_gradient_is_that_of_its_rows(objective, examples, measured
     )
 
 
-def test_a_part_of_the_examples_is_valued_as_that_part_and_paid_for_once(objective, examples, measured):
+def test_objective_of_some_examples_is_theirs_and_paid_for_once(objective, examples, measured):
     own = objective()
     point = torch.tensor([[0.0, 0.0, 0.0, 0.4, -0.2, 0.9]])
     weights = dict(zip(("qa", "nli", "er"), own.space.weights(point[0]).tolist(), strict=True))
@@ -166,7 +166,7 @@ def test_a_part_of_the_examples_is_valued_as_that_part_and_paid_for_once(objecti
     assert own.evaluations == before + 1
 
 
-def test_a_metric_is_not_divisible_and_has_no_surrogate(objective):
+def test_objective_of_a_metric_has_no_minibatch_and_no_surrogate(objective):
     own = objective(objective="accuracy")
     assert (own.supports_minibatch, objective().supports_minibatch) == (False, True)
     with pytest.raises(BadInput, match="'accuracy' is a metric of the whole adaptation set"):
@@ -176,7 +176,7 @@ def test_a_metric_is_not_divisible_and_has_no_surrogate(objective):
 
 
 @pytest.mark.parametrize("settings", [{}, {"scale": "free", "gamma": 0.3}, {"granularity": "layer", "gamma": 0.1}])
-def test_the_surrogate_is_exact_where_blends_were_evaluated_and_near_it_beside(objective, settings):
+def test_objective_surrogate_is_exact_where_blends_were_evaluated_and_near_it_beside(objective, settings):
     own = objective(**settings)
     draw = torch.Generator().manual_seed(3)
     near = torch.randn(own.space.size, generator=draw)
@@ -192,7 +192,7 @@ def test_the_surrogate_is_exact_where_blends_were_evaluated_and_near_it_beside(o
     assert abs(float(known(beside)) - there) <= max(1e-3, abs(float(forecast(beside)) - there))
 
 
-def test_the_surrogate_can_be_differentiated_and_costs_no_evaluation(objective):
+def test_objective_surrogate_can_be_differentiated_and_costs_no_evaluation(objective):
     own = objective()
     forecast = own.surrogate(own.references[-1].weights)
     before = own.evaluations

@@ -61,14 +61,14 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_updates_are_pefts_delta_weights(fresh, make_adapter, tmp_path, kind):
+def test_adapter_updates_are_pefts_delta_weights(fresh, make_adapter, tmp_path, kind):
     folder = make_adapter(tmp_path, 5, **KINDS[kind])
     updates = read_adapter(folder)
     assert_same(updates, pefts_deltas(fresh(), folder))
     assert all(u.up.dtype == u.down.dtype == torch.float32 for u in updates.values())
 
 
-def test_ranks_are_those_adalora_kept(make_adapter, tmp_path):
+def test_adapter_ranks_are_those_adalora_kept(make_adapter, tmp_path):
     updates = read_adapter(make_adapter(tmp_path, 5, **KINDS["AdaLoRA"]))
     ranks = {path.rpartition(".")[2]: update.rank for path, update in updates.items()}
     assert ranks == {"q_proj": 1, "up_proj": 0} | dict.fromkeys(
@@ -76,14 +76,14 @@ def test_ranks_are_those_adalora_kept(make_adapter, tmp_path):
     )
 
 
-def test_half_precision_files_are_read_as_float32(fresh, make_adapter, tmp_path):
+def test_adapter_half_precision_files_are_read_as_float32(fresh, make_adapter, tmp_path):
     folder = make_adapter(tmp_path, 5, r=4, lora_alpha=7)
     halves = {key: value.bfloat16() for key, value in load_file(folder / "adapter_model.safetensors").items()}
     save_file(halves, folder / "adapter_model.safetensors")
     assert_same(read_adapter(folder), pefts_deltas(fresh(), folder))
 
 
-def test_the_squared_norm_is_the_dense_one():
+def test_adapter_squared_norm_is_the_dense_one():
     update = LowRank(torch.randn(3, 17), torch.randn(11, 3))
     assert update.squared_norm == pytest.approx((update.up @ update.down).norm().item() ** 2, rel=1e-5)
     assert LowRank(torch.zeros(0, 17), torch.zeros(11, 0)).squared_norm == 0
@@ -106,7 +106,7 @@ def test_the_squared_norm_is_the_dense_one():
         ({"peft_type": None}, "peft_type None"),
     ],
 )
-def test_what_is_no_sum_of_low_rank_terms_is_refused_by_name(adapters, tmp_path, change, named):
+def test_adapter_that_is_no_sum_of_low_rank_terms_is_refused_by_name(adapters, tmp_path, change, named):
     folder = shutil.copytree(adapters["qa"], tmp_path / "strange")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, **change}))
@@ -115,7 +115,7 @@ def test_what_is_no_sum_of_low_rank_terms_is_refused_by_name(adapters, tmp_path,
 
 
 @pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
-def test_a_real_dora_adapter_and_an_embedding_adapter_are_refused(make_adapter, tmp_path):
+def test_adapter_of_dora_or_with_an_embedding_is_refused(make_adapter, tmp_path):
     with pytest.raises(BadInput, match="use_dora"):
         read_adapter(make_adapter(tmp_path / "dora", 5, r=2, use_dora=True))
     with pytest.raises(BadInput, match=r"the tensor base_model\.model\.model\.embed_tokens"):
@@ -123,7 +123,7 @@ def test_a_real_dora_adapter_and_an_embedding_adapter_are_refused(make_adapter, 
 
 
 @pytest.mark.parametrize("alpha", [0, -1])
-def test_an_adalora_without_positive_alpha_is_refused(adapters, tmp_path, alpha):
+def test_adapter_of_adalora_without_positive_alpha_is_refused(adapters, tmp_path, alpha):
     folder = shutil.copytree(adapters["er"], tmp_path / "er")
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": alpha}))
@@ -131,7 +131,7 @@ def test_an_adalora_without_positive_alpha_is_refused(adapters, tmp_path, alpha)
         read_adapter(folder)
 
 
-def test_broken_files_are_refused_with_their_place(adapters, tmp_path):
+def test_adapter_broken_files_are_refused_with_their_place(adapters, tmp_path):
     with pytest.raises(BadInput, match="There is no adapter configuration at"):
         read_adapter(tmp_path)
     folder = shutil.copytree(adapters["qa"], tmp_path / "qa")
@@ -148,7 +148,7 @@ def test_broken_files_are_refused_with_their_place(adapters, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["qa", "nli", "er"])
-def test_written_as_lora_plain_peft_computes_the_same_logits(fresh, adapters, tmp_path, tokens, name):
+def test_adapter_written_as_lora_gives_the_same_logits_in_plain_peft(fresh, adapters, tmp_path, tokens, name):
     write_lora(tmp_path, read_adapter(adapters[name]), "tiny")
     found = logits(PeftModel.from_pretrained(fresh(), str(tmp_path)), tokens)
     expected = logits(PeftModel.from_pretrained(fresh(), str(adapters[name])), tokens)
@@ -156,7 +156,7 @@ def test_written_as_lora_plain_peft_computes_the_same_logits(fresh, adapters, tm
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_written_lora_has_one_rank_and_scale_one_for_vllm_and_llama_cpp(adapters, tmp_path):
+def test_adapter_written_lora_has_one_rank_and_scale_one_for_vllm_and_llama_cpp(adapters, tmp_path):
     write_lora(tmp_path, read_adapter(adapters["er"]), "some/base")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["r"] == config["lora_alpha"] == 5
@@ -170,12 +170,12 @@ def test_written_lora_has_one_rank_and_scale_one_for_vllm_and_llama_cpp(adapters
     assert {shape[0] if "lora_A" in key else shape[1] for key, shape in shapes.items()} == {5}
 
 
-def test_updates_of_rank_zero_everywhere_are_still_a_loadable_lora(fresh, tmp_path, tokens):
+def test_adapter_updates_of_rank_zero_everywhere_are_still_a_loadable_lora(fresh, tmp_path, tokens):
     write_lora(tmp_path, {"model.layers.0.mlp.up_proj": LowRank(torch.zeros(0, 64), torch.zeros(128, 0))}, "tiny")
     assert torch.equal(logits(PeftModel.from_pretrained(fresh(), str(tmp_path)), tokens), logits(fresh(), tokens))
 
 
-def test_what_is_written_reads_back(adapters, tmp_path):
+def test_adapter_written_is_read_back(adapters, tmp_path):
     updates = read_adapter(adapters["er"])
     write_lora(tmp_path, updates, "tiny")
     back = read_adapter(tmp_path)

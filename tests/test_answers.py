@@ -18,7 +18,7 @@ LABELS = st.lists(
     options=NAMES,
     data=st.data(),
 )
-def test_a_closed_query_lists_every_option_and_points_at_the_right_ones(request, options, data):
+def test_labels_query_lists_every_option_and_points_at_the_right_ones(request, options, data):
     gold = data.draw(st.lists(st.sampled_from(options), unique=True))
     made = format_choices(request, options, gold)
     record = Record(id="r", **made)
@@ -38,7 +38,7 @@ def test_spans_point_into_the_list_and_not_at_the_same_words_before_it():
     assert start > len("Is it benign or not benign?")
 
 
-def test_a_gold_label_that_is_not_listed_is_refused_without_naming_it():
+def test_labels_refuse_a_gold_one_that_is_not_listed_without_naming_it():
     with pytest.raises(ValueError, match=r"^1 gold label\(s\) are not among the 2 options$"):
         format_choices("Which?", ["a", "b"], ["secret"])
 
@@ -55,7 +55,7 @@ def test_labels_without_the_separator_are_read_back_as_they_were_written(options
     )
 
 
-def test_a_label_may_hold_the_separator():
+def test_labels_may_hold_the_separator():
     options = ["fever; chills", "fever", "chills"]
     made = format_choices("Which?", options, ["fever; chills"])
     assert parse_choices(made["answer"], options) == ("fever; chills",)
@@ -75,7 +75,7 @@ def test_a_label_may_hold_the_separator():
         ("nothing", ()),
     ],
 )
-def test_what_is_no_label_is_passed_over(text, found):
+def test_labels_pass_over_what_is_none(text, found):
     assert parse_choices(text, ["yes", "no"]) == found
 
 
@@ -105,10 +105,10 @@ def test_entities_stand_in_the_order_of_the_text_once_each():
     }
 
 
-def test_a_context_without_entities_says_so():
+def test_entities_that_are_absent_are_said_to_be():
     assert format_entities("All is well.", []) == {"answer": "none", "labels": (), "spans": ()}
     assert parse_entities("none") == ()
 
 
-def test_lines_that_are_no_entities_are_passed_over():
+def test_entities_pass_over_lines_that_are_none():
     assert parse_entities("Here they are\nproblem:\n: fever\nproblem: chest  pain \n") == ("problem: chest pain",)

@@ -77,7 +77,7 @@ def test_evaluate_measures_a_skill_that_cannot_be_blended(skilled, put, pubmedqa
     assert found.metrics["log_loss"] != pytest.approx(base.metrics["log_loss"], abs=1e-6)
 
 
-def test_a_whole_model_takes_the_place_of_the_base_while_it_is_applied(skilled, fresh, tokens):
+def test_artifact_of_a_whole_model_takes_the_place_of_the_base_while_it_is_applied(skilled, fresh, tokens):
     folder = skilled.store.skill(skilled.base.name, "full")
     model = fresh()
     with torch.no_grad():

@@ -151,7 +151,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "expected"), WRONG, ids=[line for line, _ in WRONG])
-def test_wrong_input_is_a_sentence_with_place_and_remedy(line, expected, store, refused):
+def test_bad_input_is_a_sentence_with_place_and_remedy(line, expected, store, refused):
     before = contents(store.parent)
     sentence = refused(*line.split())
     for part in expected:
@@ -160,19 +160,19 @@ def test_wrong_input_is_a_sentence_with_place_and_remedy(line, expected, store, 
     assert after == before
 
 
-def test_usage_errors_take_one_line(store, capsys):
+def test_bad_input_usage_errors_take_one_line(store, capsys):
     assert run(main, ["adapt"]) == 2
     assert capsys.readouterr().err == (
         "Error: Name the task ('mdkif list tasks'), or give records of your own with --records FILE.\n"
     )
 
 
-def test_a_missing_base_is_named(store, refused, monkeypatch):
+def test_bad_input_missing_base_is_named(store, refused, monkeypatch):
     monkeypatch.delenv("MDKIF_BASE")
     assert "Missing option '--base'" in refused(*TRAIN.split())
 
 
-def test_malformed_rows_are_counted_and_skipped(store, capsys):
+def test_bad_input_malformed_rows_are_counted_and_skipped(store, capsys):
     assert run(main, ["convert", "mednli", "rows", "-o", "x.jsonl", "--skip-bad", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["records"] == 24
@@ -180,13 +180,13 @@ def test_malformed_rows_are_counted_and_skipped(store, capsys):
     assert run(main, ["train", "nli", "--source", "rows", "--trainer", "lora", "--set", "steps=1", "--skip-bad"]) == 0
 
 
-def test_a_base_folder_without_a_model_is_named(store, refused):
+def test_bad_input_base_folder_without_a_model_is_named(store, refused):
     sentence = refused(*TRAIN.split(), "--base", "./empty", code=1)
     assert "'./empty' cannot be loaded" in sentence
     assert "check the folder" in sentence
 
 
-def test_a_skill_of_another_base_is_refused_by_name(store, refused):
+def test_bad_input_skill_of_another_base_is_refused_by_name(store, refused):
     config = store / "models" / "tiny" / "config.json"
     weights = next((store / "models" / "tiny").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x00\x00")
@@ -197,7 +197,7 @@ def test_a_skill_of_another_base_is_refused_by_name(store, refused):
     assert "'half' belongs to 'tiny'" in refused("export", "half", "out", "--to", "lora")
 
 
-def test_composition_outlives_the_training_of_a_newer_version_unless_that_replaces(store, refused, capsys):
+def test_bad_input_composition_outlives_the_training_of_a_newer_version_unless_that_replaces(store, refused, capsys):
     assert run(main, [*TRAIN.split(), "--trainer", "lora", "--set", "steps=1", "--seed", "5"]) == 0
     assert "The older version is kept; 'mdkif remove skill:nli@" in capsys.readouterr().err
     assert run(main, [*EVALUATE.split(), "--with", "half"]) == 0
@@ -220,7 +220,7 @@ def test_train_with_replace_takes_the_older_version_away(store, refused, capsys)
     assert "which is gone: adapt or compose it again" in sentence
 
 
-def test_a_damaged_adapter_is_named(store, refused):
+def test_bad_input_damaged_adapter_is_named(store, refused):
     weights = store / "skills" / "tiny" / "nli" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     sentence = refused(*EVALUATE.split(), "--with", "skill:nli")
@@ -228,7 +228,7 @@ def test_a_damaged_adapter_is_named(store, refused):
     assert "train the skill again" in sentence
 
 
-def test_a_damaged_card_is_named(store, refused):
+def test_bad_input_damaged_card_is_named(store, refused):
     (store / "skills" / "tiny" / "nli" / "skill.json").write_text("{\n  oops")
     assert "skill.json:2 is not a readable skill card" in refused(*EVALUATE.split(), "--with", "skill:nli")
 
@@ -245,7 +245,7 @@ def test_a_damaged_card_is_named(store, refused):
         ),
     ],
 )
-def test_a_broken_template_of_the_user_is_placed(store, refused, text, expected):
+def test_bad_input_broken_template_of_the_user_is_placed(store, refused, text, expected):
     (store / "templates").mkdir()
     (store / "templates" / "nli.jinja").write_text(text)
     for command in (["preview", "nli", "nli"], TRAIN.split()):
@@ -259,7 +259,7 @@ def test_a_broken_template_of_the_user_is_placed(store, refused, text, expected)
 
 
 @pytest.mark.parametrize("line", [f"{TRAIN} --trainer lora --set steps=1", "compose half --skill nli=1"])
-def test_a_full_disk_loses_nothing(line, store, refused, monkeypatch):
+def test_bad_input_full_disk_loses_nothing(line, store, refused, monkeypatch):
     def full(self, target):
         raise OSError(errno.ENOSPC, "No space left on device", str(self))
 
@@ -281,7 +281,7 @@ sys.exit(codes != [1] * len(codes))
 """
 
 
-def test_every_writer_reports_a_refused_write(store):
+def test_bad_input_every_writer_reports_a_refused_write(store):
     """The operating system itself refuses: Python, PyArrow and safetensors each report it their own way."""
     pytest.importorskip("resource")
     before = contents(store.parent)
@@ -302,7 +302,7 @@ def test_every_writer_reports_a_refused_write(store):
     assert contents(store.parent) == before
 
 
-def test_a_store_that_cannot_be_written_is_named(store, refused):
+def test_bad_input_store_that_cannot_be_written_is_named(store, refused):
     sentence = refused("--store", "nothing.txt", "models", "pull", "tiny", code=1)
     assert "nothing.txt/models/tiny could not be written" in sentence
     assert Path("nothing.txt").read_text() == "\n"
@@ -311,7 +311,7 @@ def test_a_store_that_cannot_be_written_is_named(store, refused):
 # Interruptions and what nobody foresaw
 
 
-def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monkeypatch):
+def test_train_interrupted_goes_on_from_its_checkpoint(store, capsys, monkeypatch):
     settings = "--set steps=6 --set batch-size=2 --set checkpoint-every=2"
     arguments = f"{TRAIN} --trainer lora {settings}".split()
     assert run(main, ["--store", "straight", *arguments]) == 0
@@ -339,7 +339,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(store, capsys, monk
     assert not list(store.glob("runs/*"))
 
 
-def test_what_nobody_foresaw_has_no_traceback_unless_asked(store, refused, monkeypatch):
+def test_bad_input_nobody_foresaw_has_no_traceback_unless_asked(store, refused, monkeypatch):
     def fail(*_):
         raise KeyError(SECRET)
 

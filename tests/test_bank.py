@@ -61,7 +61,7 @@ def dense(model, skills, weight_of, tokens):
     return logits(changed, tokens)
 
 
-def test_the_adapters_have_different_ranks_and_one_module_has_rank_zero(skills):
+def test_bank_adapters_have_different_ranks_and_one_module_has_rank_zero(skills):
     ranks = {name: Counter(update.rank for update in updates.values()) for name, updates in skills.items()}
     assert ranks["qa"] == {4: 14}
     assert ranks["nli"] == {3: 4}
@@ -69,7 +69,7 @@ def test_the_adapters_have_different_ranks_and_one_module_has_rank_zero(skills):
     assert skills["er"]["model.layers.0.self_attn.q_proj"].rank == 0
 
 
-def test_one_skill_of_weight_one_is_what_peft_computes(base, fresh, adapters, skills, tokens):
+def test_bank_of_one_skill_at_weight_one_is_what_peft_computes(base, fresh, adapters, skills, tokens):
     for name, updates in skills.items():
         bank = SkillBank(base.model, {name: updates})
         with bank.blend(torch.ones(1)):
@@ -79,14 +79,14 @@ def test_one_skill_of_weight_one_is_what_peft_computes(base, fresh, adapters, sk
         torch.testing.assert_close(found, expected, **TOLERANCE)
 
 
-def test_a_blend_is_pefts_sum_of_active_loras(base, fresh, adapters, skills, tokens):
+def test_bank_blend_equals_peft_sum_of_active_loras(base, fresh, adapters, skills, tokens):
     pair = {name: adapters[name] for name in ("qa", "nli")}
     expected = by_peft(fresh(), pair, [0.7, -0.4], tokens)
     with SkillBank(base.model, {name: skills[name] for name in pair}).blend(torch.tensor([0.7, -0.4])):
         torch.testing.assert_close(logits(base.model, tokens), expected, **TOLERANCE)
 
 
-def test_a_blend_is_pefts_sum_of_active_adaloras(base, fresh, make_adapter, tmp_path, tokens):
+def test_bank_blend_equals_peft_sum_of_active_adaloras(base, fresh, make_adapter, tmp_path, tokens):
     chosen = {"init_r": 6, "target_r": 2, "lora_alpha": 5}
     folders = {
         "er": make_adapter(tmp_path / "er", 11, "ADALORA", ranks={"q_proj": 2, "0.mlp.up_proj": 0}, **chosen),
@@ -99,7 +99,7 @@ def test_a_blend_is_pefts_sum_of_active_adaloras(base, fresh, make_adapter, tmp_
         torch.testing.assert_close(logits(base.model, tokens), expected, **TOLERANCE)
 
 
-def test_a_blend_of_all_kinds_is_the_sum_of_pefts_own_delta_weights(base, fresh, adapters, bank, tokens):
+def test_bank_blend_of_all_kinds_equals_sum_of_peft_delta_weights(base, fresh, adapters, bank, tokens):
     summed = fresh()
     modules = dict(summed.named_modules())
     for folder, weight in zip(adapters.values(), WEIGHTS, strict=True):
@@ -111,7 +111,7 @@ def test_a_blend_of_all_kinds_is_the_sum_of_pefts_own_delta_weights(base, fresh,
         torch.testing.assert_close(logits(base.model, tokens), logits(summed, tokens), **TOLERANCE)
 
 
-def test_merged_equals_unmerged_and_the_weights_come_back_bit_for_bit(base, bank, tokens):
+def test_bank_merged_equals_unmerged_and_the_weights_come_back_bit_for_bit(base, bank, tokens):
     before = {path: dict(base.model.named_modules())[path].weight.detach().clone() for path in bank.paths}
     with bank.blend(WEIGHTS):
         unmerged = logits(base.model, tokens)
@@ -123,7 +123,7 @@ def test_merged_equals_unmerged_and_the_weights_come_back_bit_for_bit(base, bank
         assert torch.equal(dict(base.model.named_modules())[path].weight, weight)
 
 
-def test_hooks_and_weights_are_restored_when_the_block_raises(base, bank, tokens):
+def test_bank_hooks_and_weights_are_restored_when_the_block_raises(base, bank, tokens):
     bare = logits(base.model, tokens)
     for inside in (bank.blend, bank.merged):
         with inside(WEIGHTS):
@@ -134,7 +134,7 @@ def test_hooks_and_weights_are_restored_when_the_block_raises(base, bank, tokens
     assert not any(m._forward_hooks for m in base.model.modules())
 
 
-def test_zero_weights_are_the_base(base, bank, tokens):
+def test_bank_with_zero_weights_is_the_base(base, bank, tokens):
     bare = logits(base.model, tokens)
     with bank.blend(torch.zeros(3)):
         assert torch.equal(logits(base.model, tokens), bare)
@@ -142,7 +142,7 @@ def test_zero_weights_are_the_base(base, bank, tokens):
         assert torch.equal(logits(base.model, tokens), bare)
 
 
-def test_rows_of_weights_equal_separate_forwards(base, bank, tokens):
+def test_bank_rows_of_weights_equal_separate_forwards(base, bank, tokens):
     rows = torch.tensor([[1.0, 0.0, 0.0], [0.2, 0.3, 0.5], [0.0, -1.0, 2.0]])
     with bank.blend(rows):
         together = logits(base.model, tokens)
@@ -154,7 +154,7 @@ def test_rows_of_weights_equal_separate_forwards(base, bank, tokens):
 
 
 @pytest.mark.parametrize(("granularity", "groups"), [("layer", 2), ("module", 14)])
-def test_finer_granularity_equals_a_dense_computation(base, skills, tokens, granularity, groups):
+def test_bank_finer_granularity_equals_a_dense_computation(base, skills, tokens, granularity, groups):
     bank = SkillBank(base.model, skills, granularity)
     assert bank.shape == (groups, 3)
     weights = torch.randn(bank.shape, generator=torch.Generator().manual_seed(3))
@@ -174,7 +174,7 @@ def test_finer_granularity_equals_a_dense_computation(base, skills, tokens, gran
     torch.testing.assert_close(population[1:2], logits(base.model, tokens[1:2]), **TOLERANCE)
 
 
-def test_layers_are_in_the_models_order_beyond_nine():
+def test_bank_layers_are_in_the_models_order_beyond_nine():
     model = torch.nn.Module()
     model.layers = torch.nn.ModuleList(torch.nn.ModuleDict({"up": torch.nn.Linear(2, 2)}) for _ in range(11))
     updates = {f"layers.{i}.up": LowRank(torch.full((1, 2), float(i)), torch.ones(2, 1)) for i in range(11)}
@@ -185,7 +185,7 @@ def test_layers_are_in_the_models_order_beyond_nine():
     assert bank.delta("layers.2.up", weights).abs().max() == 0
 
 
-def test_the_gradient_reaches_the_weights_and_equals_finite_differences(base, skills, tokens):
+def test_bank_gradient_reaches_the_weights_and_equals_finite_differences(base, skills, tokens):
     bank = SkillBank(base.model, skills)
 
     def loss(weights):
@@ -203,7 +203,7 @@ def test_the_gradient_reaches_the_weights_and_equals_finite_differences(base, sk
     assert not any(p.requires_grad or p.grad is not None for p in base.model.parameters())
 
 
-def test_the_gradient_of_every_layers_weight_equals_finite_differences(base, skills, tokens):
+def test_bank_gradient_of_every_layers_weight_equals_finite_differences(base, skills, tokens):
     bank = SkillBank(base.model, skills, "layer")
     start = torch.full(bank.shape, 0.3)
 
@@ -221,7 +221,7 @@ def test_the_gradient_of_every_layers_weight_equals_finite_differences(base, ski
         assert leaf.grad[place].item() == pytest.approx(slope.item(), rel=3e-2, abs=1e-5)
 
 
-def test_merging_factors_as_lorahub_does_is_another_model(base, make_adapter, tmp_path):
+def test_bank_merging_factors_as_lorahub_does_is_another_model(base, make_adapter, tmp_path):
     """LoraHub averages A and B apart; (sum w B)(sum w A) has cross terms that sum w B A has not."""
     skills = {
         name: read_adapter(make_adapter(tmp_path / name, seed, r=4, lora_alpha=4))
@@ -237,7 +237,7 @@ def test_merging_factors_as_lorahub_does_is_another_model(base, make_adapter, tm
         assert (up @ down - exact).norm() / exact.norm() > 0.1
 
 
-def test_fused_is_the_delta_in_low_rank_and_leaves_out_skills_of_weight_zero(bank):
+def test_bank_fused_is_the_delta_in_low_rank_and_leaves_out_skills_of_weight_zero(bank):
     weights = torch.tensor([0.5, 0.0, -2.0])
     fused = bank.fused(weights)
     assert set(fused) == set(bank.paths)
@@ -249,7 +249,7 @@ def test_fused_is_the_delta_in_low_rank_and_leaves_out_skills_of_weight_zero(ban
 
 
 @pytest.mark.parametrize("granularity", ["skill", "layer", "module"])
-def test_norms_are_the_dense_frobenius_norms(base, skills, granularity):
+def test_bank_norms_are_the_dense_frobenius_norms(base, skills, granularity):
     bank = SkillBank(base.model, skills, granularity)
     own = {"skill": lambda path: "", "layer": lambda path: path[: len("model.layers.0")], "module": lambda path: path}
     for g, group in enumerate(bank.group_names):
@@ -263,13 +263,13 @@ def test_norms_are_the_dense_frobenius_norms(base, skills, granularity):
     assert bank.norms().shape == bank.shape
 
 
-def test_norms_are_one_where_no_skill_does_anything(base):
+def test_bank_norms_are_one_where_no_skill_does_anything(base):
     nothing = {"model.layers.0.mlp.up_proj": LowRank(torch.zeros(2, 64), torch.zeros(128, 2))}
     assert torch.equal(SkillBank(base.model, {"a": nothing, "b": nothing}).norms(), torch.ones(2))
 
 
 @pytest.mark.parametrize("shape", [(2,), (4,), (3, 2), (4, 3, 3, 2)])
-def test_weights_of_the_wrong_shape_are_refused(bank, shape):
+def test_bank_refuses_weights_of_the_wrong_shape(bank, shape):
     with pytest.raises(ValueError, match=r"must end in \(3,\)"), bank.blend(torch.zeros(shape)):
         pass
 
@@ -282,13 +282,13 @@ def test_weights_of_the_wrong_shape_are_refused(bank, shape):
         ("model.embed_tokens", "is not a linear layer"),
     ],
 )
-def test_an_update_that_does_not_fit_is_refused_by_name(base, path, reason):
+def test_bank_refuses_an_update_that_does_not_fit_by_name(base, path, reason):
     update = LowRank(torch.zeros(1, 5), torch.zeros(9, 1))
     with pytest.raises(BadInput, match=f"The skill 'nli' does not fit this base model: {path} {reason}"):
         SkillBank(base.model, {"qa": {}, "nli": {path: update}})
 
 
-def test_a_bias_of_the_linear_layer_is_kept():
+def test_bank_keeps_the_bias_of_a_linear_layer():
     model = torch.nn.Sequential(torch.nn.Linear(3, 2)).requires_grad_(False)
     update = LowRank(torch.randn(1, 3), torch.randn(2, 1))
     inputs = torch.randn(4, 3)
@@ -299,7 +299,7 @@ def test_a_bias_of_the_linear_layer_is_kept():
             torch.testing.assert_close(model(inputs), expected)
 
 
-def test_a_bfloat16_base_stays_bfloat16_and_is_restored():
+def test_bank_bfloat16_base_stays_bfloat16_and_is_restored():
     model = torch.nn.Sequential(torch.nn.Linear(8, 8)).to(torch.bfloat16).requires_grad_(False)
     update = LowRank(torch.randn(2, 8), torch.randn(8, 2))
     bank = SkillBank(model, {"a": {"0": update}})
@@ -319,7 +319,7 @@ def test_a_bfloat16_base_stays_bfloat16_and_is_restored():
     ranks=st.lists(st.lists(st.one_of(st.none(), st.integers(0, 4)), min_size=3, max_size=3), min_size=1, max_size=4),
     seed=st.integers(0, 2**16),
 )
-def test_any_ranks_and_any_absences_sum_exactly(ranks, seed):
+def test_bank_sums_any_ranks_and_any_absences_exactly(ranks, seed):
     draw = torch.Generator().manual_seed(seed)
     model = torch.nn.Sequential(*(torch.nn.Linear(5, 5) for _ in range(3))).requires_grad_(False)
     skills = {

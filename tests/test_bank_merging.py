@@ -29,7 +29,7 @@ def always(monkeypatch, answer):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 60), WIDTHS, WIDTHS, st.booleans(), st.integers(0, 100))
-def test_both_ways_give_the_same_outputs_and_gradients(tokens, inputs, outputs, bias, seed):
+def test_blending_gives_the_same_outputs_and_gradients_both_ways(tokens, inputs, outputs, bias, seed):
     linear, bank = layer_and_bank(inputs, outputs, bias=bias)
     draw = torch.Generator().manual_seed(seed)
     x = torch.randn(2, tokens, inputs, generator=draw, dtype=torch.float64)
@@ -52,7 +52,7 @@ def test_both_ways_give_the_same_outputs_and_gradients(tokens, inputs, outputs, 
     torch.testing.assert_close(found[0][0], nn.functional.linear(x, dense, linear[0].bias), rtol=1e-4, atol=1e-4)
 
 
-def test_the_merged_gradient_is_that_of_finite_differences(monkeypatch):
+def test_blending_merged_gradient_is_that_of_finite_differences(monkeypatch):
     linear, bank = layer_and_bank(6, 5)
     always(monkeypatch, True)
 
@@ -76,7 +76,7 @@ def operations(linear, bank, tokens, monkeypatch, answer):
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(64, 64), (64, 192), (192, 64), (24, 400)])
 @pytest.mark.parametrize("ranks", [(1, 1, 1), (4, 0, 12)])
-def test_the_cheaper_way_is_chosen_by_operations_counted(inputs, outputs, ranks, monkeypatch):
+def test_blending_takes_the_cheaper_way_by_operations_counted(inputs, outputs, ranks, monkeypatch):
     linear, bank = layer_and_bank(inputs, outputs, ranks, dtype=torch.float32)
     turn = inputs * outputs // (inputs + outputs)
     choices = []
@@ -92,7 +92,7 @@ def test_the_cheaper_way_is_chosen_by_operations_counted(inputs, outputs, ranks,
     assert choices[-1] is True
 
 
-def test_the_gradient_of_the_merged_way_needs_fewer_operations(monkeypatch):
+def test_blending_gradient_of_the_merged_way_needs_fewer_operations(monkeypatch):
     linear, bank = layer_and_bank(64, 64, dtype=torch.float32)
     counts = []
     for answer in (True, False):
@@ -105,14 +105,14 @@ def test_the_gradient_of_the_merged_way_needs_fewer_operations(monkeypatch):
 
 
 @pytest.mark.parametrize(("dtype", "merges"), [(torch.float32, True), (torch.float64, True), (torch.bfloat16, False)])
-def test_half_precision_is_never_merged_for_it_would_round_the_update_away(dtype, merges, monkeypatch):
+def test_blending_never_merges_in_half_precision_which_would_round_the_update_away(dtype, merges, monkeypatch):
     linear, bank = layer_and_bank(40, 40, dtype=dtype)
     with FlopCounterMode(display=False) as counted, torch.no_grad(), bank.blend(torch.ones(3)):
         linear(torch.randn(200, 40, dtype=dtype))
     assert (counted.get_total_flops() == 2 * 200 * 40 * 40 + 2 * 8 * 40 * 40) == merges
 
 
-def test_rows_of_different_blends_are_computed_beside_the_weight():
+def test_blending_rows_of_different_blends_are_computed_beside_the_weight():
     linear, bank = layer_and_bank(8, 8)
     x = torch.randn(3, 50, 8, dtype=torch.float64)
     weights = torch.randn(3, 3, dtype=torch.float64)
@@ -123,13 +123,13 @@ def test_rows_of_different_blends_are_computed_beside_the_weight():
             torch.testing.assert_close(linear(x[i : i + 1]), together[i : i + 1], rtol=1e-9, atol=1e-9)
 
 
-def test_a_candidate_runs_alone_from_the_tokens_at_which_most_layers_merge():
+def test_blending_runs_a_candidate_alone_from_the_tokens_at_which_most_layers_merge():
     _, bank = layer_and_bank(64, 64)
     assert [bank.worth_alone(tokens) for tokens in (1, 32, 33, 500)] == [False, False, True, True]
     assert not SkillBank(nn.Sequential(nn.Linear(4, 4)), {"none": {}}).worth_alone(10**6)
 
 
-def test_the_layers_own_forward_is_back_after_the_block_and_after_an_error():
+def test_blending_layers_own_forward_is_back_after_the_block_and_after_an_error():
     linear, bank = layer_and_bank(8, 8)
     x = torch.randn(2, 8, dtype=torch.float64)
     before = linear(x)

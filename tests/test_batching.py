@@ -42,7 +42,7 @@ def test_budgeted_closes_no_batch_that_had_room(lengths, tokens):
 
 
 @given(LENGTHS.filter(len), st.integers(1, 9), st.integers(0, 5))
-def test_every_epoch_is_a_permutation_and_a_seed_repeats_it(lengths, size, seed):
+def test_epochs_are_permutations_and_a_seed_repeats_them(lengths, size, seed):
     per_epoch = sum(-(-min(size * 8, len(lengths) - start) // size) for start in range(0, len(lengths), size * 8))
     epochs = list(islice(shuffled(lengths, size, seed), 2 * per_epoch))
     for epoch in (epochs[:per_epoch], epochs[per_epoch:]):

@@ -194,7 +194,7 @@ def test_choice_has_a_surrogate_that_is_exact_where_blends_were_evaluated(choosi
     assert torch.cosine_similarity(leaf.grad, exact, dim=0) > 0.8
 
 
-def test_auto_is_choice_where_records_list_options_and_the_answers_cross_entropy_elsewhere(choosing, examples):
+def test_choice_is_what_auto_means_where_records_list_options(choosing, examples):
     free = [replace(each, options=(), record=replace(each.record, options=(), labels=())) for each in examples]
     assert choosing(objective="auto").name == "choice"
     assert choosing(free, objective="auto").name == "cross-entropy"

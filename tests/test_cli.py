@@ -100,7 +100,7 @@ def test_plugins_say_what_each_provides(document):
     assert (nli["provides"], nli["error"]) == (["skill nli"], None)
 
 
-def test_no_plugins_is_no_error(mdkif, monkeypatch):
+def test_plugins_may_be_none_without_an_error(mdkif, monkeypatch):
     monkeypatch.setenv("MDKIF_PLUGINS", "")
     assert mdkif("list", "--json") == (0, "[]\n", "")
     assert json.loads(mdkif("plugins", "--json")[1]) == []
@@ -121,7 +121,7 @@ def broken(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "site")
 
 
-def test_a_broken_plugin_is_named_and_breaks_nothing_else(mdkif, broken):
+def test_plugins_name_a_broken_one_that_breaks_nothing_else(mdkif, broken):
     for form in ([], ["--json"]):
         code, out, err = mdkif("list", *form)
         assert code == 0
@@ -287,7 +287,7 @@ def test_export_writes_a_lora_and_a_merged_model(document, tmp_path, blend):
 # How it behaves
 
 
-def test_one_run_of_both_stages_is_quiet(mednli, pubmedqa, tmp_path):
+def test_console_is_quiet_over_both_stages(mednli, pubmedqa, tmp_path):
     """Real processes: nothing but progress on stderr, and only the document on stdout."""
     source = f"""
 import sys
@@ -308,7 +308,7 @@ sys.exit(run(main, store + adapt))
     assert set(shown) <= {"training", "references", "router:"}, done.stderr
 
 
-def test_the_console_script_leaves_with_the_exit_code():
+def test_console_script_leaves_with_the_exit_code():
     script = Path(sys.executable).with_name("mdkif")
     good = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
     assert (good.returncode, good.stderr) == (0, "")
@@ -317,7 +317,7 @@ def test_the_console_script_leaves_with_the_exit_code():
     assert bad.stderr == "Error: There is no command named 'shwo': did you mean 'show'?\n"
 
 
-def test_a_console_without_the_characters_still_gets_a_table(blend, store):
+def test_console_without_the_characters_still_gets_a_table(blend, store):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     script = Path(sys.executable).with_name("mdkif")
     done = subprocess.run([script, "list"], capture_output=True, env=environment, check=False)
@@ -326,7 +326,7 @@ def test_a_console_without_the_characters_still_gets_a_table(blend, store):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_under_stdout_is_one_sentence():
+def test_console_full_disk_under_stdout_is_one_sentence():
     script = Path(sys.executable).with_name("mdkif")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([script, "list", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -335,14 +335,14 @@ def test_a_full_disk_under_stdout_is_one_sentence():
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_reader_that_goes_early_is_no_error():
+def test_console_reader_that_goes_early_is_no_error():
     script = Path(sys.executable).with_name("mdkif")
     done = subprocess.run(f"{script} list --json | head -c 5", shell=True, capture_output=True, text=True, check=False)
     assert done.stdout == "[\n  {"
     assert done.stderr == ""
 
 
-def test_colour_is_for_terminals(monkeypatch, mdkif, blend):
+def test_console_colour_is_for_terminals(monkeypatch, mdkif, blend):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
     weights = ("compose", blend, "--skill", "nli=0.6", "--skill", "qa=0.4")

@@ -27,7 +27,7 @@ def dense(model, adapters, weights):
     return model
 
 
-def test_what_is_composed_is_saved_and_loaded_the_same(skilled):
+def test_composition_is_saved_and_loaded_the_same(skilled):
     made = compose(skilled, "both", WEIGHTS)
     assert load_composition(skilled, "both") == made
     assert made.summary() == pytest.approx(WEIGHTS)
@@ -38,7 +38,7 @@ def test_what_is_composed_is_saved_and_loaded_the_same(skilled):
     assert set(stored["adapters"]) == set(WEIGHTS)
 
 
-def test_within_running_the_base_computes_the_target(skilled, base, adapters, fresh, tokens):
+def test_composition_applied_makes_the_base_compute_the_target(skilled, base, adapters, fresh, tokens):
     compose(skilled, "both", WEIGHTS)
     bare = logits(base.model, tokens)
     for target, weights in {"both": WEIGHTS, "skill:er": {"er": 1.0}, "base": {}}.items():
@@ -52,7 +52,7 @@ def test_within_running_the_base_computes_the_target(skilled, base, adapters, fr
 
 
 @pytest.mark.parametrize("granularity", ["layer", "module"])
-def test_finer_weights_come_back_in_their_places(skilled, granularity):
+def test_composition_finer_weights_come_back_in_their_places(skilled, granularity):
     bank = bank_of(skilled, ["qa", "er"], granularity)
     weights = torch.randn(bank.shape, generator=torch.Generator().manual_seed(0))
     made = new_composition(skilled, "fine", ["qa", "er"], weights, granularity)
@@ -75,7 +75,7 @@ def test_composition_of_a_version_that_is_gone_is_refused_until_composed_again(s
         blend(skilled, "both")
 
 
-def test_another_base_is_refused_by_name(skilled, put_skill, adapters):
+def test_composition_of_another_base_is_refused_by_name(skilled, put_skill, adapters):
     compose(skilled, "both", {"qa": 1.0})
     own = skilled.base.fingerprint
     other = replace(skilled.base, fingerprint="0123456789abcdef")
@@ -91,13 +91,13 @@ def test_another_base_is_refused_by_name(skilled, put_skill, adapters):
 
 
 @pytest.mark.parametrize("name", ["", "base", "skill:x", ".hidden", "..", "a/b", "../up", "a\\b"])
-def test_bad_names_are_refused_and_nothing_is_written(skilled, name):
+def test_composition_with_a_bad_name_is_refused_and_nothing_is_written(skilled, name):
     with pytest.raises(BadInput, match="cannot be named"):
         compose(skilled, name, {"qa": 1.0})
     assert not (skilled.store.root / "compositions").exists()
 
 
-def test_unknown_names_are_answered_with_the_nearest(skilled):
+def test_composition_unknown_by_name_is_answered_with_the_nearest(skilled):
     compose(skilled, "pubmedqa-cma-es", {"qa": 1.0})
     with pytest.raises(BadInput, match="no composition named 'pubmedqa-cmaes': did you mean 'pubmedqa-cma-es'"):
         blend(skilled, "pubmedqa-cmaes")
@@ -107,7 +107,7 @@ def test_unknown_names_are_answered_with_the_nearest(skilled):
         blend(skilled, "skill:ts")
 
 
-def test_an_empty_store_says_how_to_begin(workspace):
+def test_composition_in_an_empty_store_says_how_to_begin(workspace):
     with pytest.raises(BadInput, match="No skill is trained on 'tiny' yet: begin with 'mdkif train SKILL'"):
         bank_of(workspace, None)
     with pytest.raises(BadInput, match=r"no composition named 'x': none is installed\. Make one with 'mdkif adapt'"):
@@ -115,7 +115,7 @@ def test_an_empty_store_says_how_to_begin(workspace):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"name": "x", "strange": 1}'])
-def test_a_broken_composition_is_refused_with_its_place(skilled, text):
+def test_composition_that_is_broken_is_refused_with_its_place(skilled, text):
     path = skilled.store.composition("tiny", "broken")
     path.parent.mkdir(parents=True)
     path.write_text(text)

@@ -48,7 +48,7 @@ def kit(tmp_path_factory):
     "dist",
     sorted(p.dist for p in Plugins().plugins if any(isinstance(d, (Dataset, Skill, Task)) for d in p.declarations)),
 )
-def test_plugin_that_reads_data_keeps_every_rule_on_the_hospital_too(kit, hospital, dist):
+def test_check_plugin_that_reads_data_keeps_every_rule_on_the_hospital_too(kit, hospital, dist):
     """On more than its sample; that each plugin keeps the rules at all is the first of its own tests."""
     found = list(check(kit.workspace, dist, hospital))
     assert len(found) >= 4
@@ -91,7 +91,7 @@ def converting(records):
     return convert
 
 
-def test_a_sound_data_set_keeps_every_rule(provide, tmp_path):
+def test_check_breaks_no_rule_for_a_sound_data_set(provide, tmp_path):
     declared = a_dataset(provide(converting([a_record(), a_record(id="2")])))
     assert broken(data.dataset(declared, "dataset mine", tmp_path)) == {}
 
@@ -111,20 +111,20 @@ SPLITS = [a_record(id="1", group="g", split="train"), a_record(id="2", group="g"
         (SPLITS, "no group straddles splits", "group of the record 2 is in several splits"),
     ],
 )
-def test_records_that_break_a_rule(provide, tmp_path, records, rule, remedy):
+def test_check_finds_records_that_break_a_rule(provide, tmp_path, records, rule, remedy):
     found = broken(data.dataset(a_dataset(provide(converting(records))), "dataset mine", tmp_path))
     assert list(found) == [rule]
     assert remedy in found[rule]
 
 
-def test_a_converter_that_draws_at_random_is_found(provide, tmp_path):
+def test_check_converter_that_draws_at_random_is_found(provide, tmp_path):
     def convert(source, conversion):
         yield a_record(context=str(random.random()))
 
     assert "other records" in broken(data.dataset(a_dataset(provide(convert)), "d", tmp_path))["converts a sample"]
 
 
-def test_a_converter_that_uses_the_network_is_found(provide, tmp_path):
+def test_check_converter_that_uses_the_network_is_found(provide, tmp_path):
     def convert(source, conversion):
         import socket
 
@@ -134,7 +134,7 @@ def test_a_converter_that_uses_the_network_is_found(provide, tmp_path):
     assert broken(data.dataset(a_dataset(provide(convert)), "d", tmp_path))["converts a sample"]
 
 
-def test_options_are_documented_and_access_is_stated(provide):
+def test_check_options_are_documented_and_access_is_stated(provide):
     def convert(source, conversion, *, view="all"):
         yield a_record()
 
@@ -144,14 +144,14 @@ def test_options_are_documented_and_access_is_stated(provide):
     assert "'view' is in the converter or in the declaration" in found["its code loads, and its options are documented"]
 
 
-def test_without_a_sample_a_rule_is_not_checked_and_the_remedy_is_told(provide):
+def test_check_without_a_sample_leaves_rules_unchecked_and_tells_the_remedy(provide):
     [last] = [f for f in data.dataset(a_dataset(provide(converting([]))), "d", None) if f.state == "not checked"]
     assert last.remedy == (
         "There is no sample of it: give --source mine=PATH, or ship an invented one in the folder sample/mine."
     )
 
 
-def test_a_sample_in_the_package_is_found(tmp_path, monkeypatch):
+def test_check_sample_in_the_package_is_found(tmp_path, monkeypatch):
     (tmp_path / "sampled" / "sample" / "mine").mkdir(parents=True)
     (tmp_path / "sampled" / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -173,7 +173,7 @@ def a_task(**changes):
     return Task(name="mine", title="Mine", **{**given, **facts, **changes})
 
 
-def test_a_skills_sources_must_be_there_with_the_options_it_gives(kit):
+def test_check_skills_sources_must_be_there_with_the_options_it_gives(kit):
     [rule] = broken(data.instructed(kit.workspace, a_skill(sources=(Source(dataset="nowhere"),)), "s", {})).values()
     assert "It reads 'nowhere', which no installed plugin provides" in rule
     wrong = a_skill(sources=(Source(dataset="mednli", options={"spam": "1"}),))
@@ -181,7 +181,7 @@ def test_a_skills_sources_must_be_there_with_the_options_it_gives(kit):
     assert "gives 'mednli' the option 'spam'" in rule
 
 
-def test_a_tasks_metric_must_be_its_evaluators(kit):
+def test_check_tasks_metric_must_be_its_evaluators(kit):
     [rule] = broken(data.instructed(kit.workspace, a_task(metric="rouge1"), "t", {})).values()
     assert rule.startswith("The evaluator 'classification' has no metric 'rouge1': it has accuracy")
     assert broken(data.instructed(kit.workspace, a_task(), "t", {})) == {}
@@ -196,7 +196,7 @@ def test_a_tasks_metric_must_be_its_evaluators(kit):
         ("{% block query %}{{ nothing }}{% endblock %}", "'nothing' is undefined"),
     ],
 )
-def test_a_template_must_render_and_be_read_back(kit, mednli, block, remedy):
+def test_check_template_must_render_and_be_read_back(kit, mednli, block, remedy):
     folder = kit.workspace.store.templates
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mine.jinja").write_text('{% extends "text-classification.jinja" %}' + block)
@@ -220,13 +220,13 @@ def an_evaluator(target, **metrics):
         (lambda p: 1 / 0, "It raised ZeroDivisionError"),
     ],
 )
-def test_an_evaluator_that_breaks_a_rule(provide, metrics, remedy):
+def test_check_finds_an_evaluator_that_breaks_a_rule(provide, metrics, remedy):
     found = broken(evaluators.evaluator(an_evaluator(provide(lambda p: metrics(p) if p else {"n": 0})), "e"))
     assert len(found) == 4
     assert all(remedy in each for each in found.values())
 
 
-def test_an_evaluator_may_refuse_what_is_not_its_work(provide):
+def test_check_evaluator_may_refuse_what_is_not_its_work(provide):
     def refuse(predictions):
         if predictions:
             raise BadInput("not mine")
@@ -273,13 +273,13 @@ class Spendthrift(Lazy):
         return best(objective.references)
 
 
-def test_a_careless_router(provide):
+def test_check_finds_a_careless_router(provide):
     found = broken(routers.router(a_router(provide(Careless)), "r"))
     assert "return a candidate it evaluated" in found["minimises a known function, and never does worse than its start"]
     assert "finds other weights" in found["is seeded, and leaves others' random numbers alone"]
 
 
-def test_a_router_that_does_not_search_or_keep_its_budget(provide):
+def test_check_finds_a_router_that_does_not_search_or_keep_its_budget(provide):
     found = broken(routers.router(a_router(provide(Lazy)), "r"))
     assert list(found) == ["minimises a known function, and never does worse than its start"]
     assert "search longer or otherwise" in next(iter(found.values()))
@@ -333,12 +333,12 @@ class Idle(LoRA):
         (dict, "its settings have defaults", "name a class that inherits from mdkif.TuningMethod"),
     ],
 )
-def test_a_trainer_that_breaks_a_rule(provide, cls, rule, remedy):
+def test_check_finds_a_trainer_that_breaks_a_rule(provide, cls, rule, remedy):
     assert remedy in broken(trainers.trainer(a_trainer(provide(cls)), "t"))[rule]
     assert cls is dict or issubclass(cls, TuningMethod)
 
 
-def test_the_command_line_tells_what_is_broken_and_exits_with_1(tmp_path, capsys, monkeypatch, mednli):
+def test_check_command_line_tells_what_is_broken_and_exits_with_1(tmp_path, capsys, monkeypatch, mednli):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
     assert run(main, ["check", "mdkif-evaluator-classification"]) == 0
     assert capsys.readouterr().out.endswith("Rules: 9 kept, 0 broken, 0 not checked.\n")

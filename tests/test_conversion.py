@@ -62,7 +62,7 @@ def source(tmp_path):
     return write
 
 
-def test_records_come_with_counts_of_what_was_kept_and_left_out(source):
+def test_convert_records_come_with_counts_of_what_was_kept_and_left_out(source):
     done = ConversionReport()
     records = list(convert(DATASET, source("a|q1|yes|test", "b|q2|", "c|q3|no|dev", "d|q4|"), done))
     assert [(record.id, record.split) for record in records] == [("1", "test"), ("3", "dev")]
@@ -71,7 +71,7 @@ def test_records_come_with_counts_of_what_was_kept_and_left_out(source):
     assert done.left_out == {"empty answer": 2}
 
 
-def test_records_are_streamed(source):
+def test_convert_records_are_streamed(source):
     """The first record is there before the malformed second row is read."""
     records = convert(DATASET, source("a|q|yes", "broken"), ConversionReport())
     assert next(records).query == "q"
@@ -79,7 +79,7 @@ def test_records_are_streamed(source):
         next(records)
 
 
-def test_a_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source):
+def test_convert_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source):
     records = convert(DATASET, source("a|q|yes", "secret of patient 7"), ConversionReport())
     with pytest.raises(BadInput) as caught:
         list(records)
@@ -88,43 +88,43 @@ def test_a_malformed_row_stops_with_file_line_and_remedy_but_not_its_text(source
     )
 
 
-def test_malformed_rows_are_counted_by_reason_where_they_are_skipped(source):
+def test_convert_malformed_rows_are_counted_by_reason_where_they_are_skipped(source):
     done = ConversionReport(skip_bad=True)
     assert len(list(convert(DATASET, source("x", "a|q|yes", "y", "1|2|3|4|5"), done))) == 1
     assert done.left_out == {"malformed: has 1 fields, not 3 or 4": 2, "malformed: has 5 fields, not 3 or 4": 1}
 
 
-def test_leaving_out_many_at_once():
+def test_convert_leaves_out_many_at_once():
     done = ConversionReport()
     done.leave_out("duplicate", 3)
     done.leave_out("duplicate")
     assert done.left_out == {"duplicate": 4}
 
 
-def test_options_reach_the_converter(source):
+def test_convert_options_reach_the_converter(source):
     (record,) = convert(DATASET, source("a|q|yes"), ConversionReport(), {"prefix": "Say: "})
     assert record.query == "Say: q"
 
 
 @pytest.mark.parametrize("wrong", ["prefx", "source", "conversion"])
-def test_an_option_the_converter_does_not_have_is_refused_at_once_with_those_it_has(source, wrong):
+def test_convert_option_the_converter_does_not_have_is_refused_at_once_with_those_it_has(source, wrong):
     with pytest.raises(BadInput) as caught:
         convert(DATASET, source("a|q|yes"), ConversionReport(), {wrong: "x"})  # not even iterated
     assert str(caught.value) == f"The data set 'lines' has no option '{wrong}': its options are prefix, fail."
 
 
-def test_a_missing_source_is_refused_at_once_with_where_to_get_it(tmp_path):
+def test_convert_missing_source_is_refused_at_once_with_where_to_get_it(tmp_path):
     with pytest.raises(BadInput, match=r"'lines' does not exist at .*nowhere: .* \(https://example\.org/lines\)"):
         convert(DATASET, tmp_path / "nowhere", ConversionReport())
 
 
-def test_a_converter_that_cannot_be_imported_is_refused_with_the_remedy(source):
+def test_convert_converter_that_cannot_be_imported_is_refused_with_the_remedy(source):
     broken = Dataset(name="b", title="b", target="no_such_module:read", licence="", access="", homepage="")
     with pytest.raises(BadInput, match=r"dataset 'b' cannot be loaded from no_such_module:read: .*reinstall"):
         convert(broken, source("a|q|yes"), ConversionReport())
 
 
-def test_an_archive_cut_short_is_bad_input(tmp_path):
+def test_convert_archive_cut_short_is_bad_input(tmp_path):
     path = tmp_path / "lines.gz"
     whole = gzip.compress("".join(f"{i}|q{random.Random(i).random()}|yes\n" for i in range(5000)).encode())
     path.write_bytes(whole[: len(whole) // 2])
@@ -134,7 +134,7 @@ def test_an_archive_cut_short_is_bad_input(tmp_path):
         list(convert(DATASET, path, ConversionReport()))
 
 
-def test_a_file_that_is_no_text_is_bad_input_and_not_quoted(tmp_path):
+def test_convert_file_that_is_no_text_is_bad_input_and_not_quoted(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"a|q|yes\n\xff\xfe secret\n")
     with pytest.raises(BadInput, match=r"cannot be read \(UnicodeDecodeError\)") as caught:
@@ -142,31 +142,31 @@ def test_a_file_that_is_no_text_is_bad_input_and_not_quoted(tmp_path):
     assert "secret" not in str(caught.value)
 
 
-def test_a_folder_where_a_file_is_expected_is_bad_input(tmp_path):
+def test_convert_folder_where_a_file_is_expected_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"cannot be read \(Is a directory\)"):
         list(convert(DATASET, tmp_path, ConversionReport()))
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("bug"), BadInput("a sentence"), KeyError("bug")])
-def test_a_converters_own_errors_pass_through(source, error):
+def test_convert_converters_own_errors_pass_through(source, error):
     with pytest.raises(type(error)):
         list(convert(DATASET, source("a|q|yes"), ConversionReport(), {"fail": error}))
 
 
-def test_a_failed_conversion_leaves_no_file(source, tmp_path):
+def test_convert_that_fails_leaves_no_file(source, tmp_path):
     with pytest.raises(BadInput):
         write_records(convert(DATASET, source("a|q|yes", "broken"), ConversionReport()), tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["lines.txt"]
 
 
 @given(st.text())
-def test_the_split_is_a_function_of_the_groups_name(group):
+def test_convert_split_is_a_function_of_the_groups_name(group):
     position = int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
     expected = "train" if position < 0.8 else "dev" if position < 0.9 else "test"
     assert hashed_split(group) == expected
 
 
-def test_splits_are_nearly_80_10_10():
+def test_convert_splits_are_nearly_80_10_10():
     counts = Counter(hashed_split(f"patient {i}") for i in range(20_000))
     assert counts["train"] / 20_000 == pytest.approx(0.8, abs=0.01)
     assert counts["dev"] / 20_000 == pytest.approx(0.1, abs=0.01)
@@ -174,7 +174,7 @@ def test_splits_are_nearly_80_10_10():
 
 
 @given(rows=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 99)), max_size=30), seed=st.integers(0, 9))
-def test_no_group_straddles_splits_and_order_does_not_matter(tmp_path_factory, rows, seed):
+def test_convert_splits_no_group_and_order_does_not_matter(tmp_path_factory, rows, seed):
     path = tmp_path_factory.mktemp("rows") / "lines.txt"
 
     def splits(ordered):
@@ -186,7 +186,7 @@ def test_no_group_straddles_splits_and_order_does_not_matter(tmp_path_factory, r
     assert len({(group, split) for (group, _), split in found.items()}) == len({group for group, _ in found})
 
 
-def test_an_official_split_is_kept_whatever_the_hash_says(source):
+def test_convert_official_split_is_kept_whatever_the_hash_says(source):
     lines = [f"g{i}|q|yes|{split}" for i in range(10) for split in ("train", "dev", "test")]
     done = ConversionReport()
     list(convert(DATASET, source(*lines), done))
@@ -194,7 +194,7 @@ def test_an_official_split_is_kept_whatever_the_hash_says(source):
 
 
 @pytest.mark.parametrize("place", ["group", "query", "answer", "labels"])
-def test_half_of_a_surrogate_pair_is_a_malformed_row(monkeypatch, source, tmp_path, place):
+def test_convert_takes_half_of_a_surrogate_pair_for_a_malformed_row(monkeypatch, source, tmp_path, place):
     """JSON may escape one, and no file or tokenizer takes it."""
     broken = {"id": "2", "query": "q", "answer": "a", "source": "rows.json:2"}
     broken[place] = ("so \ud83d",) if place == "labels" else "so \ud83d"

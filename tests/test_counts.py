@@ -20,7 +20,7 @@ def counted(text):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:3]))
-def test_the_open_distributions_convert_to_the_counts_of_the_documentation(tmp_path, row):
+def test_counts_open_distributions_convert_to_the_counts_of_the_documentation(tmp_path, row):
     dataset, folder, options, records, splits, left_out, labels = row
     if not (DATA / folder).exists():
         pytest.skip(f"{DATA / folder} is not there")
@@ -32,7 +32,7 @@ def test_the_open_distributions_convert_to_the_counts_of_the_documentation(tmp_p
     assert found == int(labels)
 
 
-def test_every_open_data_set_of_the_folder_has_a_row():
+def test_counts_every_open_data_set_of_the_folder_has_a_row():
     """MIMIC's demonstrations have no notes, so no records; their plugin's tests read them."""
     if not DATA.exists():
         pytest.skip(f"{DATA} is not there")

@@ -46,12 +46,12 @@ def found(wheels, tmp_path_factory, request):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_distribution_stands_alone(found, name):
+def test_distributions_distribution_stands_alone(found, name):
     assert found[name].result() == []
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_plugin_asks_for_exactly_what_it_uses(wheels, plugins, name):
+def test_distributions_plugin_asks_for_exactly_what_it_uses(wheels, plugins, name):
     used = {"mdkif"} | imported(name, wheels) | UNIMPORTED.get(name, set())
     (provided,) = (plugin.declarations for plugin in plugins.plugins if plugin.dist == name)
     for each in provided:
@@ -65,13 +65,13 @@ def test_plugin_asks_for_exactly_what_it_uses(wheels, plugins, name):
         assert used == declared(name, wheels)
 
 
-def test_core_asks_for_exactly_what_it_imports(wheels):
+def test_distributions_core_asks_for_exactly_what_it_imports(wheels):
     packages = {each for each in declared("mdkif", wheels, extras=True) if not each.startswith("mdkif")}
     assert packages == imported("mdkif", wheels)
     assert "gguf" not in declared("mdkif", wheels)
 
 
-def test_wheel_of_the_core_has_every_file_of_the_package(wheels):
+def test_distributions_wheel_of_the_core_has_every_file_of_the_package(wheels):
     files = [path for pattern in ("*.py", "core/**/*.py", "templates/**/*.jinja") for path in ROOT.glob(pattern)]
     files += [ROOT / "py.typed", ROOT / "skills_registry.toml"]
     with ZipFile(wheel_of("mdkif", wheels)) as archive:
@@ -79,7 +79,7 @@ def test_wheel_of_the_core_has_every_file_of_the_package(wheels):
     assert held == {path.relative_to(ROOT).as_posix() for path in files}
 
 
-def test_extras_bring_what_the_papers_need_and_everything(wheels):
+def test_distributions_extras_bring_what_the_papers_need_and_everything(wheels):
     kinds = ("mdkif-skill-", "mdkif-task-", "mdkif-trainer-", "mdkif-router-", "mdkif-evaluator-", "mdkif-dataset-")
     of_the_papers = {name for name in FOLDERS if name.startswith(kinds)}
     assert {name for name in closure("mdkif[papers]", wheels) if name.startswith("mdkif-")} == of_the_papers
@@ -97,7 +97,7 @@ def test_extras_bring_what_the_papers_need_and_everything(wheels):
         ("mdkif-dataset-meqsum", "openpyxl", "mdkif-dataset-meqsum does not declare openpyxl, which it imports"),
     ],
 )
-def test_dependency_that_is_forgotten_is_found(wheels, tmp_path, name, forgotten, fault):
+def test_distributions_dependency_that_is_forgotten_is_found(wheels, tmp_path, name, forgotten, fault):
     project = tmp_path / "project"
     shutil.copytree(FOLDERS[name], project, ignore=shutil.ignore_patterns("__pycache__"))
     text = (project / "pyproject.toml").read_text("utf-8")

@@ -40,18 +40,18 @@ def runnable(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_generated_section_is_that_of_the_code(name):
+def test_docs_generated_section_is_that_of_the_code(name):
     _, body, _ = section(name)
     assert body.strip() == SECTIONS[name][1](body).strip(), REFRESH
 
 
 @pytest.mark.parametrize("name", ["settings", "declarations"])
-def test_every_field_has_a_meaning(name):
+def test_docs_every_field_has_a_meaning(name):
     empty = [key for key, meaning in meanings_of(section(name)[1]).items() if not meaning]
     assert not empty
 
 
-def test_a_new_field_would_be_noticed():
+def test_docs_new_field_would_be_noticed():
     body = section("settings")[1]
     lines = body.splitlines()
     cut = next(line for line in lines if line.startswith("| `steps`"))
@@ -61,7 +61,7 @@ def test_a_new_field_would_be_noticed():
     assert meanings_of(again)["The loop of stage I", "steps"] == ""
 
 
-def test_every_hook_has_a_heading_with_its_signature():
+def test_docs_every_hook_has_a_heading_with_its_signature():
     text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("mdkif_") and callable(hook)}
     assert len(hooks) == len(KINDS) + 4
@@ -71,13 +71,13 @@ def test_every_hook_has_a_heading_with_its_signature():
         assert f"\n### `{name}({given}) -> {signature.return_annotation}`\n" in text
 
 
-def test_every_catalogue_entry_is_named():
+def test_docs_every_catalogue_entry_is_named():
     text = "\n".join(page.read_text(encoding="utf-8") for page in OWN)
     assert not [entry for entry in catalogue() if f"`{entry.name}`" not in text]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(page):
+def test_docs_relative_link_leads_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
@@ -96,7 +96,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", OWN, ids=lambda page: page.name)
-def test_every_named_file_and_function_exists(page):
+def test_docs_every_named_file_and_function_exists(page):
     """References are written `core/errors.py::BadInput` or, for a file alone, `core/errors.py`."""
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"`((?:core|plugins|tests|templates)/[\w./-]+)(?:::([\w.]+))?`", text)
@@ -104,7 +104,7 @@ def test_every_named_file_and_function_exists(page):
     assert not missing
 
 
-def test_the_equations_are_all_read():
+def test_docs_equations_are_all_read():
     text = (ROOT / "docs/equations.md").read_text(encoding="utf-8")
     numbers = [f"SA {number}" for number in range(1, 15)]
     numbers += [f"STAF {number}" for number in (*range(1, 11), *(f"A.{i}" for i in range(1, 7)))]
@@ -135,7 +135,7 @@ def _bound(node: ast.stmt) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
-def test_changelog_names_everything_that_a_plugin_is_told_has_changed():
+def test_docs_changelog_names_everything_that_a_plugin_is_told_has_changed():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert not [name for name in CHANGED if not re.search(rf"`(\w+\.)?{re.escape(name)}\b", text)]
 
@@ -163,7 +163,7 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
             yield str(page.relative_to(ROOT)), shlex.split(line, comments=True)
 
 
-def test_every_command_line_shown_is_one_the_program_takes():
+def test_docs_every_command_line_shown_is_one_the_program_takes():
     commands, wrong, seen = all_commands(), [], 0
     for page, words in command_lines():
         seen += 1
@@ -194,7 +194,7 @@ def test_every_command_line_shown_is_one_the_program_takes():
     [page for page in OWN if re.search(r"^```\w+ run$", page.read_text("utf-8"), re.M)],
     ids=lambda page: page.stem,
 )
-def test_what_is_shown_runs(page, tmp_path, monkeypatch):
+def test_docs_run_what_they_show(page, tmp_path, monkeypatch):
     """Blocks marked "run" are run in order: Python in one namespace, a console's lines one by one.
 
     Python that begins with `# name.py` is written to that file.
@@ -217,7 +217,7 @@ def exit_code(line: str) -> int:
     return run(main, words[1:]) if words[0] == "mdkif" else subprocess.run(line, shell=True, check=False).returncode
 
 
-def test_the_plugins_shown_work(tmp_path, monkeypatch):
+def test_docs_plugins_shown_work(tmp_path, monkeypatch):
     """The skill, trainer and router of docs/plugins.md, loaded beside the installed plugins, do their work."""
     modules = write_modules(ROOT / "docs/plugins.md", tmp_path, monkeypatch)
     shown = [EntryPoint(name=module, value=module, group="mdkif") for module in modules]

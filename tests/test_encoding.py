@@ -42,7 +42,7 @@ def special_tokens(around):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_prompt_and_answer_are_the_joint_tokens_cut_at_the_prompts_end(base, encoder_for, questions, format):
+def test_encoder_prompt_and_answer_are_the_joint_tokens_cut_at_the_prompts_end(base, encoder_for, questions, format):
     encoder = encoder_for(base, format=format)
     tokenizer, start = base.tokenizer, " " if format == "plain" else ""
     for record, encoded in zip(questions(8), encoder.encode(questions(8)), strict=True):
@@ -58,7 +58,7 @@ def test_prompt_and_answer_are_the_joint_tokens_cut_at_the_prompts_end(base, enc
         assert len(encoded) == len(joint) + 1
 
 
-def test_the_two_formats_read_as_documented(base, encoder_for):
+def test_encoder_two_formats_read_as_documented(base, encoder_for):
     instruction = Instruction("Is it safe?", "A cohort.", "yes")
     assert encoder_for(base, format="plain").text(instruction) == "Is it safe?\n\nA cohort.\n\nAnswer:"
     assert encoder_for(base, format="chat").text(instruction) == (
@@ -67,7 +67,7 @@ def test_the_two_formats_read_as_documented(base, encoder_for):
     )
 
 
-def test_auto_is_chat_where_there_is_a_chat_template_and_plain_elsewhere(base, encoder_for, questions):
+def test_encoder_auto_is_chat_where_there_is_a_chat_template_and_plain_elsewhere(base, encoder_for, questions):
     [record] = questions(1)
     assert next(encoder_for(base).encode([record])) == next(encoder_for(base, format="chat").encode([record]))
     silent = replace(base, tokenizer=special_tokens("<s> $A"))
@@ -77,7 +77,7 @@ def test_auto_is_chat_where_there_is_a_chat_template_and_plain_elsewhere(base, e
 
 
 @pytest.mark.parametrize("around", ["<s> $A", "<s> $A </s>", "$A </s>", "$A"])
-def test_special_tokens_stand_at_the_ends_only(base, around):
+def test_encoder_special_tokens_stand_at_the_ends_only(base, around):
     """Also where joint tokens run across the boundary, so that the answer is tokenized by itself."""
     tokenizer = special_tokens(around)
     encoder = Encoder(replace(base, tokenizer=tokenizer), AsIs(), format="plain")
@@ -93,7 +93,7 @@ def test_special_tokens_stand_at_the_ends_only(base, around):
     assert not {1, 2} & {token for option in encoded.options for token in option}
 
 
-def test_only_the_answer_is_a_target(base, encoder_for, questions):
+def test_encoder_answer_alone_is_the_target(base, encoder_for, questions):
     examples = list(encoder_for(base).encode(questions(6)))
     batch = collate(examples, base.pad, base.model.device)
     for example, targets in zip(examples, batch.targets.tolist(), strict=True):
@@ -103,7 +103,9 @@ def test_only_the_answer_is_a_target(base, encoder_for, questions):
 
 @settings(max_examples=150, deadline=None)
 @given(context=TEXT, answer=TEXT, query=TEXT, max_length=st.integers(20, 400), format=st.sampled_from(FORMATS))
-def test_truncation_cuts_the_contexts_end_and_nothing_else(shared_base, context, answer, query, max_length, format):
+def test_encoder_truncation_cuts_the_contexts_end_and_nothing_else(
+    shared_base, context, answer, query, max_length, format
+):
     record = Record(id="r", query=query, context=context, answer=answer)
     [whole] = Encoder(shared_base, AsIs(), 10_000, format).encode([record])
     encoder = Encoder(shared_base, AsIs(), max_length, format)
@@ -142,7 +144,7 @@ def is_cut(context, read, side):
     format=st.sampled_from(FORMATS),
     side=st.sampled_from(get_args(TruncationSide)),
 )
-def test_any_context_fits_any_budget_by_the_part_that_is_declared(
+def test_encoder_fits_any_context_into_any_budget_by_the_side_that_is_declared(
     shared_base, context, query, max_length, format, side
 ):
     fields = {"options": ("yes", "no"), "labels": ("no",), "spans": ((0, len(context)),)}
@@ -170,7 +172,7 @@ def test_any_context_fits_any_budget_by_the_part_that_is_declared(
     assert is_cut(context, text[len(before) : len(text) - len(after)], side)
 
 
-def test_each_part_by_hand(base):
+def test_encoder_truncation_sides_by_hand(base):
     words = [f"w{i}" for i in range(300)]
     record = Record(id="r", query="Is it so?", context=" ".join(words), answer="yes")
     read = {}
@@ -186,7 +188,7 @@ def test_each_part_by_hand(base):
     assert "w150" not in "".join(read.values())
 
 
-def test_the_part_is_the_one_the_skill_or_task_declares(base, plugins, encoder_for):
+def test_encoder_truncation_side_is_the_one_the_skill_or_task_declares(base, plugins, encoder_for):
     assert {name: plugins.get(Task, name).truncation_side for name in ("pubmedqa", "mednli")} == {
         "pubmedqa": "left", "mednli": "right",
     }  # fmt: skip
@@ -201,7 +203,7 @@ def test_the_part_is_the_one_the_skill_or_task_declares(base, plugins, encoder_f
 @pytest.mark.parametrize("side", get_args(TruncationSide))
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("max_length", [80, 100, 150])
-def test_no_more_is_cut_than_needed(base, encoder_for, questions, format, max_length, side):
+def test_encoder_cuts_no_more_than_needed(base, encoder_for, questions, format, max_length, side):
     encoder = encoder_for(base, max_length=max_length, format=format)
     encoder.template.truncation_side = side
     examples = list(encoder.encode(questions(20, longest=120)))
@@ -211,7 +213,7 @@ def test_no_more_is_cut_than_needed(base, encoder_for, questions, format, max_le
     assert min(rooms) >= 0
 
 
-def test_options_need_room_as_answers_do(base, encoder_for, questions):
+def test_encoder_options_need_room_as_answers_do(base, encoder_for, questions):
     long = " and ".join(["probably not"] * 30)
     [record] = questions(1, ("yes", long), gold="yes")
     needed = len(base.tokenizer(long)["input_ids"])
@@ -220,7 +222,7 @@ def test_options_need_room_as_answers_do(base, encoder_for, questions):
     assert encoder.counts == {"left out: no room for the answer": 1}
 
 
-def test_what_has_no_room_is_left_out_and_the_rest_goes_on(base, encoder_for, questions):
+def test_encoder_leaves_out_what_has_no_room_and_goes_on(base, encoder_for, questions):
     records = questions(3)
     records[1] = Record(id="long", query="Explain.", answer="fever " * 200)
     encoder = encoder_for(base, max_length=120)
@@ -229,13 +231,13 @@ def test_what_has_no_room_is_left_out_and_the_rest_goes_on(base, encoder_for, qu
     assert encoder.counts["encoded"] == 2
 
 
-def test_a_query_alone_too_long_is_left_out_for_it_is_never_cut(base, encoder_for):
+def test_encoder_query_alone_too_long_is_left_out_for_it_is_never_cut(base, encoder_for):
     encoder = encoder_for(base, max_length=100)
     assert not list(encoder.encode([Record(id="q", query="fever " * 200, context="Short.", answer="yes")]))
     assert encoder.counts == {"left out: no room for the answer": 1}
 
 
-def test_no_records_and_none_that_fit_are_told_apart(base):
+def test_encoder_tells_no_records_from_none_that_fit(base):
     encoder = Encoder(base, AsIs(), max_length=6)
     record = Record(id="r", query="Is it so?", answer="yes it is and has been for as long as anyone knows")
     with pytest.raises(BadInput, match=r"^There are no training records of 'qa': check the source"):

@@ -50,7 +50,7 @@ def log_softmax(scores):
 
 @pytest.mark.parametrize("format", ["plain", "chat"])
 @pytest.mark.parametrize("normaliser", get_args(Normaliser))
-def test_every_normaliser_is_lm_evals_or_its_own_definition(
+def test_evaluate_normaliser_is_lm_evals_or_its_own_definition(
     workspace, base, encoder_for, questions, format, normaliser
 ):
     """acc, acc_norm and acc_mutual_info of lm-eval's multiple choice, and the mean per token."""
@@ -74,7 +74,7 @@ def test_every_normaliser_is_lm_evals_or_its_own_definition(
         assert found.text == OPTIONS[max(range(len(OPTIONS)), key=definitions[normaliser].__getitem__)]
 
 
-def test_normalisers_differ_where_labels_differ_in_length(workspace, base, encoder_for, questions):
+def test_evaluate_normalisers_differ_where_labels_differ_in_length(workspace, base, encoder_for, questions):
     encoder = encoder_for(base)
     rows = list(encoder.encode(questions(1, OPTIONS)))
     task = workspace.plugins.get(Task, "pubmedqa")
@@ -82,7 +82,7 @@ def test_normalisers_differ_where_labels_differ_in_length(workspace, base, encod
     assert len(scores) == len(get_args(Normaliser))
 
 
-def test_what_a_template_writes_around_a_label_counts_as_its_text(workspace, base, questions):
+def test_evaluate_counts_what_a_template_writes_around_a_label_as_its_text(workspace, base, questions):
     folder = workspace.store.templates
     folder.mkdir(parents=True)
     (folder / "pubmedqa.jinja").write_text(
@@ -97,9 +97,7 @@ def test_what_a_template_writes_around_a_label_counts_as_its_text(workspace, bas
     assert found.likelihoods.sums == pytest.approx(measured(base, encoder, record, written, record.context)[0], **CLOSE)
 
 
-def test_without_contexts_the_same_question_is_read_once_and_other_labels_are_not_mistaken(
-    workspace, base, encoder_for
-):
+def test_evaluate_reads_one_question_once_without_contexts_and_mistakes_no_labels(workspace, base, encoder_for):
     """The key is the prompt with its options: here three records ask the same, two with options in another order."""
     fields = [
         format_choices("Is it safe?", options, ["yes"]) for options in (("yes", "no"), ("yes", "no"), ("no", "yes"))
@@ -127,7 +125,7 @@ def report(done):
 
 
 @pytest.mark.parametrize("normaliser", [None, "character", "pmi"])
-def test_a_report_holds_what_every_score_was_made_of_and_no_label(workspace, pubmedqa, normaliser):
+def test_evaluate_report_holds_what_every_score_was_made_of_and_no_label(workspace, pubmedqa, normaliser):
     [done] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], limit=5, normaliser=normaliser)
     text, body = report(done)
     assert body["normaliser"] == done.normaliser == (normaliser or "sum")
@@ -143,12 +141,12 @@ def test_a_report_holds_what_every_score_was_made_of_and_no_label(workspace, pub
     assert not [word for word in ("yes", "maybe", "Does ", "help", "fever") if word in text]
 
 
-def test_a_normaliser_nobody_knows_is_refused_with_the_nearest(workspace, pubmedqa):
+def test_evaluate_normaliser_nobody_knows_is_refused_with_the_nearest(workspace, pubmedqa):
     with pytest.raises(BadInput, match=r"normaliser.*'characters'.*character"):
         evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], normaliser="characters")
 
 
-def test_where_no_label_is_scored_no_normaliser_is_named(workspace, pubmedqa, base, encoder_for):
+def test_evaluate_names_no_normaliser_where_no_label_is_scored(workspace, pubmedqa, base, encoder_for):
     [done] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], limit=2, answer="span")
     assert done.normaliser is None
     _, body = report(done)

@@ -77,7 +77,7 @@ def told_by(name):
 # What is told
 
 
-def test_training_tells_every_step_with_the_figures_of_its_card(listening, mednli, tmp_path):
+def test_events_training_tells_every_step_with_the_figures_of_its_card(listening, mednli, tmp_path):
     kit = Toolkit(tmp_path / "store", "tiny", plugins=listening(noting=NOTING), dtype="float32")
     made = kit.train("nli", {"mednli": mednli}, trainer="adalora", settings=QUICK)
     began, *middle, ended = told_by("noting")
@@ -101,7 +101,7 @@ def test_training_tells_every_step_with_the_figures_of_its_card(listening, mednl
     assert told_by("noting") == []  # nothing was done again
 
 
-def test_adaptation_tells_references_and_evaluations(listening, skilled, pubmedqa):
+def test_events_adaptation_tells_references_and_evaluations(listening, skilled, pubmedqa):
     skilled.plugins = listening(noting=NOTING)
     kit = Toolkit(skilled.store.root, skilled.base_name, plugins=skilled.plugins, dtype="float32")
     kit.workspace.__dict__["base"] = skilled.base
@@ -117,7 +117,7 @@ def test_adaptation_tells_references_and_evaluations(listening, skilled, pubmedq
     assert steps[-1][3]["evaluations"] <= done.evaluations
 
 
-def test_evaluation_tells_the_metrics_it_reports(listening, skilled, pubmedqa):
+def test_events_evaluation_tells_the_metrics_it_reports(listening, skilled, pubmedqa):
     skilled.plugins = listening(noting=NOTING)
     kit = Toolkit(skilled.store.root, skilled.base_name, plugins=skilled.plugins, dtype="float32")
     kit.workspace.__dict__["base"] = skilled.base
@@ -131,7 +131,7 @@ def test_evaluation_tells_the_metrics_it_reports(listening, skilled, pubmedqa):
     ]
 
 
-def test_no_event_holds_text_of_a_record(listening, tmp_path):
+def test_events_no_event_holds_text_of_a_record(listening, tmp_path):
     """Every long word that stands in the data sets; those that mdkif itself says are a few."""
     generate(tmp_path / "hospital", seed=0, patients=60)
     mednli, pubmedqa = tmp_path / "hospital/MedNLI", tmp_path / "hospital/PubMedQA"
@@ -147,7 +147,7 @@ def test_no_event_holds_text_of_a_record(listening, tmp_path):
     assert {each[1].stage for each in told_by("noting")} == {"train", "adapt", "evaluate"}
 
 
-def test_an_interrupted_training_goes_on_with_the_step_it_had_reached(listening, mednli, tmp_path):
+def test_events_interrupted_training_goes_on_with_the_step_it_had_reached(listening, mednli, tmp_path):
     """Ctrl-C is the user's, wherever it strikes."""
     stopping = NOTING.replace(
         "dict(figures)))", "dict(figures)))\n    if step == 3 and len(told) < 5: raise KeyboardInterrupt"
@@ -167,7 +167,7 @@ def test_an_interrupted_training_goes_on_with_the_step_it_had_reached(listening,
 @pytest.mark.parametrize(
     ("error", "outcome"), [(KeyboardInterrupt, "interrupted"), (RuntimeError, "failed"), (SystemExit, "failed")]
 )
-def test_a_run_that_breaks_off_ends_for_its_listeners_too(listening, error, outcome):
+def test_events_run_that_breaks_off_ends_for_its_listeners_too(listening, error, outcome):
     events = Events(listening(beside=False, noting=NOTING), Progress())
     with pytest.raises(error), events.run("train", "nli", "tiny", {}):
         raise error
@@ -200,7 +200,7 @@ HARMFUL = {
 
 @pytest.mark.parametrize("harm", HARMFUL.values(), ids=HARMFUL)
 @pytest.mark.parametrize("hook", EVENTS)
-def test_a_listener_that_fails_is_reported_once_and_cut_off_and_the_result_is_the_same(
+def test_events_listener_that_fails_is_reported_once_and_cut_off_and_the_result_is_the_same(
     listening, tmp_path, mednli, alone, hook, harm
 ):
     given = ARGUMENTS.get(hook, "run")
@@ -229,7 +229,9 @@ def draw():
 """.replace("    told.append", "    draw()\n    told.append")
 
 
-def test_a_listener_that_draws_and_prints_changes_neither_result_nor_output(listening, tmp_path, mednli, alone, capsys):
+def test_events_listener_that_draws_and_prints_changes_neither_result_nor_output(
+    listening, tmp_path, mednli, alone, capsys
+):
     kit = Toolkit(tmp_path / "store", "tiny", plugins=listening(drawing=DRAWING), dtype="float32")
     assert trained_hash(kit, mednli) == alone
     out, err = capsys.readouterr()
@@ -239,7 +241,7 @@ def test_a_listener_that_draws_and_prints_changes_neither_result_nor_output(list
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(steps=st.integers(0, 6), fails_at=st.integers(0, 9))
-def test_others_hear_everything_whenever_one_fails(listening, steps, fails_at):
+def test_events_others_hear_everything_whenever_one_fails(listening, steps, fails_at):
     failing = NOTING.replace("told.append(", f"if len(told) == {fails_at}: raise OSError('full')\n    told.append(")
     plugins, notes = listening(beside=False, before=NOTING, failing=failing, zafter=NOTING), Notes()
     with Events(plugins, notes).run("adapt", "mednli", "tiny", {}) as told:
@@ -256,7 +258,7 @@ def test_others_hear_everything_whenever_one_fails(listening, steps, fails_at):
 # What a listener is
 
 
-def test_listeners_are_called_in_the_order_they_ask_for(listening):
+def test_events_listeners_are_called_in_the_order_they_ask_for(listening):
     source = "from mdkif import hookimpl\nimport listener_order as order\n@hookimpl{}\ndef mdkif_run_began():\n    "
     source += "order.told.append(__name__)\n"
     first, last = source.format("(tryfirst=True)"), source.format("(trylast=True)")
@@ -277,7 +279,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("head", "options", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_hook_that_could_never_be_called_is_refused_with_what_to_write(listening, head, options, reason):
+def test_events_hook_that_could_never_be_called_is_refused_with_what_to_write(listening, head, options, reason):
     plugins = listening(beside=False, bad=f"from mdkif import hookimpl\n@hookimpl{options}\ndef {head}:\n    yield\n")
     [bad] = plugins.plugins
     assert reason in bad.error
@@ -285,12 +287,12 @@ def test_a_hook_that_could_never_be_called_is_refused_with_what_to_write(listeni
     assert plugins.listeners("mdkif_stepped") == []
 
 
-def test_an_unmarked_listener_is_told_what_to_put_above_it(listening):
+def test_events_unmarked_listener_is_told_what_to_put_above_it(listening):
     [bad] = listening(beside=False, bad="def mdkif_run_ended(run):\n    pass\n").plugins
     assert bad.remedy == "put @hookimpl above 'def mdkif_run_ended(run, outcome)'"
 
 
-def test_a_plugin_that_is_left_out_hears_nothing(listening):
+def test_events_plugin_that_is_left_out_hears_nothing(listening):
     declaring = NOTING + "\n@hookimpl\ndef mdkif_tasks():\n    return [1]\n"
     plugins = listening(beside=False, bad=declaring)
     assert plugins.plugins[0].error
@@ -298,13 +300,13 @@ def test_a_plugin_that_is_left_out_hears_nothing(listening):
     assert told_by("bad") == []
 
 
-def test_a_plugin_of_listeners_alone_is_shown_with_what_it_listens_to(listening):
+def test_events_plugin_of_listeners_alone_is_shown_with_what_it_listens_to(listening):
     [plugin] = listening(beside=False, noting=NOTING).plugins
     assert (plugin.error, plugin.provides) == (None, [])
     assert sorted(plugin.listens) == sorted(EVENTS)
 
 
-def test_a_run_cannot_be_changed():
+def test_events_run_cannot_be_changed():
     run = Run(id="x", stage="train", name="nli", base="tiny", settings={})
     with pytest.raises(AttributeError):
         run.name = "other"
@@ -334,7 +336,7 @@ def mdkif(tmp_path):
     return call
 
 
-def test_plugins_are_shown_with_what_they_listen_to(mdkif):
+def test_events_plugins_are_shown_with_what_they_listen_to(mdkif):
     code, out, _ = mdkif("plugins", "--json")
     assert code == 0
     found = {row["dist"]: row for row in json.loads(out)}
@@ -343,7 +345,7 @@ def test_plugins_are_shown_with_what_they_listen_to(mdkif):
     assert "listens to mdkif_stepped" in mdkif("plugins")[1]
 
 
-def test_debug_shows_every_call_of_a_hook_and_whose_it_is(mdkif, mednli):
+def test_events_debug_shows_every_call_of_a_hook_and_whose_it_is(mdkif, mednli):
     code, out, err = mdkif("--debug", "list", "skills", "--json")
     assert code == 0
     assert [row["name"] for row in json.loads(out)] == ["nli"]

@@ -31,7 +31,7 @@ def expected(workspace, target, tokens):
 
 
 @pytest.mark.parametrize(("target", "rank"), [("all", 12), ("layered", 9), ("skill:er", 5), ("skill:nli", 3)])
-def test_plain_peft_loads_an_exported_lora_to_the_same_logits(composed, fresh, tmp_path, tokens, target, rank):
+def test_export_of_a_lora_gives_the_same_logits_in_plain_peft(composed, fresh, tmp_path, tokens, target, rank):
     facts = export(composed, target, tmp_path / "out", "lora")
     assert facts["rank"] == rank
     found = logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens)
@@ -41,7 +41,7 @@ def test_plain_peft_loads_an_exported_lora_to_the_same_logits(composed, fresh, t
     assert config["r"] == config["lora_alpha"] == rank
 
 
-def test_adalora_to_lora_changes_no_logit_beyond_rounding(composed, adapters, fresh, tmp_path, tokens):
+def test_export_of_adalora_as_lora_changes_no_logit_beyond_rounding(composed, adapters, fresh, tmp_path, tokens):
     export(composed, "skill:er", tmp_path / "out", "lora")
     found = logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens)
     theirs = logits(PeftModel.from_pretrained(fresh(), str(adapters["er"])), tokens)
@@ -50,7 +50,7 @@ def test_adalora_to_lora_changes_no_logit_beyond_rounding(composed, adapters, fr
 
 
 @pytest.mark.parametrize("target", ["all", "layered", "skill:er"])
-def test_transformers_loads_a_merged_export_to_the_same_logits(composed, base, tmp_path, tokens, target):
+def test_export_of_a_merged_model_gives_the_same_logits_in_transformers(composed, base, tmp_path, tokens, target):
     facts = export(composed, target, tmp_path / "out", "merged")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", use_safetensors=True)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -61,7 +61,7 @@ def test_transformers_loads_a_merged_export_to_the_same_logits(composed, base, t
     assert tokenizer(text)["input_ids"] == base.tokenizer(text)["input_ids"]
 
 
-def test_a_merged_export_tells_the_error_of_the_cast(composed, fresh, tmp_path):
+def test_export_of_a_merged_model_tells_the_error_of_the_cast(composed, fresh, tmp_path):
     half = fresh().to(torch.bfloat16)
     composed.__dict__["base"] = replace(composed.base, model=half)
     before = {name: value.clone() for name, value in half.state_dict().items()}
@@ -77,7 +77,7 @@ def test_a_merged_export_tells_the_error_of_the_cast(composed, fresh, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in half.state_dict().items())
 
 
-def test_an_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa, fresh, tmp_path, tokens):
+def test_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa, fresh, tmp_path, tokens):
     train_skill(workspace, "qa", {"pubmedqa": pubmedqa}, "lora", {"steps": "4", "batch_size": "4"})
     export(workspace, "skill:qa", tmp_path / "merged", "merged")
     export(workspace, "skill:qa", tmp_path / "lora", "lora")
@@ -88,7 +88,7 @@ def test_an_export_after_training_in_the_same_process_is_clean(workspace, pubmed
 
 
 @pytest.mark.parametrize("to", ["lora", "merged"])
-def test_facts_are_written_beside_the_weights(composed, tmp_path, to):
+def test_export_facts_are_written_beside_the_weights(composed, tmp_path, to):
     facts = export(composed, "all", tmp_path / "out", to)
     written = json.loads((tmp_path / "out" / "mdkif.json").read_text())
     assert written == {key: value for key, value in facts.items() if key != "directory"}
@@ -97,7 +97,7 @@ def test_facts_are_written_beside_the_weights(composed, tmp_path, to):
     assert written["fingerprint"] == composed.base.fingerprint
 
 
-def test_what_cannot_be_exported_is_refused(composed, tmp_path):
+def test_export_refuses_what_cannot_be_exported(composed, tmp_path):
     with pytest.raises(BadInput, match="no export format 'onnx': use one of lora, merged"):
         export(composed, "all", tmp_path / "out", "onnx")
     with pytest.raises(BadInput, match="base model alone has nothing to export"):
@@ -107,7 +107,7 @@ def test_what_cannot_be_exported_is_refused(composed, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_with_anything_in_it_is_left_alone(composed, tmp_path):
+def test_export_leaves_a_folder_with_anything_in_it_alone(composed, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for place in (tmp_path, tmp_path / "notes.txt"):
         with pytest.raises(BadInput, match="is not empty"):
@@ -115,7 +115,7 @@ def test_a_folder_with_anything_in_it_is_left_alone(composed, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_an_export_that_fails_leaves_nothing(composed, tmp_path, monkeypatch):
+def test_export_that_fails_leaves_nothing(composed, tmp_path, monkeypatch):
     from mdkif.core.export import export as exporting
 
     def fail(*_):

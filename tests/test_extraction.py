@@ -40,7 +40,7 @@ def along(paths):
 
 
 @pytest.mark.parametrize("format", ["chat", "plain"])
-def test_one_label_is_what_constrained_generation_writes(base, encoder_for, questions, format):
+def test_extract_writes_one_label_as_constrained_generation_does(base, encoder_for, questions, format):
     encoder = encoder_for(base, format=format)
     rows = list(encoder.encode(questions(6, LABELS, seed=3)))
     for row, found in zip(rows, extract(encoder, rows), strict=True):
@@ -48,7 +48,7 @@ def test_one_label_is_what_constrained_generation_writes(base, encoder_for, ques
         assert found == (paths[written(base, row.prompt, along(list(paths)))],)
 
 
-def test_several_labels_are_what_constrained_generation_writes(base, encoder_for, questions):
+def test_extract_writes_several_labels_as_constrained_generation_does(base, encoder_for, questions):
     """The paths of every list without repetition, up to three labels."""
     labels = ("asthma", "gout", "sepsis")
     encoder = encoder_for(base)
@@ -67,7 +67,7 @@ OPTION = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple)
 
 
 @given(options=st.lists(OPTION, min_size=1, max_size=6, unique=True), data=st.data())
-def test_greedy_takes_the_likeliest_token_at_every_node(options, data):
+def test_extract_greedy_takes_the_likeliest_token_at_every_node(options, data):
     """Against a walk over prefixes; the trie's own probabilities, so equal prefixes have equal ones."""
     known = {}
     for option in options:
@@ -83,7 +83,7 @@ def test_greedy_takes_the_likeliest_token_at_every_node(options, data):
     assert options[greedy(options, logp)] == so_far
 
 
-def test_scores_are_the_sums_of_the_tokens(base, encoder_for, questions):
+def test_extract_scores_are_the_sums_of_the_tokens(base, encoder_for, questions):
     rows = list(encoder_for(base).encode(questions(4, LABELS)))
     each = token_scores(base, rows)
     assert [[len(option) for option in row] for row in each] == [[len(o) for o in row.options] for row in rows]
@@ -91,13 +91,13 @@ def test_scores_are_the_sums_of_the_tokens(base, encoder_for, questions):
         assert [sum(option) for option in row] == pytest.approx(total)
 
 
-def test_without_options_nothing_is_extracted(base, encoder_for):
+def test_extract_finds_nothing_without_options(base, encoder_for):
     encoder = encoder_for(base)
     rows = list(encoder.encode([Record(id="1", query="Why?", answer="So.")]))
     assert extract(encoder, rows) == [()]
 
 
-def test_predictions_say_what_was_extracted(workspace, plugins, questions):
+def test_extract_predictions_say_what_was_extracted(workspace, plugins, questions):
     task = plugins.get(Task, "icd-coding")
     encoder = task_encoder(workspace, "icd-coding", 256)
     rows = list(encoder.encode(questions(5, ("asthma", "gout"))))
@@ -107,7 +107,7 @@ def test_predictions_say_what_was_extracted(workspace, plugins, questions):
         assert parse_choices(prediction.text, prediction.options) == tuple(sorted(prediction.labels))
 
 
-def test_an_evaluation_by_spans_has_no_scores_but_the_metrics_of_labels(workspace, pubmedqa):
+def test_evaluate_by_spans_has_no_scores_but_the_metrics_of_labels(workspace, pubmedqa):
     [scored] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"])
     [spans] = evaluate(workspace, "pubmedqa", {"pubmedqa": pubmedqa}, ["base"], answer="span")
     assert "auroc" in scored.metrics
@@ -116,7 +116,7 @@ def test_an_evaluation_by_spans_has_no_scores_but_the_metrics_of_labels(workspac
     assert spans.metrics["accuracy"] == pytest.approx(scored.metrics["accuracy"], abs=0.5)
 
 
-def test_a_template_frames_every_label(workspace, plugins, questions):
+def test_extract_template_frames_every_label(workspace, plugins, questions):
     """A user's own wording of the answer is part of what is scored and extracted."""
     folder = workspace.store.templates
     folder.mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_a_template_frames_every_label(workspace, plugins, questions):
 
 
 @pytest.mark.parametrize("block", ["always the same", "{{ answer }} and {{ answer }}"])
-def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugins, questions, block):
+def test_extract_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugins, questions, block):
     folder = workspace.store.templates
     folder.mkdir(parents=True)
     text = f'{{% extends "instruction.jinja" %}}{{% block answer %}}{block}{{% endblock %}}'
@@ -144,7 +144,7 @@ def test_a_template_whose_answer_cannot_be_read_back_is_refused(workspace, plugi
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ue000")).map(str.strip))
-def test_reading_inverts_rendering(plugins, answer):
+def test_extract_reading_inverts_rendering(plugins, answer):
     from mdkif.core.prompts.templates import Template
 
     template = Template.of(plugins.get(Task, "pubmedqa"))

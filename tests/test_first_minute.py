@@ -44,7 +44,7 @@ def mdkif(capsys):
 # What a newcomer sees
 
 
-def test_without_arguments_the_first_commands_fit_a_screen(mdkif):
+def test_console_without_arguments_the_first_commands_fit_a_screen(mdkif):
     code, out, err = mdkif()
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -58,7 +58,7 @@ def test_without_arguments_the_first_commands_fit_a_screen(mdkif):
     assert mdkif("--store", "elsewhere") == (0, out, "")
 
 
-def test_the_first_screen_names_no_command_that_is_not_installed(mdkif, monkeypatch):
+def test_console_first_screen_names_no_command_that_is_not_installed(mdkif, monkeypatch):
     """A newcomer who follows it must not be told "not installed" by the first command."""
     monkeypatch.setenv("MDKIF_PLUGINS", "mdkif-synthetic")
     code, out, _ = mdkif()
@@ -69,7 +69,7 @@ def test_the_first_screen_names_no_command_that_is_not_installed(mdkif, monkeypa
 
 
 @pytest.mark.parametrize("dist", ["mdkif-demo", "mdkif-synthetic", "mdkif-bench"])
-def test_a_command_that_is_known_and_not_installed_is_told_its_distribution(mdkif, monkeypatch, dist):
+def test_console_command_that_is_known_and_not_installed_is_told_its_distribution(mdkif, monkeypatch, dist):
     monkeypatch.setenv("MDKIF_PLUGINS", "")
     name = dist.removeprefix("mdkif-").replace("synthetic", "synth")
     expected = f"Error: The command '{name}' is not installed: pip install {dist}.\n"
@@ -105,14 +105,14 @@ entry()
         ("the end", ""),
     ],
 )
-def test_ctrl_c_is_quiet_at_any_moment(when, told):
+def test_console_ctrl_c_is_quiet_at_any_moment(when, told):
     """From the first import of the program to its last word, whatever Python is doing."""
     done = subprocess.run([sys.executable, "-c", WHEN.format(when)], capture_output=True, text=True, check=False)
     assert done.stderr == told
     assert done.returncode == (1 if told else -signal.SIGINT)
 
 
-def test_ctrl_c_stays_ignored_where_it_was():
+def test_console_ctrl_c_stays_ignored_where_it_was():
     """As under nohup, or in the background of a script."""
     ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     for when in ("click", "mdkif_skill_nli", "the end"):
@@ -137,11 +137,11 @@ def test_help_names_every_command(mdkif):
     ("typed", "nearest"),
     [("lst", "list"), ("tran", "train"), ("evalute", "evaluate"), ("docter", "doctor"), ("synht", "synth")],
 )
-def test_a_mistyped_command_is_told_the_nearest(mdkif, typed, nearest):
+def test_console_mistyped_command_is_told_the_nearest(mdkif, typed, nearest):
     assert mdkif(typed) == (2, "", f"Error: There is no command named '{typed}': did you mean '{nearest}'?\n")
 
 
-def test_every_command_and_option_says_what_it_is():
+def test_help_says_what_every_command_and_option_is():
     context = click.Context(main)
     silent = []
     for name in main.list_commands(context):
@@ -203,15 +203,15 @@ def noisy(tmp_path):
     return call
 
 
-def test_advice_and_deprecations_of_libraries_do_not_reach_the_user_and_errors_do(noisy):
+def test_console_advice_and_deprecations_of_libraries_do_not_reach_the_user_and_errors_do(noisy):
     assert noisy() == "what went wrong\n"
 
 
-def test_who_asks_python_for_warnings_gets_them(noisy):
+def test_console_who_asks_python_for_warnings_gets_them(noisy):
     assert "FutureWarning: is deprecated" in noisy(PYTHONWARNINGS="default")
 
 
-def test_debug_shows_what_libraries_say(noisy):
+def test_console_debug_shows_what_libraries_say(noisy):
     told = noisy("--debug")
     for said in ("is deprecated", "use DeepSpeed", "set the accelerator", "what went wrong"):
         assert said in told
@@ -232,7 +232,7 @@ VIEWS = (
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=" ".join)
-def test_tables_and_cards_fit_the_terminal(mdkif, monkeypatch, view):
+def test_console_tables_and_cards_fit_the_terminal(mdkif, monkeypatch, view):
     """At 80 columns, with colour and without, and in a pipe: nothing is cut and nothing is coloured there."""
     seen = set()
     for variables in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
@@ -247,7 +247,7 @@ def test_tables_and_cards_fit_the_terminal(mdkif, monkeypatch, view):
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "200"])
-def test_names_are_whole_at_any_width(mdkif, monkeypatch, columns):
+def test_console_names_are_whole_at_any_width(mdkif, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     rows, out = json.loads(mdkif("list", "--json")[1]), mdkif("list")[1]
     assert "…" not in out
@@ -258,7 +258,7 @@ def test_names_are_whole_at_any_width(mdkif, monkeypatch, columns):
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=" ".join)
-def test_a_pipe_gets_every_row_on_one_line_and_no_colour(store, view):
+def test_console_pipe_gets_every_row_on_one_line_and_no_colour(store, view):
     """A real pipe, whose width nobody told: what grep and awk read must not be broken where a terminal would."""
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
     script = Path(sys.executable).with_name("mdkif")
@@ -277,7 +277,7 @@ def test_a_pipe_gets_every_row_on_one_line_and_no_colour(store, view):
             assert all(row["title"] in line for row, line in zip(rows, lines[1:], strict=True))
 
 
-def test_a_pipe_gets_a_plugins_failure_on_one_line(tmp_path, monkeypatch):
+def test_console_pipe_gets_a_plugins_failure_on_one_line(tmp_path, monkeypatch):
     info = tmp_path / "mdkif_broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Name: mdkif-broken\nVersion: 1.0\n")
@@ -335,11 +335,11 @@ def completed(store):
         ("mdkif show no-such-thing", []),
     ],
 )
-def test_the_shell_completes(completed, line, expected):
+def test_completion_answers_the_shell(completed, line, expected):
     assert completed(line) == expected
 
 
-def test_other_shells_are_told_what_each_name_is(completed):
+def test_completion_tells_other_shells_what_each_name_is(completed):
     [found] = completed("mdkif show icd", "fish")
     assert found == "icd-coding\tICD coding of discharge summaries"
 
@@ -352,7 +352,7 @@ def test_completion_prints_a_script_that_calls_back(mdkif, shell):
     assert mdkif("completion", "tcsh")[0] == 2
 
 
-def test_bash_takes_the_script(mdkif, tmp_path):
+def test_completion_script_is_taken_by_bash(mdkif, tmp_path):
     (tmp_path / "script").write_text(mdkif("completion", "bash")[1])
     line = f"source {tmp_path}/script && complete -p mdkif"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)

@@ -272,7 +272,7 @@ def copied(message, content):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_whole_source_gives_records_with_each_set_of_options(name, copies):
+def test_converter_whole_source_gives_records_with_each_set_of_options(name, copies):
     _, source, every = copies[name]
     for options in every:
         assert any(True for _ in convert(PLUGINS.get(Dataset, name), source, ConversionReport(), options)), options
@@ -280,7 +280,7 @@ def test_a_whole_source_gives_records_with_each_set_of_options(name, copies):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_damaged_source_gives_records_or_one_sentence(name, copies):
+def test_converter_damaged_source_gives_records_or_one_sentence(name, copies):
     folder, source, every = copies[name]
     faults = []
     for leaf, damage in product(leaves(folder), DAMAGES):
@@ -294,7 +294,7 @@ def test_a_damaged_source_gives_records_or_one_sentence(name, copies):
     assert not faults, "\n".join(faults)
 
 
-def test_a_copied_run_is_found_wherever_it_begins():
+def test_converter_copied_run_is_found_wherever_it_begins():
     text = "The patient, a nurse of 52, was seen for an itch that had lasted three weeks."
     for begin in range(20):
         assert copied(f"{'-' * begin}{text[begin : begin + 40]}--", text)

@@ -27,7 +27,7 @@ TEXT = "The patient's INR was 2.5 in 2019 <|im_start|>user\nIs  12.6 mg safe?\n\
 
 
 @pytest.mark.parametrize("target", ["all", "layered", "skill:er"])
-def test_transformers_loads_it_to_the_logits_of_the_merged_export(composed, fresh, tmp_path, tokens, target):
+def test_gguf_gives_transformers_the_logits_of_the_merged_export(composed, fresh, tmp_path, tokens, target):
     export(composed, target, tmp_path / "merged", "merged")
     facts = export(composed, target, tmp_path / "gguf", "gguf")
     merged = logits(AutoModelForCausalLM.from_pretrained(tmp_path / "merged"), tokens)
@@ -38,7 +38,7 @@ def test_transformers_loads_it_to_the_logits_of_the_merged_export(composed, fres
     assert facts["cast_error"] == 0
 
 
-def test_in_float32_nothing_is_lost(composed, tmp_path, tokens):
+def test_gguf_loses_nothing_in_float32(composed, tmp_path, tokens):
     facts = export(composed, "all", tmp_path / "out", "gguf", "f32")
     with applied(composed, "all"):
         expected = logits(composed.base.model, tokens)
@@ -47,7 +47,7 @@ def test_in_float32_nothing_is_lost(composed, tmp_path, tokens):
     assert set(facts["types"]) == {"f32"}
 
 
-def test_a_bfloat16_blend_is_stored_in_f16_without_another_loss(composed, fresh, tmp_path, tokens):
+def test_gguf_bfloat16_blend_is_stored_in_f16_without_another_loss(composed, fresh, tmp_path, tokens):
     composed.__dict__["base"] = replace(composed.base, model=fresh().to(torch.bfloat16))
     export(composed, "all", tmp_path / "merged", "merged")
     facts = export(composed, "all", tmp_path / "gguf", "gguf")
@@ -57,7 +57,7 @@ def test_a_bfloat16_blend_is_stored_in_f16_without_another_loss(composed, fresh,
     assert facts["quantization_error"] < 1e-6
 
 
-def test_coarser_types_are_smaller_and_lose_more(composed, tmp_path, tokens):
+def test_gguf_coarser_types_are_smaller_and_lose_more(composed, tmp_path, tokens):
     with applied(composed, "all"):
         expected = logits(composed.base.model, tokens)
     sizes, errors, effects = [], [], []
@@ -73,7 +73,7 @@ def test_coarser_types_are_smaller_and_lose_more(composed, tmp_path, tokens):
     assert max(effects) < 0.5 * expected.abs().mean()
 
 
-def test_the_error_it_tells_is_that_of_the_matrices_in_the_file(composed, tmp_path):
+def test_gguf_tells_the_error_of_the_matrices_in_the_file(composed, tmp_path):
     export(composed, "skill:qa", tmp_path / "exact", "gguf", "f32")
     facts = export(composed, "skill:qa", tmp_path / "out", "gguf", "q4_0")
     exact, _ = tensors(tmp_path / "exact")
@@ -84,7 +84,7 @@ def test_the_error_it_tells_is_that_of_the_matrices_in_the_file(composed, tmp_pa
     assert facts["quantization_error"] == pytest.approx(np.sqrt(error / size), rel=1e-4)
 
 
-def test_vectors_stay_float32_and_the_vocabularys_matrices_stay_finer(composed, tmp_path):
+def test_gguf_vectors_stay_float32_and_the_vocabularys_matrices_stay_finer(composed, tmp_path):
     facts = export(composed, "all", tmp_path / "out", "gguf", "q4_0")
     _, types = tensors(tmp_path / "out")
     assert {name for name, kind in types.items() if kind == "q8_0"} == {"token_embd.weight", "output.weight"}
@@ -94,7 +94,7 @@ def test_vectors_stay_float32_and_the_vocabularys_matrices_stay_finer(composed, 
     assert facts["types"] == {"q8_0": 2, "q4_0": 14, "f32": 5}
 
 
-def test_rows_that_are_not_whole_blocks_stay_f16(other, tmp_path, tokens):
+def test_gguf_rows_that_are_not_whole_blocks_stay_f16(other, tmp_path, tokens):
     narrow = other(hidden_size=48, intermediate_size=96, head_dim=12)
     facts = written(tmp_path, narrow, "q8_0")
     values, types = tensors(tmp_path)
@@ -104,7 +104,7 @@ def test_rows_that_are_not_whole_blocks_stay_f16(other, tmp_path, tokens):
     torch.testing.assert_close(logits(loaded(tmp_path), tokens), logits(narrow.model, tokens), atol=0.05, rtol=0)
 
 
-def test_the_rows_of_q_and_k_are_interleaved_head_by_head_as_llama_cpp_has_them(composed, base, tmp_path):
+def test_gguf_rows_of_q_and_k_are_interleaved_head_by_head_as_llama_cpp_has_them(composed, base, tmp_path):
     """Row j of the first half of a head comes to 2j, row j of the second to 2j + 1; there are fewer heads of k."""
     export(composed, "skill:nli", tmp_path / "out", "gguf", "f32")
     values, _ = tensors(tmp_path / "out")
@@ -123,7 +123,7 @@ def test_the_rows_of_q_and_k_are_interleaved_head_by_head_as_llama_cpp_has_them(
     assert np.array_equal(values["blk.1.attn_v.weight"], attention["v_proj"])
 
 
-def test_tied_embeddings_are_written_once_and_come_back_tied(other, tmp_path, tokens):
+def test_gguf_tied_embeddings_are_written_once_and_come_back_tied(other, tmp_path, tokens):
     tied = other(tie_word_embeddings=True)
     written(tmp_path, tied)
     values, _ = tensors(tmp_path)
@@ -134,7 +134,7 @@ def test_tied_embeddings_are_written_once_and_come_back_tied(other, tmp_path, to
     torch.testing.assert_close(logits(found, tokens), logits(tied.model, tokens), atol=3e-3, rtol=0)
 
 
-def test_settings_of_the_architecture_come_back(other, tmp_path, tokens):
+def test_gguf_settings_of_the_architecture_come_back(other, tmp_path, tokens):
     """A head dimension that is not hidden size / heads, another RoPE base, another epsilon and context."""
     odd = other(
         head_dim=24,
@@ -151,7 +151,7 @@ def test_settings_of_the_architecture_come_back(other, tmp_path, tokens):
     assert fields(tmp_path)["llama.attention.key_length"] == 24
 
 
-def test_a_weight_beyond_f16_is_refused_and_bf16_holds_it(composed, fresh, tmp_path):
+def test_gguf_weight_beyond_f16_is_refused_and_bf16_holds_it(composed, fresh, tmp_path):
     model = fresh()
     model.model.layers[0].mlp.up_proj.weight.data[0, 0] = 1e6
     composed.__dict__["base"] = replace(composed.base, model=model)
@@ -166,7 +166,7 @@ def test_a_weight_beyond_f16_is_refused_and_bf16_holds_it(composed, fresh, tmp_p
 # What is refused, and the command
 
 
-def test_another_architecture_is_refused_by_name(composed, base, tmp_path):
+def test_gguf_refuses_another_architecture_by_name(composed, base, tmp_path):
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
     sizes = {name: getattr(base.model.config, name) for name in names}
     qwen = Qwen2ForCausalLM(Qwen2Config(num_hidden_layers=2, **sizes)).requires_grad_(False)
@@ -187,12 +187,12 @@ def test_another_architecture_is_refused_by_name(composed, base, tmp_path):
         ({"attention_bias": True, "hidden_act": "relu"}, "attention_bias and hidden_act relu"),
     ],
 )
-def test_a_llama_with_what_gguf_files_cannot_say_is_refused(other, settings, named):
+def test_gguf_llama_with_what_gguf_files_cannot_say_is_refused(other, settings, named):
     with pytest.raises(BadInput, match=f"'other' has {named}, which is not written as GGUF"):
         check_gguf(other(**settings), "f16")
 
 
-def test_types_gguf_cannot_write_and_formats_without_types_are_refused(composed, tmp_path):
+def test_gguf_types_gguf_cannot_write_and_formats_without_types_are_refused(composed, tmp_path):
     with pytest.raises(BadInput, match="no type 'q4_k' to quantize to: use one of f32, f16, bf16, q8_0"):
         export(composed, "all", tmp_path / "out", "gguf", "q4_k")
     for to in ("lora", "merged"):
@@ -202,14 +202,14 @@ def test_types_gguf_cannot_write_and_formats_without_types_are_refused(composed,
 
 
 @pytest.mark.parametrize("quantize", TYPES)
-def test_every_type_it_offers_is_written(composed, tmp_path, quantize):
+def test_gguf_writes_every_type_it_offers(composed, tmp_path, quantize):
     facts = export(composed, "skill:qa", tmp_path / "out", "gguf", quantize)
     _, types = tensors(tmp_path / "out")
     assert types["blk.1.ffn_gate.weight"] == quantize
     assert {kind: list(types.values()).count(kind) for kind in set(types.values())} == facts["types"]
 
 
-def test_without_the_package_gguf_the_error_tells_the_extra(composed, tmp_path, monkeypatch):
+def test_gguf_missing_as_a_package_is_answered_with_the_extra(composed, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(BadInput, match=r"needs the package gguf: run pip install 'mdkif\[gguf\]'"):
         export(composed, "all", tmp_path / "out", "gguf")
@@ -217,13 +217,13 @@ def test_without_the_package_gguf_the_error_tells_the_extra(composed, tmp_path, 
     export(composed, "all", tmp_path / "out", "merged")
 
 
-def test_the_same_export_is_the_same_file(composed, tmp_path):
+def test_gguf_of_the_same_export_is_the_same_file(composed, tmp_path):
     for name in ("a", "b"):
         export(composed, "all", tmp_path / name, "gguf", "q8_0")
     assert (tmp_path / "a" / "model.gguf").read_bytes() == (tmp_path / "b" / "model.gguf").read_bytes()
 
 
-def test_the_command_writes_it_with_its_facts(skilled, base, tmp_path):
+def test_gguf_is_written_by_the_command_with_its_facts(skilled, base, tmp_path):
     store = skilled.store.root
     shutil.copytree(base.path, store / "models" / "tiny")
     arguments = ["--store", store, "export", "skill:qa", tmp_path / "out", "--to", "gguf", "--quantize", "q8_0"]

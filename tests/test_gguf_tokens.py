@@ -22,7 +22,7 @@ LLAMA_3 = (
 )
 
 
-def test_transformers_reads_the_same_tokenizer(composed, base, tmp_path):
+def test_gguf_tokens_give_transformers_the_same_tokenizer(composed, base, tmp_path):
     export(composed, "all", tmp_path / "out", "gguf")
     found = AutoTokenizer.from_pretrained(tmp_path / "out", gguf_file="model.gguf")
     assert found(TEXT)["input_ids"] == base.tokenizer(TEXT)["input_ids"]
@@ -32,7 +32,7 @@ def test_transformers_reads_the_same_tokenizer(composed, base, tmp_path):
     assert len(found) == len(base.tokenizer)
 
 
-def test_tokens_carry_their_kinds_and_rows_without_one_are_filled(other, base, tmp_path):
+def test_gguf_tokens_tokens_carry_their_kinds_and_rows_without_one_are_filled(other, base, tmp_path):
     tokenizer = copy.deepcopy(base.tokenizer)
     tokenizer.add_tokens(["<think>"])
     count = len(tokenizer)
@@ -74,7 +74,7 @@ def with_split(base, pre=None, normalizer=None):
         (split_by(LLAMA_3), "llama-bpe"),
     ],
 )
-def test_the_way_text_is_split_has_llama_cpps_name(other, base, tmp_path, pre, name):
+def test_gguf_tokens_way_text_is_split_has_llama_cpps_name(other, base, tmp_path, pre, name):
     written(tmp_path, other(tokenizer=with_split(base, pre)))
     found = fields(tmp_path)
     assert (found["tokenizer.ggml.model"], found["tokenizer.ggml.pre"]) == ("gpt2", name)
@@ -94,12 +94,12 @@ def test_the_way_text_is_split_has_llama_cpps_name(other, base, tmp_path, pre, n
         (BYTES, normalizers.NFC()),
     ],
 )
-def test_another_way_of_splitting_is_refused(other, base, pre, normalizer):
+def test_gguf_tokens_refuse_another_way_of_splitting(other, base, pre, normalizer):
     with pytest.raises(BadInput, match="tokenizer of 'other' splits text in a way that is not written as GGUF"):
         check_gguf(other(tokenizer=with_split(base, pre, normalizer)), "f16")
 
 
-def test_a_tokenizer_that_is_no_bpe_is_refused(other):
+def test_gguf_tokens_tokenizer_that_is_no_bpe_is_refused(other):
     words = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
     with pytest.raises(BadInput, match="tokenizer of 'other'"):
         check_gguf(other(tokenizer=PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]")), "f16")
@@ -127,7 +127,7 @@ def pieces():
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
-def test_a_sentencepiece_vocabulary_has_scores_in_the_order_of_its_merges(other, pieces, tmp_path):
+def test_gguf_tokens_sentencepiece_vocabulary_has_scores_in_the_order_of_its_merges(other, pieces, tmp_path):
     written(tmp_path, other(tokenizer=pieces))
     found = fields(tmp_path)
     assert (found["tokenizer.ggml.model"], found["tokenizer.ggml.pre"]) == ("llama", "default")
@@ -160,7 +160,7 @@ def by_score(text, found):
     return [tokens.index(token) for piece in spelt for token in piece]
 
 
-def test_sentencepieces_own_rule_and_transformers_cut_the_text_alike(other, pieces, tmp_path):
+def test_gguf_tokens_sentencepieces_own_rule_and_transformers_cut_the_text_alike(other, pieces, tmp_path):
     written(tmp_path, other(tokenizer=pieces))
     found = AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
     described = fields(tmp_path)

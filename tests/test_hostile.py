@@ -96,7 +96,7 @@ def reported(site):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_is_listed_with_its_reason_and_its_remedy(reported, name):
+def test_hostile_plugin_is_listed_with_its_reason_and_its_remedy(reported, name):
     row = reported[f"hostile-{name}"]
     reason, remedy = BROKEN[name]
     assert re.search(reason, row["error"])
@@ -106,7 +106,7 @@ def test_each_is_listed_with_its_reason_and_its_remedy(reported, name):
     assert (row["error"] + row["remedy"]).isprintable()
 
 
-def test_every_other_plugin_works(reported):
+def test_hostile_plugins_leave_every_other_working(reported):
     failed = {dist for dist, row in reported.items() if row["error"]}
     assert failed == {f"hostile-{name}" for name in BROKEN}
     assert reported["hostile-good"]["provides"] == ["skill good"]
@@ -114,7 +114,7 @@ def test_every_other_plugin_works(reported):
     assert reported["mdkif-skill-nli"]["provides"] == ["skill nli"]
 
 
-def test_the_table_of_plugins_reads_well(mdkif, reported):
+def test_hostile_table_of_plugins_reads_well(mdkif, reported):
     done = mdkif("plugins")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -124,7 +124,7 @@ def test_the_table_of_plugins_reads_well(mdkif, reported):
     assert done.stdout.count("FAILED: ") == done.stdout.count("Remedy: ") == len(BROKEN)
 
 
-def test_list_stays_readable_and_says_where_to_look(mdkif):
+def test_hostile_list_stays_readable_and_says_where_to_look(mdkif):
     done = mdkif("list")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -138,7 +138,7 @@ def test_list_stays_readable_and_says_where_to_look(mdkif):
     assert len(last) < 200
 
 
-def test_json_is_one_document_whatever_a_neighbour_prints(mdkif):
+def test_hostile_json_is_one_document_whatever_a_neighbour_prints(mdkif):
     done = mdkif("list", "skills", "--json")
     assert done.returncode == 0
     titles = {row["name"]: row["title"] for row in json.loads(done.stdout)}
@@ -146,7 +146,7 @@ def test_json_is_one_document_whatever_a_neighbour_prints(mdkif):
     assert "this must not be seen" in done.stderr
 
 
-def test_doctor_names_each_with_a_remedy(mdkif):
+def test_hostile_doctor_names_each_with_a_remedy(mdkif):
     done = mdkif("doctor", "--json")
     assert done.returncode == 1
     wrong = {line["what"]: line for line in json.loads(done.stdout) if not line["ok"]}
@@ -157,14 +157,14 @@ def test_doctor_names_each_with_a_remedy(mdkif):
     assert "inside functions" in slow["remedy"]
 
 
-def test_a_command_is_the_cores_own(mdkif):
+def test_hostile_command_is_the_cores_own(mdkif):
     done = mdkif("train", "--help")
     assert done.returncode == 0
     assert "Stage I" in done.stdout
     assert "Not what you think" not in mdkif("--help").stdout
 
 
-def test_a_good_skill_is_shown_and_trained_beside_them(mdkif, mednli):
+def test_hostile_good_skill_is_shown_and_trained_beside_them(mdkif, mednli):
     assert mdkif("show", "good").stdout.startswith("kind: skill\nname: good\n")
     settings = ("--trainer", "lora", "--set", "steps=2", "--set", "batch-size=2", "--set", "max-length=256")
     done = mdkif("train", "good", "--source", f"mednli={mednli}", *settings, "--json")
@@ -173,7 +173,7 @@ def test_a_good_skill_is_shown_and_trained_beside_them(mdkif, mednli):
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_malicious_template_is_one_sentence(mdkif, mednli, name):
+def test_hostile_malicious_template_is_one_sentence(mdkif, mednli, name):
     done = mdkif("preview", f"evil-{name}", f"mednli={mednli}")
     assert (done.returncode, done.stdout) == (2, "")
     last = done.stderr.splitlines()[-1]
@@ -182,7 +182,7 @@ def test_a_malicious_template_is_one_sentence(mdkif, mednli, name):
 
 
 @pytest.mark.parametrize("written", [b"[mdkif]\nx = good\xff\xfe\n", b"[mdkif]\nno value\n"])
-def test_entry_points_that_cannot_be_read_are_reported(mdkif, tmp_path, written):
+def test_hostile_entry_points_that_cannot_be_read_are_reported(mdkif, tmp_path, written):
     """One such file stops `importlib.metadata.entry_points`, and so every other plugin."""
     info = tmp_path / "hostile_unreadable-0.1.dist-info"
     info.mkdir()
@@ -197,12 +197,12 @@ def test_entry_points_that_cannot_be_read_are_reported(mdkif, tmp_path, written)
     assert rows["mdkif-skill-nli"]["provides"] == ["skill nli"]
 
 
-def test_names_are_completed_beside_them(mdkif):
+def test_hostile_names_are_completed_beside_them(mdkif):
     done = mdkif(_MDKIF_COMPLETE="bash_complete", COMP_WORDS="mdkif show goo", COMP_CWORD="2")
     assert done.stdout == "plain,good\n"
 
 
-def test_entry_points_are_those_that_pip_wrote():
+def test_hostile_entry_points_are_those_that_pip_wrote():
     """`importlib.metadata` is the reference, for groups of every kind that is installed here."""
     from importlib.metadata import entry_points
 
@@ -217,7 +217,7 @@ def test_entry_points_are_those_that_pip_wrote():
     assert here.load().__name__ == "_hypothesis_pytestplugin"
 
 
-def test_the_first_of_two_on_the_path_counts(tmp_path, monkeypatch):
+def test_hostile_first_of_two_on_the_path_counts(tmp_path, monkeypatch):
     from mdkif.core.contract.distributions import installed, named
 
     for version in ("2.0", "1.0"):
@@ -254,7 +254,7 @@ def written(tmp_path, monkeypatch):
     return written
 
 
-def test_a_plugin_for_an_older_contract_is_told_what_changed(site, monkeypatch, capsys):
+def test_contract_of_an_older_plugin_is_told_what_changed(site, monkeypatch, capsys):
     from mdkif.cli import main
     from mdkif.core.console.app import run
 
@@ -268,7 +268,7 @@ def test_a_plugin_for_an_older_contract_is_told_what_changed(site, monkeypatch, 
     assert old["remedy"] == "it was renamed: write mdkif_skills"
 
 
-def test_a_field_that_an_older_contract_had_is_told_what_became_of_it(written, monkeypatch):
+def test_contract_field_of_an_older_one_is_told_what_became_of_it(written, monkeypatch):
     monkeypatch.setitem(contract.CHANGED, "higher_is_better", "'metrics' says it for each metric since 0.2")
     declared = "Evaluator(name='x', title='x', target='json:dumps', higher_is_better=True)"
     error, remedy = written("old_field", f"@hookimpl\ndef mdkif_evaluators():\n    return [{declared}]\n")
@@ -276,7 +276,7 @@ def test_a_field_that_an_older_contract_had_is_told_what_became_of_it(written, m
     assert remedy == "'metrics' says it for each metric since 0.2"
 
 
-def test_what_is_said_to_have_changed_is_gone():
+def test_contract_names_that_changed_are_gone():
     """Or a plugin that is right would be told that it is wrong."""
     import mdkif
 
@@ -292,14 +292,14 @@ def test_what_is_said_to_have_changed_is_gone():
         ("raise BadInput('The table is missing.')", "The table is missing.", "mend "),
     ],
 )
-def test_what_python_says_of_the_contract_is_put_into_words(written, source, reason, remedy):
+def test_contract_violations_python_tells_are_put_into_words(written, source, reason, remedy):
     error, told = written("worded", source)
     assert reason in error
     assert remedy in told
 
 
 @pytest.mark.parametrize("target", ["json", "json.dumps", "json:", ":dumps", "a b:c", ""])
-def test_a_target_is_a_module_and_an_attribute(written, target):
+def test_hostile_target_is_a_module_and_an_attribute(written, target):
     declared = f"Evaluator(name='x', title='x', target={target!r}, metrics={{'a': True}})"
     error, remedy = written("aimless", f"@hookimpl\ndef mdkif_evaluators():\n    return [{declared}]\n")
     assert error.startswith("the target of the evaluator 'x' is ")
@@ -307,14 +307,14 @@ def test_a_target_is_a_module_and_an_attribute(written, target):
 
 
 @pytest.mark.parametrize("title", ["None", "5", "'two\\nlines'", "'\\x1b[31m'", "'\\u202e'"])
-def test_a_title_is_one_line_that_can_be_shown(written, title):
+def test_hostile_title_is_one_line_that_can_be_shown(written, title):
     declared = f"Evaluator(name='x', title={title}, target='json:dumps', metrics={{'a': True}})"
     error, _ = written("titled", f"@hookimpl\ndef mdkif_evaluators():\n    return [{declared}]\n")
     assert error == "the title of the evaluator 'x' is no line of text"
 
 
 @pytest.mark.parametrize("text", ["plain", "a\nb", "x" * 9000, "\x1b[31m\x07 " * 900, "é" * 301, " \t "])
-def test_a_line_of_others_is_one_short_line(text):
+def test_hostile_line_of_others_is_one_short_line(text):
     shown = contract.line(text, 300)
     assert len(shown) <= 300
     assert shown.isprintable()

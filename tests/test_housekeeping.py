@@ -44,7 +44,7 @@ def evaluators(python):
     return {row["name"] for row in json.loads(call(python, "list", "evaluators", "--json").stdout)}
 
 
-def test_a_wheel_comes_and_goes(environment):
+def test_install_takes_a_wheel_and_uninstall_removes_it(environment):
     python, wheel = environment
     assert "exact-words" not in evaluators(python)
     done = call(python, "install", str(wheel), "--json")
@@ -57,14 +57,14 @@ def test_a_wheel_comes_and_goes(environment):
     assert "exact-words" not in evaluators(python)
 
 
-def test_a_failure_of_pip_is_one_sentence_after_pips_own(environment):
+def test_install_that_pip_fails_is_one_sentence_after_pips_own(environment):
     python, _ = environment
     done = call(python, "install", "mdkif-skill-nobody-wrote")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: pip install failed with exit code 1")
 
 
-def test_nothing_is_installed_if_one_name_is_unknown(environment):
+def test_install_takes_nothing_if_one_name_is_unknown(environment):
     python, wheel = environment
     done = call(python, "install", str(wheel), "nil")
     assert done.returncode == 2
@@ -82,17 +82,17 @@ def test_nothing_is_installed_if_one_name_is_unknown(environment):
         ("mdkif-skill-of-another", "mdkif-skill-of-another"),
     ],
 )
-def test_names_are_those_of_the_catalogue_or_distributions(name, dist):
+def test_install_names_are_those_of_the_catalogue_or_distributions(name, dist):
     assert distribution_of(name) == dist
 
 
-def test_a_path_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_install_path_is_taken_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nli").mkdir()
     assert distribution_of("nli") == str(tmp_path / "nli")
 
 
-def test_a_name_of_several_distributions_is_refused_with_them():
+def test_install_name_of_several_distributions_is_refused_with_them():
     with pytest.raises(BadInput, match=r"install one of mdkif-dataset-mednli, mdkif-task-mednli\.$"):
         distribution_of("mednli")
 
@@ -104,7 +104,7 @@ def test_a_name_of_several_distributions_is_refused_with_them():
         ("mdkif-skill-nil", "no installed plugin named 'mdkif-skill-nil'.*did you mean 'mdkif-skill-nli'"),
     ],
 )
-def test_only_what_is_installed_and_meant_is_removed(name, message, capsys):
+def test_uninstall_removes_only_what_is_installed_and_meant(name, message, capsys):
     assert run(main, ["uninstall", name]) == 2
     assert re.search(message, capsys.readouterr().err)
 
@@ -116,7 +116,7 @@ def lines(kit):
     return {line.what: line for line in examine(kit.workspace)}
 
 
-def test_a_sound_installation_has_no_remedies(tmp_path, capsys):
+def test_doctor_has_no_remedy_for_a_sound_installation(tmp_path, capsys):
     found = lines(Toolkit(tmp_path))
     assert all(line.ok and not line.remedy for line in found.values() if line.what != "disk")
     assert {"python", "mdkif", "torch", "plugins", "store", "disk", "device", "threads"} <= set(found)
@@ -125,7 +125,7 @@ def test_a_sound_installation_has_no_remedies(tmp_path, capsys):
     assert [row["what"] for row in json.loads(capsys.readouterr().out)] == list(found)
 
 
-def test_a_broken_plugin_and_a_missing_package_are_told_with_a_remedy(tmp_path, monkeypatch, capsys):
+def test_doctor_tells_a_broken_plugin_and_a_missing_package_with_a_remedy(tmp_path, monkeypatch, capsys):
     broken = EntryPoint("broken", "no_such_module_at_all", "mdkif")
     found = lines(Toolkit(tmp_path, plugins=Plugins([broken])))
     assert not found["broken"].ok
@@ -138,7 +138,7 @@ def test_a_broken_plugin_and_a_missing_package_are_told_with_a_remedy(tmp_path, 
     assert "✗" in capsys.readouterr().out
 
 
-def test_without_plugins_it_says_which_to_install(tmp_path):
+def test_doctor_without_plugins_says_which_to_install(tmp_path):
     line = lines(Toolkit(tmp_path, plugins=Plugins([])))["plugins"]
     assert not line.ok
     assert "list --available" in line.remedy
@@ -156,7 +156,7 @@ def test_without_plugins_it_says_which_to_install(tmp_path):
         ("mdkif-evaluator-classification", {}),
     ],
 )
-def test_missing_parts_of_what_is_installed_are_named(tmp_path, monkeypatch, chosen, missing):
+def test_doctor_names_missing_parts_of_what_is_installed(tmp_path, monkeypatch, chosen, missing):
     monkeypatch.setenv("MDKIF_PLUGINS", chosen)
     found = lines(Toolkit(tmp_path))
     parts = {what: line for what, line in found.items() if what.startswith(("dataset ", "evaluator "))}
@@ -167,7 +167,7 @@ def test_missing_parts_of_what_is_installed_are_named(tmp_path, monkeypatch, cho
         assert chosen.removeprefix("mdkif-").partition("-")[2] in parts[what].found
 
 
-def test_skills_without_a_trainer_and_tasks_without_a_router_are_told(tmp_path, monkeypatch):
+def test_doctor_tells_skills_without_a_trainer_and_tasks_without_a_router(tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_PLUGINS", "mdkif-skill-nli,mdkif-task-mednli")
     found = lines(Toolkit(tmp_path))
     assert (found["trainers"].ok, found["routers"].ok) == (False, False)
@@ -175,7 +175,7 @@ def test_skills_without_a_trainer_and_tasks_without_a_router_are_told(tmp_path, 
     assert not {"trainers", "routers"} & set(lines(Toolkit(tmp_path)))
 
 
-def test_a_data_set_of_nobodys_is_no_riddle(tmp_path):
+def test_doctor_names_a_data_set_of_nobodys(tmp_path):
     """A third party's task, whose data set the catalogue does not know either."""
     own = tmp_path / "throwaway_task.py"
     source = "Source(dataset='of-nobody'),"
@@ -191,7 +191,7 @@ def test_a_data_set_of_nobodys_is_no_riddle(tmp_path):
     assert (line.ok, line.remedy) == (False, "install the plugin that has it")
 
 
-def test_unfinished_work_and_what_the_store_holds(tmp_path):
+def test_doctor_shows_unfinished_work_and_what_the_store_holds(tmp_path):
     (tmp_path / "runs" / "train-nli-abc").mkdir(parents=True)
     (tmp_path / "skills" / "tiny" / "nli").mkdir(parents=True)
     (tmp_path / "skills" / "tiny" / "nli" / "skill.json").write_text("{}")
@@ -200,7 +200,7 @@ def test_unfinished_work_and_what_the_store_holds(tmp_path):
     assert found["store"].found.endswith("0 models, 1 skills")
 
 
-def test_a_device_that_is_not_there(tmp_path):
+def test_doctor_names_a_device_that_is_not_there(tmp_path):
     line = lines(Toolkit(tmp_path, device="spam"))["device"]
     assert not line.ok
     assert "There is no device" in line.remedy

@@ -108,7 +108,7 @@ esac
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_page_installs_as_it_says(newcomer, page):
+def test_installing_page_installs_as_it_says(newcomer, page):
     show_files(ROOT / page, newcomer.folder)
     if PAGES[page][0].startswith("mdkif "):  # a page for those who have it
         newcomer.types("pip install mdkif")
@@ -143,14 +143,14 @@ def show_files(page: Path, folder: Path) -> None:
             (folder / named[1]).write_text(text, "utf-8")
 
 
-def test_pages_that_install_are_read():
+def test_installing_pages_that_install_are_read():
     assert {"README.md", "CONTRIBUTING.md", "docs/start.md", "docs/howto/offline.md", "docs/plugins.md"} <= set(PAGES)
     assert PAPERS in PAGES["README.md"]
     text = "Say `pip install mdkif-a`.\n\n    make setup  # all\n\n```sh\n$ pip install \\\n    mdkif-b\n```\n"
     assert installing(text) == ["pip install mdkif-a", "make setup", "pip install      mdkif-b"]
 
 
-def test_page_with_a_line_that_cannot_work_fails(newcomer):
+def test_installing_page_with_a_line_that_cannot_work_fails(newcomer):
     newcomer.types("make wheels")
     with pytest.raises(AssertionError, match="No matching distribution found for mdkif-skill-dermatology"):
         newcomer.types("pip install --find-links dist mdkif-skill-dermatology")
@@ -158,7 +158,7 @@ def test_page_with_a_line_that_cannot_work_fails(newcomer):
         newcomer.types("make everything")
 
 
-def test_make_shell_finds_the_commands_of_the_environment():
+def test_installing_make_shell_finds_the_commands_of_the_environment():
     printed = make("shell", input="command -v mdkif\nmdkif --version\nexit 3\n", env={**CLEAN, "SHELL": "/bin/sh"})
     where, version = printed.splitlines()
     assert where == str(ROOT / ".venv/bin/mdkif")

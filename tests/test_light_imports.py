@@ -52,14 +52,14 @@ def loaded(code, *arguments):
     ["--help", "list", "list --available --json", "plugins", "show nli", "show pubmedqa", "show adalora", "show cma-es",
      "train --help", "bench --help", "completion fish", "convert pubmedqa nowhere -o x.jsonl"],
 )  # fmt: skip
-def test_looking_around_is_light(line, tmp_path, monkeypatch):
+def test_imports_of_looking_around_are_light(line, tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
     code, heavy = loaded("from mdkif.__main__ import entry\nentry()", *line.split())
     assert code == (2 if "nowhere" in line else 0)
     assert heavy == "HEAVY []"
 
 
-def test_completion_is_light(tmp_path, monkeypatch):
+def test_imports_of_completion_are_light(tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
     for name, value in {"_MDKIF_COMPLETE": "bash_complete", "COMP_WORDS": "mdkif train ", "COMP_CWORD": "2"}.items():
         monkeypatch.setenv(name, value)
@@ -79,7 +79,7 @@ for name in mdkif.__all__:
 """
 
 
-def test_the_public_api_is_light_and_exactly_what_works_on_tensors_asks_for_pytorch():
+def test_imports_public_api_is_light_and_exactly_what_works_on_tensors_asks_for_pytorch():
     done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == TENSORS
     assert loaded(f"import mdkif\nfor name in set(mdkif.__all__) - {TENSORS}:\n    getattr(mdkif, name)") == (
@@ -88,5 +88,5 @@ def test_the_public_api_is_light_and_exactly_what_works_on_tensors_asks_for_pyto
     )
 
 
-def test_the_watch_notices():
+def test_imports_watch_notices():
     assert loaded("import numpy") == (0, "HEAVY ['numpy']")

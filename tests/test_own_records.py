@@ -58,7 +58,7 @@ def test_converted_records_are_read_as_they_were_written(tmp_path):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])).map(str.strip).filter(bool), st.integers(0, 2))
-def test_any_question_and_context_come_back_from_a_csv(tmp_path_factory, text, gold):
+def test_own_records_give_back_any_question_and_context_of_a_csv(tmp_path_factory, text, gold):
     options = ["yes", "no", "perhaps"]
     row = {"question": text, "options": "|".join(options), "answer": options[gold], "context": text}
     [record] = records(table(tmp_path_factory.mktemp("own") / "mine.csv", [row]))
@@ -134,7 +134,7 @@ def mdkif(capsys, *words, code=0):
     return out, err
 
 
-def test_every_verb_takes_own_records_without_a_plugin(store, capsys, tmp_path):
+def test_own_records_are_taken_by_every_verb_without_a_plugin(store, capsys, tmp_path):
     short = ["--trainer", "lora", "--set", "steps=2", "--set", "batch_size=2"]
     mdkif(capsys, "train", "--records", "mine.csv", "--name", "my-skill", *short, *LENGTH)
     mdkif(capsys, "adapt", "--records", "mine.csv", "--router", "single", "--shots", "4", *LENGTH)
@@ -150,7 +150,7 @@ def test_every_verb_takes_own_records_without_a_plugin(store, capsys, tmp_path):
     assert [(row["name"], row["trainer"]) for row in json.loads(out)] == [("my-skill", "lora")]
 
 
-def test_an_installed_task_takes_own_records_and_a_name_of_neither_is_asked_for(store, capsys):
+def test_own_records_are_taken_by_an_installed_task_and_a_name_of_neither_is_asked_for(store, capsys):
     out, _ = mdkif(capsys, "evaluate", "pubmedqa", "--records", "mine.csv", "--with", "base", "--json", *LENGTH)
     assert json.loads(out)["task"] == "pubmedqa"
     _, err = mdkif(capsys, "adapt", *LENGTH, code=2)

@@ -48,7 +48,7 @@ def trained(tmp_path_factory):
     return folder / "store", sources
 
 
-def test_the_twelve_skills_and_nine_tasks_come_from_a_distribution_each():
+def test_papers_twelve_skills_and_nine_tasks_come_from_a_distribution_each():
     plugins = Plugins()
     skills = {d.name: p.dist for d, p in plugins.all(Skill)}
     tasks = {d.name: (p.dist, d) for d, p in plugins.all(Task)}
@@ -58,19 +58,19 @@ def test_the_twelve_skills_and_nine_tasks_come_from_a_distribution_each():
         assert (dist, task.track, task.metric) == (f"mdkif-task-{name}", track, metric)
 
 
-def test_scores_of_the_clinical_tasks_are_calibrated_and_other_tasks_take_the_sum():
+def test_papers_scores_of_the_clinical_tasks_are_calibrated_and_other_tasks_take_the_sum():
     normalisers = {d.name: d.normaliser for d, _ in Plugins().all(Task) if d.name in TASKS}
     assert normalisers == {name: "pmi" if name in CALIBRATED else "sum" for name in TASKS}
 
 
-def test_numbers_of_records_are_those_of_the_papers_table_2():
+def test_papers_numbers_of_records_are_those_of_the_papers_table_2():
     plugins = Plugins()
     declared = [d for cls in (Skill, Task) for d, _ in plugins.all(cls)]
     sizes = {d.name: d.sources[0].sizes for d in declared if d.sources[0].sizes}
     assert {name: sizes.get(name) for name in TABLE_2} == TABLE_2
 
 
-def test_only_a_stand_in_is_an_alternative():
+def test_papers_only_a_stand_in_is_an_alternative():
     plugins = Plugins()
     stand_ins = {d.name: d.stand_in for d, _ in plugins.all(Dataset)}
     for skill, _ in plugins.all(Skill):
@@ -79,7 +79,7 @@ def test_only_a_stand_in_is_an_alternative():
             assert {source.dataset for source in skill.alternatives} <= named
 
 
-def test_all_twelve_are_trained_by_one_command(trained):
+def test_papers_twelve_skills_are_trained_by_one_command(trained):
     store, _ = trained
     cards = [json.loads(path.read_text()) for path in store.glob("skills/tiny/*/skill.json")]
     assert {card["skill"] for card in cards} == SKILLS
@@ -87,7 +87,7 @@ def test_all_twelve_are_trained_by_one_command(trained):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_is_adapted_and_measured(trained, task, capsys):
+def test_papers_every_task_is_adapted_and_measured(trained, task, capsys):
     store, sources = trained
     place = ["--store", str(store)]
     given = ["--sources", sources, "--base", "tiny", "--json"]

@@ -56,7 +56,7 @@ def load(tmp_path):
     return found
 
 
-def test_a_good_plugin_is_reported_with_version_and_what_it_provides(install, load):
+def test_plugin_is_reported_with_version_and_what_it_provides(install, load):
     install("mdkif-good", evaluator(), version="3.4.5")
     plugins, reports = load()
     report = reports["mdkif-good"]
@@ -109,7 +109,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_named_with_its_reason_and_the_others_work(install, load, source, reason, capfd):
+def test_plugin_that_is_broken_is_named_with_its_reason_and_the_others_work(install, load, source, reason, capfd):
     install("mdkif-aaa", evaluator("first"))
     install("mdkif-bad", source, version="0.9")
     install("mdkif-zzz", evaluator("last"))
@@ -123,7 +123,7 @@ def test_a_broken_plugin_is_named_with_its_reason_and_the_others_work(install, l
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_category_that_does_not_exist_is_refused_with_the_five(install, load):
+def test_plugin_category_that_does_not_exist_is_refused_with_the_five(install, load):
     skill = "Skill(name='x', title='x', category='poetry', sources=(), template='x.jinja', package='')"
     install("mdkif-bad", f"{HEAD}@hookimpl\ndef mdkif_skills():\n    return [{skill}]")
     bad = load()[1]["mdkif-bad"]
@@ -131,7 +131,7 @@ def test_a_category_that_does_not_exist_is_refused_with_the_five(install, load):
     assert "knowledge-graph" in bad.remedy
 
 
-def test_an_entry_point_to_a_module_that_is_not_there_is_reported(install, load):
+def test_plugin_entry_point_to_a_module_that_is_not_there_is_reported(install, load):
     install("mdkif-bad", "", entry="throwaway_nowhere")
     install("mdkif-worse", "", entry="no module: at all")
     reports = load()[1]
@@ -139,7 +139,7 @@ def test_an_entry_point_to_a_module_that_is_not_there_is_reported(install, load)
     assert reports["mdkif-worse"].error
 
 
-def test_what_is_left_of_an_uninstalled_distribution_is_reported(install, load):
+def test_plugin_what_is_left_of_an_uninstalled_distribution_is_reported(install, load):
     """Its metadata is gone and so are its name and version: the entry point's name stands in."""
     install("mdkif-gone", "1 / 0", metadata=False)
     install("mdkif-good", evaluator())
@@ -149,7 +149,7 @@ def test_what_is_left_of_an_uninstalled_distribution_is_reported(install, load):
     assert plugins.get(Evaluator, "good")
 
 
-def test_nothing_of_a_plugin_with_one_bad_declaration_is_used(install, load):
+def test_plugin_with_one_bad_declaration_is_not_used_at_all(install, load):
     """Half a plugin would surprise more than none."""
     install("mdkif-half", evaluator("fine") + "@hookimpl\ndef mdkif_tasks():\n    return [1]")
     plugins, reports = load()
@@ -157,7 +157,7 @@ def test_nothing_of_a_plugin_with_one_bad_declaration_is_used(install, load):
     assert plugins.all(Declaration) == []
 
 
-def test_a_name_that_is_taken_names_both_and_the_first_keeps_it(install, load):
+def test_plugin_name_that_is_taken_names_both_and_the_first_keeps_it(install, load):
     install("mdkif-aaa", evaluator("same"), version="1.0")
     install("mdkif-bbb", evaluator("same") + "# again", version="2.0")
     plugins, reports = load()
@@ -167,7 +167,7 @@ def test_a_name_that_is_taken_names_both_and_the_first_keeps_it(install, load):
     assert plugins.owner(plugins.get(Evaluator, "same")).dist == "mdkif-aaa"
 
 
-def test_a_known_distributions_claim_goes_first(install, load):
+def test_plugin_known_distributions_claim_goes_first(install, load):
     """Or any distribution with a name early in the alphabet could take the name of a known skill."""
     install("aaa-squatter", evaluator("same"))
     install("mdkif-own", evaluator("same"))
@@ -176,14 +176,14 @@ def test_a_known_distributions_claim_goes_first(install, load):
     assert "already provided by mdkif-own" in reports["aaa-squatter"].error
 
 
-def test_things_of_different_kinds_may_share_a_name(install, load):
+def test_plugin_things_of_different_kinds_may_share_a_name(install, load):
     dataset = "Dataset(name='same', title='t', target='a:b', licence='', access='', homepage='')"
     install("mdkif-both", evaluator("same") + f"@hookimpl\ndef mdkif_datasets():\n    return [{dataset}]")
     plugins, _ = load()
     assert plugins.get(Dataset, "same") != plugins.get(Evaluator, "same")
 
 
-def test_a_core_command_cannot_be_replaced(install, load):
+def test_core_command_cannot_be_replaced(install, load):
     command = "Command(name='train', title='t', target='a:b')"
     install("mdkif-bad", f"{HEAD}@hookimpl\ndef mdkif_commands():\n    return [{command}]")
     assert load()[1]["mdkif-bad"].error is None
@@ -193,7 +193,7 @@ def test_a_core_command_cannot_be_replaced(install, load):
     assert (bad.error, bad.remedy) == ("'train' is a core command and cannot be replaced", "rename the command")
 
 
-def test_the_same_module_in_two_entry_points_harms_neither_the_first_nor_others(install, load):
+def test_plugin_same_module_in_two_entry_points_harms_neither_the_first_nor_others(install, load):
     install("mdkif-aaa", evaluator("one"))
     install("mdkif-bbb", "", entry="throwaway_mdkif_aaa")
     install("mdkif-ccc", evaluator("two"))
@@ -206,21 +206,21 @@ def test_the_same_module_in_two_entry_points_harms_neither_the_first_nor_others(
     ("chosen", "expected"),
     [("", []), ("mdkif-bbb", ["mdkif-bbb"]), ("mdkif-bbb, mdkif-aaa", ["mdkif-aaa", "mdkif-bbb"]), ("none", [])],
 )
-def test_the_environment_chooses_plugins(install, load, monkeypatch, chosen, expected):
+def test_plugin_choice_is_the_environments(install, load, monkeypatch, chosen, expected):
     for dist in ("mdkif-aaa", "mdkif-bbb", "mdkif-ccc"):
         install(dist, evaluator(dist))
     monkeypatch.setenv("MDKIF_PLUGINS", chosen)
     assert list(load()[1]) == expected
 
 
-def test_a_plugin_that_is_not_chosen_is_not_imported(install, load, monkeypatch):
+def test_plugin_that_is_not_chosen_is_not_imported(install, load, monkeypatch):
     install("mdkif-bad", "raise SystemExit('imported')")
     monkeypatch.setenv("MDKIF_PLUGINS", "")
     assert load()[1] == {}
     assert "throwaway_mdkif_bad" not in sys.modules
 
 
-def test_an_unknown_name_suggests_the_nearest(install, load):
+def test_plugin_unknown_name_suggests_the_nearest(install, load):
     install("mdkif-good", evaluator("classification"))
     with pytest.raises(
         BadInput, match=r"^There is no evaluator named 'clasification': did you mean 'classification'\?$"
@@ -229,13 +229,13 @@ def test_an_unknown_name_suggests_the_nearest(install, load):
 
 
 @pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: f"{entry.kind}-{entry.name}")
-def test_everything_the_catalogue_knows_is_answered_with_what_to_install(entry):
+def test_plugin_everything_the_catalogue_knows_is_answered_with_what_to_install(entry):
     with pytest.raises(BadInput) as refused:
         Plugins([]).get(KINDS.get(entry.kind, Declaration), entry.name)
     assert str(refused.value) == f"The {entry.kind} '{entry.name}' is not installed: pip install {entry.dist}."
 
 
-def test_a_missing_name_of_several_kinds_is_the_first_ones():
+def test_plugin_missing_name_of_several_kinds_is_the_first_ones():
     with pytest.raises(BadInput, match=r"^The skill 'nli' is not installed"):
         Plugins([]).get(PromptedSpec, "nli")
     with pytest.raises(BadInput, match=r"^The task 'mednli' is not installed"):
@@ -244,18 +244,18 @@ def test_a_missing_name_of_several_kinds_is_the_first_ones():
         Plugins([]).get(PromptedSpec, "adalora")
 
 
-def test_a_name_of_several_kinds_is_got_in_their_order(plugins):
+def test_plugin_name_of_several_kinds_is_got_in_their_order(plugins):
     assert isinstance(plugins.get(PromptedSpec, "mednli"), Task)
     assert isinstance(plugins.get(Declaration, "pubmedqa"), Task)
     assert isinstance(plugins.get(Dataset, "pubmedqa"), Dataset)
 
 
-def test_without_plugins_a_name_that_nobody_knows_is_told_where_to_look():
+def test_plugin_without_plugins_a_name_that_nobody_knows_is_told_where_to_look():
     with pytest.raises(BadInput, match=r"known are cma-es, .*None is installed: see 'mdkif list --available'\.$"):
         Plugins([]).get(Router, "qqq")
 
 
-def test_a_known_name_is_near_though_it_is_not_installed(install, load):
+def test_plugin_known_name_is_near_though_it_is_not_installed(install, load):
     install("mdkif-good", evaluator("mine"))
     with pytest.raises(
         BadInput, match=r"^There is no evaluator named 'clasification': did you mean 'classification'\?"
@@ -263,7 +263,7 @@ def test_a_known_name_is_near_though_it_is_not_installed(install, load):
         load()[0].get(Evaluator, "clasification")
 
 
-def test_what_a_failed_or_old_distribution_would_have_is_told_with_its_remedy(install, load):
+def test_plugin_what_a_failed_or_old_distribution_would_have_is_told_with_its_remedy(install, load):
     install("mdkif-evaluator-classification", "1 / 0")
     install("mdkif-trainer-lora", evaluator("other"), version="0.0.1")
     plugins, reports = load()
@@ -280,20 +280,20 @@ def test_what_a_failed_or_old_distribution_would_have_is_told_with_its_remedy(in
         plugins.get(Trainer, "lora")
 
 
-def test_a_long_reason_is_cut_and_on_one_line(install, load):
+def test_plugin_long_reason_is_cut_and_on_one_line(install, load):
     install("mdkif-bad", "raise RuntimeError('a\\n' * 900)")
     error = load()[1]["mdkif-bad"].error
     assert "\n" not in error
     assert len(error) < 350
 
 
-def test_an_interrupt_is_the_users_and_not_a_plugins_error(install, load):
+def test_plugin_interrupt_is_the_users_and_not_a_plugins_error(install, load):
     install("mdkif-slow", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load()
 
 
-def test_what_a_plugin_prints_stays_out_of_standard_output(install, load, capsys):
+def test_plugin_prints_stay_out_of_standard_output(install, load, capsys):
     install(
         "mdkif-chatty", "print('hello from import')\n" + evaluator().replace("    return", "    print('hook'); return")
     )
@@ -303,7 +303,7 @@ def test_what_a_plugin_prints_stays_out_of_standard_output(install, load, capsys
     assert "hello from import" in err
 
 
-def test_an_installed_plugin_is_found_by_a_new_process(install, tmp_path):
+def test_plugin_once_installed_is_found_by_a_new_process(install, tmp_path):
     """Through the path alone, as after `pip install`, and beside a broken one."""
     install("mdkif-good", evaluator())
     install("mdkif-bad", "import sys; sys.exit('no')")
@@ -320,7 +320,7 @@ def test_an_installed_plugin_is_found_by_a_new_process(install, tmp_path):
 
 
 @pytest.mark.parametrize("heavy", ["torch", "transformers", "peft", "datasets"])
-def test_loading_every_plugin_of_the_repository_imports_nothing_heavy(heavy):
+def test_plugin_loading_imports_nothing_heavy(heavy):
     code = (
         "import sys; from mdkif.core.contract.discovery import Plugins; "
         f"sys.exit(any(p.error for p in Plugins().plugins) or {heavy!r} in sys.modules)"
@@ -328,6 +328,6 @@ def test_loading_every_plugin_of_the_repository_imports_nothing_heavy(heavy):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_plugin_of_the_repository_works(plugins):
+def test_plugin_of_the_repository_works(plugins):
     assert [(plugin.dist, plugin.error) for plugin in plugins.plugins if plugin.error] == []
     assert len(plugins.plugins) > 20

@@ -51,7 +51,7 @@ def leaks(*given):
     ]
 
 
-def test_neither_the_store_nor_the_output_holds_record_text(sources, tmp_path, capsys, monkeypatch):
+def test_privacy_of_record_text_in_store_and_output(sources, tmp_path, capsys, monkeypatch):
     store = tmp_path / "store"
     write = training.save_checkpoint
     kept = []
@@ -84,7 +84,7 @@ def test_neither_the_store_nor_the_output_holds_record_text(sources, tmp_path, c
     assert leaks(capsys.readouterr().out) == []
 
 
-def test_the_watch_notices(sources, capsys):
+def test_privacy_watch_notices(sources, capsys):
     assert run(main, ["preview", "pubmedqa", str(sources), "-n", "1"]) == 0
     assert leaks(capsys.readouterr().out) == [QUERY, CONTEXT]
 
@@ -93,7 +93,7 @@ ROW = {"sentence1": f"{CONTEXT} a", "sentence2": f"{QUERY} b", "pairID": "1", "g
 
 
 @pytest.mark.parametrize("row", [json.dumps(ROW), json.dumps(ROW)[:-4], json.dumps([CONTEXT]), CONTEXT])
-def test_a_malformed_row_is_placed_and_not_quoted(tmp_path, capsys, row):
+def test_privacy_malformed_row_is_placed_and_not_quoted(tmp_path, capsys, row):
     (tmp_path / "mli_train_v1.jsonl").write_text(row + "\n")
     for command in (["convert", "mednli", str(tmp_path), "-o", str(tmp_path / "x.jsonl")],):
         assert run(main, command) == 2
@@ -114,7 +114,7 @@ RECORD = {"id": "1", "query": QUERY, "answer": ANSWER, "context": CONTEXT}
     [{**RECORD, "split": ANSWER}, {**RECORD, "labels": [ANSWER], "options": ["yes"]}, {**RECORD, CONTEXT: 1},
      {**RECORD, "answer": [ANSWER]}],
 )  # fmt: skip
-def test_a_record_that_is_none_is_placed_and_not_quoted(tmp_path, capsys, row):
+def test_privacy_record_that_is_none_is_placed_and_not_quoted(tmp_path, capsys, row):
     (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
     assert run(main, ["predict", str(tmp_path / "x.jsonl"), "--with", "base", "--base", "tiny"]) == 2
     out, err = capsys.readouterr()
@@ -125,7 +125,7 @@ def test_a_record_that_is_none_is_placed_and_not_quoted(tmp_path, capsys, row):
 @pytest.mark.parametrize(
     "wrong", ["{{ options[context] }}", "{{ query.missing }}", "{{ (query + context) | int / 0 }}"]
 )
-def test_a_failing_template_is_placed_and_quotes_no_text(sources, tmp_path, capsys, wrong):
+def test_privacy_failing_template_is_placed_and_quotes_no_text(sources, tmp_path, capsys, wrong):
     folder = tmp_path / "store" / "templates"
     folder.mkdir(parents=True)
     (folder / "pubmedqa.jinja").write_text(
@@ -137,7 +137,7 @@ def test_a_failing_template_is_placed_and_quotes_no_text(sources, tmp_path, caps
     assert leaks(out, err) == []
 
 
-def test_an_error_nobody_foresaw_quotes_nothing(sources):
+def test_privacy_error_nobody_foresaw_quotes_nothing(sources):
     """A whole process, so that no hook of the interpreter adds a traceback with the text."""
     code = f"""
 import sys

@@ -33,7 +33,7 @@ def project(folder):
     return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
 
 
-def test_every_direct_requirement_is_pinned():
+def test_project_pins_every_direct_requirement():
     own = {project(folder)["project"]["name"] for folder in FOLDERS} | {"mdkif"}
     root = project(ROOT)
     groups = [line for group in root["dependency-groups"].values() for line in group if isinstance(line, str)]
@@ -44,7 +44,7 @@ def test_every_direct_requirement_is_pinned():
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_plugin_is_a_distribution_of_its_folders_name(folder):
+def test_project_plugin_is_a_distribution_of_its_folders_name(folder):
     facts = project(folder)
     package = f"mdkif_{folder.name.replace('-', '_')}"
     assert facts["project"]["name"] == f"mdkif-{folder.name}"
@@ -57,13 +57,13 @@ def test_a_plugin_is_a_distribution_of_its_folders_name(folder):
     assert facts["project"].get("readme", "absent") == ("README.md" if (folder / "README.md").exists() else "absent")
 
 
-def test_test_modules_have_names_of_their_own():
+def test_project_test_modules_have_names_of_their_own():
     """Or type checkers would take two of them for one module."""
     modules = [path.stem for folder in (ROOT, *FOLDERS) for path in folder.glob("tests/test_*.py")]
     assert len(set(modules)) == len(modules)
 
 
-def test_nothing_in_the_package_imports_itself_by_its_own_name():
+def test_project_package_never_imports_itself_by_its_own_name():
     for path in (ROOT / "core").glob("*.py"):
         assert not re.search(r"^\s*(from|import) mdkif\b", path.read_text("utf-8"), re.M), path.name
 

@@ -164,7 +164,7 @@ def test_memory_of_a_backward_does_not_grow_with_the_answers(monkeypatch):
     loss.backward()
 
 
-def test_a_model_whose_forward_asks_no_decoder_answers_by_its_own(seen):
+def test_model_whose_forward_asks_no_decoder_answers_by_its_own(seen):
     model = model_of("llama")
     body = model.model
     model.forward = lambda **inputs: SimpleNamespace(
@@ -173,7 +173,7 @@ def test_a_model_whose_forward_asks_no_decoder_answers_by_its_own(seen):
     torch.testing.assert_close(answer_loss(model, collate(EXAMPLES, 0, CPU), "rows"), own_losses(model))
 
 
-def test_a_failing_measurement_leaves_the_model_as_it_was():
+def test_failing_measurement_leaves_the_model_as_it_was():
     model, batch = model_of("llama"), collate(EXAMPLES, 0, CPU)
     expected = own_losses(model)
 

@@ -33,14 +33,14 @@ def records(draw):
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 @settings(deadline=None, max_examples=60)
 @given(written=st.lists(records(), max_size=6))
-def test_what_is_written_is_read_back(tmp_path_factory, suffix, written):
+def test_records_written_are_read_back(tmp_path_factory, suffix, written):
     path = tmp_path_factory.mktemp("records") / f"out{suffix}"
     assert write_records(iter(written), path) == len(written)
     assert list(read_records(path)) == written
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_texts_that_other_tools_break_at_survive(tmp_path, suffix):
+def test_records_texts_that_other_tools_break_at_survive(tmp_path, suffix):
     """Line separators, carriage returns, quotes, byte order marks, characters beyond the basic plane, NUL."""
     text = 'a\nb\r\nc\u2028d\u2029e\x85f\tg"h\\i\ufeffj😀k\x00l\x1c'
     record = Record(id="1", query=text, answer=text, context=text, options=(text,), labels=(text,), source=text)
@@ -48,7 +48,7 @@ def test_texts_that_other_tools_break_at_survive(tmp_path, suffix):
     assert list(read_records(tmp_path / f"out{suffix}")) == [record]
 
 
-def test_many_records_are_streamed_in_row_groups(tmp_path):
+def test_records_are_streamed_in_row_groups(tmp_path):
     """More than one batch of Parquet rows, from a generator that would notice being held."""
     written = (Record(id=str(i), query="q", answer="a", spans=((i, i + 1),)) for i in range(5000))
     assert write_records(written, tmp_path / "out.parquet") == 5000
@@ -58,14 +58,14 @@ def test_many_records_are_streamed_in_row_groups(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_a_list_is_written_as_an_iterator_is(tmp_path, suffix):
+def test_records_list_is_written_as_an_iterator_is(tmp_path, suffix):
     written = [Record(id=str(i), query="q", answer="a") for i in range(3)]
     assert write_records(written, tmp_path / f"out{suffix}") == 3
     assert list(read_records(tmp_path / f"out{suffix}")) == written
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_no_records_make_a_file_without_rows(tmp_path, suffix):
+def test_records_that_are_none_make_a_file_without_rows(tmp_path, suffix):
     assert write_records(iter([]), tmp_path / f"out{suffix}") == 0
     assert list(read_records(tmp_path / f"out{suffix}")) == []
 
@@ -88,7 +88,7 @@ def test_json_lines_are_one_object_a_line_with_every_field(tmp_path):
     }
 
 
-def test_lines_by_hand_may_leave_fields_out_have_a_mark_and_blank_lines(tmp_path):
+def test_records_lines_by_hand_may_leave_fields_out_have_a_mark_and_blank_lines(tmp_path):
     path = tmp_path / "hand.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode() + b"\r\n\n" + json.dumps({**LINE, "id": "2"}).encode())
     assert [(record.id, record.options, record.group) for record in read_records(path)] == [
@@ -117,7 +117,7 @@ def test_lines_by_hand_may_leave_fields_out_have_a_mark_and_blank_lines(tmp_path
         json.dumps({**LINE, "spans": [["x", "y"]]}).encode(),
     ],
 )
-def test_a_line_that_is_no_record_is_named_and_not_quoted(tmp_path, bad):
+def test_records_line_that_is_no_record_is_named_and_not_quoted(tmp_path, bad):
     path = tmp_path / "bad.jsonl"
     path.write_bytes(json.dumps({**LINE, "answer": "secret"}).encode() + b"\n\n" + bad + b"\n")
     reading = read_records(path)
@@ -127,7 +127,7 @@ def test_a_line_that_is_no_record_is_named_and_not_quoted(tmp_path, bad):
     assert str(caught.value) == f"{path}:3 is not a record as 'mdkif convert' writes it: convert again."
 
 
-def test_a_parquet_row_that_is_no_record_is_named(tmp_path):
+def test_parquet_row_that_is_no_record_is_named(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -138,7 +138,7 @@ def test_a_parquet_row_that_is_no_record_is_named(tmp_path):
         list(read_records(tmp_path / "bad.parquet"))
 
 
-def test_a_parquet_file_cut_short_is_named(tmp_path):
+def test_parquet_file_cut_short_is_named(tmp_path):
     path = tmp_path / "cut.parquet"
     write_records([Record(id="1", query="q", answer="a")], path)
     path.write_bytes(path.read_bytes()[:-9])
@@ -147,13 +147,13 @@ def test_a_parquet_file_cut_short_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["none.jsonl", "none.parquet"])
-def test_a_missing_file_is_named(tmp_path, name):
+def test_records_missing_file_is_named(tmp_path, name):
     with pytest.raises(BadInput, match=f"cannot be read from .*{name} .No such file"):
         list(read_records(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out", "out.json", "out.jsonl.gz"])
-def test_another_suffix_is_refused_before_anything_is_written(tmp_path, name):
+def test_records_of_another_suffix_are_refused_before_anything_is_written(tmp_path, name):
     with pytest.raises(BadInput, match=r"name it \.jsonl or \.parquet"):
         write_records(iter([]), tmp_path / name)
     assert not list(tmp_path.iterdir())
@@ -175,17 +175,17 @@ def test_records_that_fail_half_way_leave_the_old_file(tmp_path, suffix):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_record_checks_its_labels_and_its_split():
+def test_record_checks_its_labels_and_its_split():
     with pytest.raises(ValueError, match="record r1: a gold label is not among the options"):
         Record(id="r1", query="q", answer="x", options=("a", "b"), labels=("x",))
     with pytest.raises(ValueError, match="record r1: split 'valid' is none of train, dev, test"):
         Record(id="r1", query="q", answer="x", split="valid")
 
 
-def test_a_record_without_options_may_have_any_labels():
+def test_record_without_options_may_have_any_labels():
     assert Record(id="r1", query="q", answer="x", labels=("problem",)).labels == ("problem",)
 
 
-def test_a_record_is_its_own_group_unless_told():
+def test_record_is_its_own_group_unless_told():
     assert Record(id="r1", query="q", answer="a").group == "r1"
     assert Record(id="r1", query="q", answer="a", group="patient 3").group == "patient 3"

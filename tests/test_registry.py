@@ -22,13 +22,13 @@ def own_distributions():
     return {project["project"]["name"]: project for project in found}
 
 
-def test_the_twelve_skills_and_nine_tasks_of_the_papers_are_known():
+def test_catalogue_twelve_skills_and_nine_tasks_of_the_papers_are_known():
     assert named("skill") == ["qa", "mcqa", "mc", "mldc", "mrc", "nli", "ts", "ner", "re", "ea", "es", "er"]
     unseen_data = ["emrqa", "medquad", "pubmedqa", "mednli", "cliner", "mimic-cause"]
     assert named("task")[:9] == [*unseen_data, "icd-coding", "medication", "readmission"]
 
 
-def test_every_name_that_users_type_is_known():
+def test_catalogue_every_name_that_users_type_is_known():
     data = "medquad medqa healthcaremagic umls wikimed clicr mimic-cause meqsum emrqa pubmedqa mednli"
     others = "i2b2 mimic-iii mimic-iv disease-ontology ncbi-disease ddi hoc medmcqa"
     assert set(named("dataset")) >= {*data.split(), *others.split()}
@@ -38,20 +38,20 @@ def test_every_name_that_users_type_is_known():
     assert set(named("model")) >= {"smollm2", "tiny"}
 
 
-def test_names_are_unique_and_kinds_known():
+def test_catalogue_names_are_unique_and_kinds_known():
     keys = [(entry.kind, entry.name) for entry in catalogue()]
     assert len(set(keys)) == len(keys)
     assert {entry.kind for entry in catalogue()} <= {*KINDS, LISTENER}
 
 
-def test_every_entry_says_what_it_is_and_who_provides_it():
+def test_catalogue_every_entry_says_what_it_is_and_who_provides_it():
     for entry in catalogue():
         assert entry.title
         assert not entry.title.endswith(".")
         assert entry.dist.startswith("mdkif-")
 
 
-def test_skills_and_tasks_share_the_access_terms_of_their_data_set():
+def test_catalogue_skills_and_tasks_share_the_access_terms_of_their_data_set():
     access = {entry.name: entry.access for entry in catalogue() if entry.kind == "dataset"}
     assert all(access.values())
     for entry in catalogue():
@@ -61,7 +61,7 @@ def test_skills_and_tasks_share_the_access_terms_of_their_data_set():
             assert not entry.dataset
 
 
-def test_what_is_not_planned_is_what_our_plugins_declare(plugins):
+def test_catalogue_what_is_not_planned_is_what_our_plugins_declare(plugins):
     """Both ways: no plugin that the catalogue forgot, and nothing offered for installation that is not there."""
     ours = own_distributions()
     found = [(d, p) for d, p in plugins.all(Declaration) if p.dist in ours]
@@ -72,17 +72,17 @@ def test_what_is_not_planned_is_what_our_plugins_declare(plugins):
     assert {e.dist for e in catalogue() if e.kind == LISTENER} == listening
 
 
-def test_owners_are_the_distributions_of_the_catalogue():
+def test_catalogue_owners_are_the_distributions_of_the_catalogue():
     assert "mdkif-skill-nli" in owners()
     assert owners() == {entry.dist for entry in catalogue()}
 
 
 @pytest.mark.parametrize("heavy", ["torch", "transformers", "peft", "datasets", "numpy"])
-def test_reading_it_imports_nothing_heavy(heavy):
+def test_catalogue_imports_nothing_heavy(heavy):
     code = "import sys; from mdkif.core.contract.catalogue import catalogue; catalogue(); "
     code += f"sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_it_is_read_once():
+def test_catalogue_is_read_once():
     assert catalogue() is catalogue()

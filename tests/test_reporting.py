@@ -25,7 +25,7 @@ def test_json_is_one_document_with_letters_as_they_are(capsys):
     assert "Grüße" in out
 
 
-def test_numbers_stand_under_each_other(capsys):
+def test_tables_numbers_stand_under_each_other(capsys):
     rows = [{"with": "base", "accuracy": 0.25, "n": 7}, {"with": "a blend", "accuracy": 1.0, "n": 1000}]
     reporting.print_rows(rows, ("with", "accuracy", "n"), title="pubmedqa")
     assert capsys.readouterr().out.splitlines() == [
@@ -36,12 +36,12 @@ def test_numbers_stand_under_each_other(capsys):
     ]
 
 
-def test_missing_small_and_logical_values_have_a_form_of_their_own(capsys):
+def test_tables_missing_small_and_logical_values_have_a_form_of_their_own(capsys):
     reporting.print_rows([{"a": None, "b": 1.5e-8, "c": True, "d": 0.0}], ("a", "b", "c", "d"))
     assert capsys.readouterr().out.splitlines()[1].split() == ["—", "1.5e-08", "yes", "0.0000"]
 
 
-def test_many_metrics_wrap_their_names_and_never_a_number(capsys):
+def test_tables_many_metrics_wrap_their_names_and_never_a_number(capsys):
     names = ("accuracy", "macro_f1", "micro_f1", "auroc", "micro_auroc", "log_loss")
     rows = [{"with": f"icd-coding-{router}", **dict.fromkeys(names, 12.3456)} for router in ("cma-es", "uniform")]
     reporting.print_rows(rows, ("with", *names))
@@ -50,14 +50,14 @@ def test_many_metrics_wrap_their_names_and_never_a_number(capsys):
     assert out.count("12.3456") == 12
 
 
-def test_an_empty_table_is_its_header(capsys):
+def test_tables_without_rows_are_their_header(capsys):
     reporting.print_rows([], ("name", "title"))
     assert capsys.readouterr().out.split() == ["name", "title"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.fixed_dictionaries({"name": WORDS, "title": SENTENCES, "n": st.integers(0, 9)}), max_size=4))
-def test_any_table_fits_and_loses_no_word(capsys, rows):
+def test_tables_fit_any_width_and_lose_no_word(capsys, rows):
     reporting.print_rows(rows, ("name", "title", "n"))
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
@@ -81,7 +81,7 @@ def test_weights_of_nothing_at_all_are_no_error(capsys):
     assert "█" not in capsys.readouterr().out
 
 
-def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
+def test_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
     card = {
         "name": "nli", "papers": ("one", "two"), "options": {}, "note": "", "n": 0,
         "last_run": {"dev_loss": 1.25, "tags": ["x"]}, "data": [{"dataset": "mednli", "n": 2}, {"dataset": "snli"}],
@@ -107,7 +107,7 @@ def test_a_card_indents_what_is_nested_and_leaves_out_what_is_empty(capsys):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=SENTENCES)
-def test_any_card_fits_and_hangs_its_further_lines(capsys, text):
+def test_card_fits_any_width_and_hangs_its_further_lines(capsys, text):
     reporting.print_card({"data": [{"citation": text}]})
     first, *further = capsys.readouterr().out.splitlines()[1:]
     assert first.startswith("  - citation: ")
@@ -118,12 +118,12 @@ def test_any_card_fits_and_hangs_its_further_lines(capsys, text):
     assert max(map(len, [first, *further])) <= 80
 
 
-def test_lines_stay_as_long_as_they_are(capsys):
+def test_tables_lines_stay_as_long_as_they_are(capsys):
     reporting.print_lines(["word " * 60, "[bold] is text"])
     assert capsys.readouterr().out.splitlines() == ["word " * 60, "[bold] is text"]
 
 
-def test_without_a_width_no_row_or_card_is_broken(monkeypatch, capsys):
+def test_tables_without_a_width_no_row_or_card_is_broken(monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS")
     reporting.print_rows([{"name": "one", "what": "word " * 200 + "\nsecond"}], ("name", "what"))
     reporting.print_card({"citation": "word " * 200})

@@ -34,19 +34,19 @@ def test_weights_are_the_softmax_of_the_experts_energies(temperature):
     assert space.weights(torch.tensor(POINT)).sum().item() == pytest.approx(1)
 
 
-def test_a_norm_moves_an_energy_only_through_its_a():
+def test_weights_norm_moves_an_energy_only_through_its_a():
     logits = torch.log(WeightParameterization(NORMS).weights(torch.tensor([2.0, 0, 0, 0, 0, 0])))
     assert (logits[0] - logits[1]).item() == pytest.approx(2.0 * 0.5, rel=1e-5)
     assert logits[1].item() == pytest.approx(logits[2].item())
 
 
-def test_high_temperatures_are_uniform_and_low_ones_choose_the_best():
+def test_weights_high_temperatures_are_uniform_and_low_ones_choose_the_best():
     point = torch.tensor(POINT)
     assert WeightParameterization(NORMS, 1e4).weights(point).tolist() == pytest.approx([1 / 3] * 3, abs=1e-3)
     assert WeightParameterization(NORMS, 1e-3).weights(point).tolist() == pytest.approx([0, 0, 1], abs=1e-6)
 
 
-def test_a_population_is_each_candidate_alone():
+def test_weights_of_a_population_are_those_of_each_candidate_alone():
     for scale, norms in (("one", NORMS), ("free", NORMS), ("free", torch.rand(4, 3) + 0.5)):
         space = WeightParameterization(norms, 0.7, scale)
         points = torch.randn(5, space.size, generator=torch.Generator().manual_seed(0))
@@ -59,7 +59,7 @@ def test_a_population_is_each_candidate_alone():
         assert space.penalty(points, "alpha").shape == (5,)
 
 
-def test_a_free_scale_multiplies_the_shares():
+def test_weights_free_scale_multiplies_the_shares():
     one, free = WeightParameterization(NORMS), WeightParameterization(NORMS, scale="free")
     assert free.size == one.size + 1
     for total in (0.25, 1.0, 3.0):
@@ -74,7 +74,7 @@ def test_a_free_scale_multiplies_the_shares():
 
 
 @pytest.mark.parametrize("scale", ["one", "free"])
-def test_regularisers_by_hand(scale):
+def test_weights_regularisers_by_hand(scale):
     """sum ||a_i||^2 (SA-MDKIF eq. 6) and sum R_i^2 (STAF-LLM eq. 7), of the weights or of their shares."""
     point = torch.tensor(POINT + [math.log(3.0)] * (scale == "free"))
     space = WeightParameterization(NORMS, 0.5, scale)
@@ -87,7 +87,7 @@ def test_regularisers_by_hand(scale):
 
 @pytest.mark.parametrize("shape", [(3,), (4, 3)])
 @pytest.mark.parametrize("scale", ["one", "free", "signed"])
-def test_regulariser_of_weights_is_that_of_their_parameters_whatever_these_are(shape, scale):
+def test_weights_regulariser_of_weights_is_that_of_their_parameters_whatever_these_are(shape, scale):
     space = WeightParameterization.of(torch.rand(shape) + 0.5, scale)
     points = torch.randn(5, space.size, generator=torch.Generator().manual_seed(1))
     for name in ("weights", "shares"):
@@ -104,7 +104,7 @@ def test_regulariser_of_weights_is_that_of_their_parameters_whatever_these_are(s
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (4, 3)])
-def test_signed_weights_are_any_and_exactly_their_parameters(shape):
+def test_weights_signed_weights_are_any_and_exactly_their_parameters(shape):
     space = WeightParameterization.of(torch.rand(shape) + 0.5, "signed", 0.3)
     count = torch.Size(shape).numel()
     assert space.size == space.directions == count
@@ -119,7 +119,7 @@ def test_signed_weights_are_any_and_exactly_their_parameters(shape):
         WeightParameterization(torch.ones(3), scale="signed")
 
 
-def test_every_group_has_a_router_of_its_own():
+def test_weights_of_every_group_have_a_router_of_their_own():
     norms = torch.tensor([[0.5, 1.5], [1.0, 1.0], [1.2, 0.8]])
     space = WeightParameterization(norms, 2.0)
     point = np.linspace(-2, 1, 12)
@@ -133,7 +133,7 @@ def test_every_group_has_a_router_of_its_own():
     )
 
 
-def test_gradients_are_finite_differences():
+def test_weights_gradients_are_finite_differences():
     space = WeightParameterization(NORMS.double(), 0.8, "free")
     point = torch.tensor([*POINT, 0.3], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(space.weights, point)
@@ -145,7 +145,7 @@ SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda shares
 
 
 @given(SHARES, st.floats(0.05, 5), st.floats(0.05, 20), st.sampled_from(["one", "free"]))
-def test_parameters_give_back_the_weights_but_for_the_floor(shares, total, temperature, scale):
+def test_weights_parameters_give_back_the_weights_but_for_the_floor(shares, total, temperature, scale):
     count = len(shares)
     own = torch.tensor(shares, dtype=torch.float64) / sum(shares)
     space = WeightParameterization(torch.linspace(0.5, 1.5, count), temperature, scale)
@@ -158,13 +158,13 @@ def test_parameters_give_back_the_weights_but_for_the_floor(shares, total, tempe
 
 
 @given(st.integers(1, 8), st.sampled_from(["one", "free"]))
-def test_the_base_becomes_nearly_nothing_where_the_scale_is_free_and_uniform_elsewhere(count, scale):
+def test_weights_base_becomes_nearly_nothing_where_the_scale_is_free_and_uniform_elsewhere(count, scale):
     space = WeightParameterization(torch.ones(count), scale=scale)
     weights = space.weights(space.parameters(torch.zeros(count)))
     assert weights.tolist() == pytest.approx([(FLOOR if scale == "free" else 1) / count] * count, rel=1e-4)
 
 
-def test_parameters_of_groups_give_back_their_weights():
+def test_weights_parameters_of_groups_give_back_their_weights():
     weights = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
     space = WeightParameterization(torch.ones(3, 2), scale="free")
     expected = (1 - FLOOR) * weights + FLOOR / 2
@@ -182,7 +182,7 @@ SPACES = st.builds(
 
 @settings(deadline=None)
 @given(SPACES, st.integers(0, 1000))
-def test_the_free_directions_reach_all_weights_and_each_moves_them(space, seed):
+def test_weights_free_directions_reach_all_weights_and_each_moves_them(space, seed):
     draw = torch.Generator().manual_seed(seed)
     parameters = torch.randn(6, space.size, generator=draw)
     points = space.reduce(parameters)
@@ -197,7 +197,7 @@ def test_the_free_directions_reach_all_weights_and_each_moves_them(space, seed):
 
 @settings(deadline=None)
 @given(SPACES, st.integers(0, 1000))
-def test_the_free_directions_keep_lengths_and_never_cost_more(space, seed):
+def test_weights_free_directions_keep_lengths_and_never_cost_more(space, seed):
     """Steps of the same length are as likely in every direction; a = 0 has the least penalty of its weights."""
     parameters = torch.randn(space.size, generator=torch.Generator().manual_seed(seed))
     point = space.reduce(parameters)

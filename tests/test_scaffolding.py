@@ -48,12 +48,12 @@ def results(installed):
 
 
 @pytest.mark.parametrize("kind", SCAFFOLDED)
-def test_its_own_tests_pass_at_once(results, kind):
+def test_scaffold_own_tests_pass_at_once(results, kind):
     assert len(results[kind]) >= 2
     assert not [ElementTree.tostring(case) for case in results[kind] if len(case)]
 
 
-def test_every_kind_is_listed_and_keeps_every_rule(installed):
+def test_scaffold_of_every_kind_is_listed_and_keeps_every_rule(installed):
     code = "from mdkif.__main__ import entry; entry()"
     listed = json.loads(python(installed, "-c", code, "list", "--json").stdout)
     assert {f"chest-{kind}" for kind in SCAFFOLDED} <= {row["name"] for row in listed}
@@ -67,7 +67,7 @@ LINES = "import sys; from mdkif.core.console.app import run; from mdkif.cli impo
         "sys.exit(max(run(main, line.split()) for line in sys.argv[1:]))"  # fmt: skip
 
 
-def test_the_new_skill_and_task_are_trained_routed_and_measured(installed):
+def test_scaffold_new_skill_and_task_are_trained_routed_and_measured(installed):
     skill, task = (f"site/mdkif_{kind}_chest_{kind}/sample/chest-{kind}" for kind in ("skill", "task"))
     quick = "--base tiny --set max_length=200"
     train = f"train chest-skill --source {skill} {quick} --set steps=4"
@@ -78,7 +78,7 @@ def test_the_new_skill_and_task_are_trained_routed_and_measured(installed):
     assert set(json.loads(brace + shown)["weights"]) == {"chest-skill"}
 
 
-def test_what_it_writes_is_formatted_and_clean(installed):
+def test_scaffold_writes_what_is_formatted_and_clean(installed):
     """As strictly as the plugins of this repository, but that tests need no docstrings and annotations."""
     folders = [installed / kind for kind in SCAFFOLDED]
     width = ["--line-length", "120", "--isolated"]
@@ -89,25 +89,25 @@ def test_what_it_writes_is_formatted_and_clean(installed):
 
 
 @pytest.mark.parametrize("name", ["Chest", "chest pain", "-chest", "chest--pain", "9lives", "", "chest/../pain"])
-def test_a_name_that_a_plugin_cannot_have_is_refused(tmp_path, name, capsys):
+def test_scaffold_refuses_a_name_that_a_plugin_cannot_have(tmp_path, name, capsys):
     assert run(main, ["new", "skill", name, str(tmp_path / "new")]) == 2
     assert not (tmp_path / "new").exists()
     assert "Error: " in capsys.readouterr().err
 
 
-def test_nothing_is_overwritten(tmp_path, capsys):
+def test_scaffold_overwrites_nothing(tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("keep me")
     assert run(main, ["new", "skill", "chest", str(tmp_path)]) == 2
     assert "holds something already: name a new folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_kind_and_name_are_needed_where_nobody_can_be_asked(capsys):
+def test_scaffold_needs_kind_and_name_where_nobody_can_be_asked(capsys):
     assert run(main, ["new", "skill"]) == 2
     assert "Give KIND and NAME" in capsys.readouterr().err
 
 
-def test_what_it_wrote_is_told(tmp_path, monkeypatch, capsys):
+def test_scaffold_tells_what_it_wrote(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(main, ["new", "evaluator", "exact", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -116,7 +116,7 @@ def test_what_it_wrote_is_told(tmp_path, monkeypatch, capsys):
     assert all((tmp_path / file).exists() for file in told["files"])
 
 
-def test_the_kit_says_what_is_broken(tmp_path):
+def test_scaffold_kit_says_what_is_broken(tmp_path):
     with pytest.raises(AssertionError, match=r"converts a sample: There is none of mli_train") as raised:
         assert_conforms("mdkif-dataset-mednli", {"mednli": tmp_path})
     assert str(raised.value).startswith("mdkif-dataset-mednli breaks ")

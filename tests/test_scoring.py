@@ -71,14 +71,14 @@ LABEL = st.lists(st.sampled_from([5, 9, 11]), min_size=1, max_size=5)
     given=st.lists(st.tuples(st.integers(1, 30), st.lists(LABEL, min_size=1, max_size=6)), min_size=1, max_size=3),
     budget=st.sampled_from([1, 40, 4096]),
 )
-def test_labels_that_share_prefixes_score_as_each_by_itself(shared_base, given, budget):
+def test_scores_of_labels_that_share_prefixes_are_those_of_each_by_itself(shared_base, given, budget):
     """Labels of three tokens only, so that most begin, repeat or continue others; documents are mixed in a batch."""
     rows = [row(ids(length, length), *options) for length, options in given]
     for row_, scores in zip(rows, option_scores(shared_base, rows, budget), strict=True):
         assert scores == pytest.approx([plainly(shared_base, row_.prompt, o) for o in row_.options], **CLOSE)
 
 
-def test_a_prompt_and_a_shared_prefix_are_read_once(base):
+def test_scores_prompt_and_a_shared_prefix_are_read_once(base):
     read = []
     handle = base.model.model.embed_tokens.register_forward_hook(lambda _, given, __: read.append(given[0].shape))
     try:
@@ -89,19 +89,19 @@ def test_a_prompt_and_a_shared_prefix_are_read_once(base):
     assert read == [(1, 20 + len(nodes))]
 
 
-def test_the_order_of_options_does_not_change_their_scores(base, rows):
+def test_scores_order_of_options_does_not_change_their_scores(base, rows):
     for row_ in rows:
         turned = row(row_.prompt, *row_.options[::-1])
         assert option_scores(base, [row_])[0] == pytest.approx(option_scores(base, [turned])[0][::-1], **CLOSE)
 
 
-def test_one_token_options_are_a_distribution(base):
+def test_scores_of_one_token_options_are_a_distribution(base):
     everything = row(ids(1, 6), *[[token] for token in range(base.model.config.vocab_size)])
     assert math.fsum(map(math.exp, option_scores(base, [everything])[0])) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("format", ["chat", "plain"])
-def test_encoded_records_score_as_their_joint_tokens(base, encoder_for, questions, format):
+def test_scores_of_encoded_records_are_those_of_their_joint_tokens(base, encoder_for, questions, format):
     """lm-eval's convention: the option's tokens are those of prompt + option behind the prompt's."""
     encoder = encoder_for(base, format=format)
     options = ("yes", "no", "yes and no", "probably not")
@@ -129,7 +129,7 @@ def test_scores_follow_the_blend_in_the_bank(base, adapters, rows):
         assert scores != pytest.approx(bare, rel=1e-3)
 
 
-def test_no_rows_have_no_scores(base):
+def test_scores_of_no_rows_are_none(base):
     assert option_scores(base, []) == []
 
 
@@ -154,7 +154,7 @@ def test_normalisers_by_hand(normaliser):
     assert normalised(MEASURED, normaliser) == pytest.approx(log_softmax(BY_HAND[normaliser]))
 
 
-def test_every_normaliser_that_can_be_declared_is_one(plugins):
+def test_normalisers_are_all_that_can_be_declared(plugins):
     from typing import get_args
 
     from mdkif.core.contract.declarations import Normaliser, Skill, Task

@@ -28,24 +28,24 @@ class Way:
     made: int = field(default=7, init=False)
 
 
-def test_without_values_the_defaults_stand():
+def test_settings_without_values_are_the_defaults():
     assert settings_from({}, Loop, Way) == (Loop(), Way())
 
 
-def test_text_becomes_the_type_of_the_field():
+def test_settings_text_becomes_the_type_of_the_field():
     values = {"steps": "12", "rate": "3e-4", "start": "peft", "bias": "yes", "name": "x", "temperature": "0.5"}
     loop, way = settings_from(values, Loop, Way)
     assert loop == Loop(steps=12, rate=3e-4, temperature=0.5)
     assert way == Way(start="peft", bias=True, name="x")
 
 
-def test_a_field_two_classes_share_is_set_in_both():
+def test_settings_field_two_classes_share_is_set_in_both():
     loop, way = settings_from({"seed": "5"}, Loop, Way)
     assert (loop.seed, way.seed) == (5, 5)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("No", False), ("1", True), ("0", False), ("YES", True)])
-def test_yes_and_no_are_read_in_any_usual_way(text, value):
+def test_settings_yes_and_no_are_read_in_any_usual_way(text, value):
     assert settings_from({"bias": text}, Way)[0].bias is value
 
 
@@ -66,20 +66,20 @@ def test_yes_and_no_are_read_in_any_usual_way(text, value):
         ("bias", "perhaps", "The setting bias cannot be 'perhaps': use yes or no."),
     ],
 )
-def test_a_wrong_setting_is_a_sentence(name, text, sentence):
+def test_settings_that_are_wrong_are_a_sentence(name, text, sentence):
     with pytest.raises(BadInput) as error:
         settings_from({name: text}, Loop, Way)
     assert str(error.value) == sentence
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1e9))
-def test_numbers_survive_as_text(steps, rate):
+def test_settings_numbers_survive_as_text(steps, rate):
     [loop] = settings_from({"steps": str(steps), "rate": repr(rate)}, Loop)
     assert (loop.steps, loop.rate) == (steps, rate)
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_number_in_range_or_refused(text):
+def test_settings_take_a_number_in_range_from_any_text_or_refuse_it(text):
     try:
         [loop] = settings_from({"batch_size": text, "rate": text}, Loop)
     except BadInput:

@@ -66,7 +66,7 @@ def pages(site):
     return {file.relative_to(site).as_posix(): Page(file) for file in site.rglob("*.html")}
 
 
-def test_every_page_of_the_docs_is_in_the_site_and_reached_from_its_index(site, pages):
+def test_site_every_page_of_the_docs_is_in_the_site_and_reached_from_its_index(site, pages):
     sources = [file.relative_to(ROOT / "docs") for file in (ROOT / "docs").rglob("*.md")]
     wanted = {path.with_suffix(".html").as_posix() for path in sources if path.parts[0] not in ("examples", "_build")}
     reached = {urlsplit(link).path for link in pages["index.html"].links}
@@ -74,7 +74,7 @@ def test_every_page_of_the_docs_is_in_the_site_and_reached_from_its_index(site, 
     assert {"start.html", "equations.html", "traps.html", "results/index.html", "reference.html"} <= wanted
 
 
-def test_nothing_is_loaded_from_outside(site, pages):
+def test_site_loads_nothing_from_outside(site, pages):
     for name, page in pages.items():
         assert page.loads
         assert not [place for place in page.loads if re.match(r"(\w+:)?//", place)], name
@@ -83,7 +83,7 @@ def test_nothing_is_loaded_from_outside(site, pages):
         assert not re.search(r"(@import|url\()\s*['\"]?(https?:)?//|fetch\(['\"]https?:|importScripts", text), file.name
 
 
-def test_every_internal_link_and_asset_leads_somewhere(site, pages):
+def test_site_every_internal_link_and_asset_leads_somewhere(site, pages):
     wrong, seen = [], 0
     for name, page in pages.items():
         for target in page.links + page.loads:
@@ -102,7 +102,7 @@ def test_every_internal_link_and_asset_leads_somewhere(site, pages):
 
 
 @pytest.mark.parametrize("name", mdkif.__all__)
-def test_every_public_name_is_in_the_reference_with_its_exact_signature(pages, name):
+def test_site_every_public_name_is_in_the_reference_with_its_exact_signature(pages, name):
     public = getattr(mdkif, name)
     page = pages["reference.html"]
     if inspect.ismodule(public):
@@ -121,7 +121,7 @@ def takes_arguments(public):
     return not plain and bool(inspect.signature(public).parameters)
 
 
-def test_every_public_function_of_reporting_and_testing_is_in_the_reference(pages):
+def test_site_every_public_function_of_reporting_and_testing_is_in_the_reference(pages):
     from mdkif import testing
 
     for module in (mdkif.reporting, testing):
@@ -130,7 +130,7 @@ def test_every_public_function_of_reporting_and_testing_is_in_the_reference(page
                 assert squeezed(f"{name}{signature_of(function)}") in pages["reference.html"].text
 
 
-def test_every_verb_of_the_toolkit_is_in_the_reference_with_its_exact_signature(pages):
+def test_site_every_verb_of_the_toolkit_is_in_the_reference_with_its_exact_signature(pages):
     verbs = {name: verb for name, verb in inspect.getmembers(mdkif.Toolkit, inspect.isfunction) if name[0] != "_"}
     assert {"train", "adapt", "compose", "evaluate", "predict", "export"} <= set(verbs)
     for name, verb in verbs.items():
@@ -140,7 +140,7 @@ def test_every_verb_of_the_toolkit_is_in_the_reference_with_its_exact_signature(
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
-def test_every_hook_is_documented_with_its_exact_signature(pages, hook):
+def test_site_every_hook_is_documented_with_its_exact_signature(pages, hook):
     exact = squeezed(f"{hook.__name__}{signature_of(hook)}")
     assert exact in pages["reference.html"].text
     assert exact in pages["plugins.html"].text
@@ -148,7 +148,7 @@ def test_every_hook_is_documented_with_its_exact_signature(pages, hook):
 
 
 @pytest.mark.parametrize("name", all_commands())
-def test_every_command_is_documented_with_its_usage_and_options(pages, name):
+def test_site_every_command_is_documented_with_its_usage_and_options(pages, name):
     command, page = all_commands()[name], pages["commands.html"]
     assert name.replace(" ", "-") in page.ids
     assert squeezed(" ".join(["mdkif", name, *command.collect_usage_pieces(context(name, command))])) in page.text
@@ -165,7 +165,7 @@ def declared():
 
 
 @pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: f"{entry.kind}-{entry.name}")
-def test_every_registry_entry_is_documented_with_its_exact_signature(pages, entry):
+def test_site_every_registry_entry_is_documented_with_its_exact_signature(pages, entry):
     text = pages["catalogue.html"].text
     assert squeezed(f"{entry.name}{entry.title}") in text
     if entry.planned or entry.kind == LISTENER:  # which declares nothing
@@ -177,12 +177,12 @@ def test_every_registry_entry_is_documented_with_its_exact_signature(pages, entr
         assert squeezed(line.strip().removeprefix("- ").replace("`", "")) in text
 
 
-def test_a_page_that_lacks_what_is_asked_for_would_be_noticed(pages):
+def test_site_page_that_lacks_what_is_asked_for_would_be_noticed(pages):
     assert squeezed("mdkif_skills() -> Iterable[Task]") not in pages["reference.html"].text
     assert "mdkif.Nothing" not in pages["reference.html"].ids
 
 
-def test_a_warning_stops_the_build(tmp_path):
+def test_site_warning_stops_the_build(tmp_path):
     (tmp_path / "conf.py").write_text((ROOT / "docs/conf.py").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "index.md").write_text("# Index\n\n[nowhere](missing.md)\n", encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", str(tmp_path), str(tmp_path / "html")]
@@ -191,7 +191,7 @@ def test_a_warning_stops_the_build(tmp_path):
     assert "missing.md" in done.stderr
 
 
-def test_the_makefile_builds_the_site_the_same_way():
+def test_site_makefile_builds_the_site_the_same_way():
     target = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: setup")[2].partition("\n\n")[0]
     assert "sphinx --fail-on-warning --keep-going --quiet docs docs/_build\n" in target
     assert "docs/_build/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -28,18 +28,18 @@ def listed(tmp_path, mednli, pubmedqa):
     return file
 
 
-def test_each_takes_the_listed_data_sets_it_reads(kit, listed, pubmedqa, tmp_path):
+def test_sources_listed_go_to_whoever_reads_them(kit, listed, pubmedqa, tmp_path):
     nli, qa = sources_of(kit, Skill, ["nli", "qa"], [], listed)
     assert nli["mednli"] == tmp_path / "data" / "nli"
     assert qa == {"pubmedqa": pubmedqa}
 
 
-def test_a_given_path_takes_the_place_of_a_listed_one(kit, listed, tmp_path):
+def test_sources_given_path_takes_the_place_of_a_listed_one(kit, listed, tmp_path):
     [given] = sources_of(kit, Task, ["pubmedqa"], [f"pubmedqa={tmp_path}"], listed)
     assert given == {"pubmedqa": tmp_path}
 
 
-def test_a_task_that_reads_none_of_the_listed_is_left_without_data(kit, listed):
+def test_sources_task_that_reads_none_of_the_listed_is_left_without_data(kit, listed):
     with pytest.raises(BadInput, match="'icd-coding' needs its data"):
         sources_of(kit, Task, ["icd-coding"], [], listed)
 
@@ -53,7 +53,7 @@ def test_a_task_that_reads_none_of_the_listed_is_left_without_data(kit, listed):
         (None, "cannot be read from .*No such file"),
     ],
 )
-def test_a_file_that_lists_no_sources_is_refused(tmp_path, text, message):
+def test_sources_file_that_lists_no_sources_is_refused(tmp_path, text, message):
     file = tmp_path / "sources.toml"
     if text is not None:
         file.write_text(text, "utf-8")
@@ -61,7 +61,7 @@ def test_a_file_that_lists_no_sources_is_refused(tmp_path, text, message):
         listed_sources(file)
 
 
-def test_all_are_the_skills_that_read_something_given(kit, listed):
+def test_train_all_means_the_skills_that_read_something_given(kit, listed):
     assert trainable(kit, ["mednli=x"], None) == [
         skill.name for skill, _ in kit.plugins.all(Skill) if "mednli" in skill.reads
     ]
@@ -94,12 +94,12 @@ def _stamp(path):
 
 
 @pytest.mark.parametrize("words", [[], ["nli", "--all"]])
-def test_skills_are_named_or_all_and_not_both(words, capsys):
+def test_sources_skills_are_named_or_all_and_not_both(words, capsys):
     assert run(main, ["train", *words, "--base", "tiny"]) == 2
     assert "Name the skills to train, or give --all." in capsys.readouterr().err
 
 
-def test_work_within_work_has_one_display():
+def test_progress_of_work_within_work_has_one_display():
     progress = RichProgress()
     progress._console = Console(file=io.StringIO(), width=100, force_terminal=True)
     with progress.task("skills", 2) as outer:

@@ -46,7 +46,7 @@ def whole(request):
     )
 
 
-def test_it_appears_with_its_folders_when_the_block_ends(tmp_path, whole):
+def test_files_appear_with_their_folders_when_the_block_ends(tmp_path, whole):
     manager, write, read = whole
     path = tmp_path / "a" / "b" / "thing.json"
     with manager(path) as part:
@@ -57,12 +57,12 @@ def test_it_appears_with_its_folders_when_the_block_ends(tmp_path, whole):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_temporary_file_keeps_the_suffix_that_writers_look_at(tmp_path):
+def test_files_temporary_file_keeps_the_suffix_that_writers_look_at(tmp_path):
     with atomic_file(tmp_path / "out.parquet") as part:
         assert part.suffix == ".parquet"
 
 
-def test_it_replaces_what_was_there(tmp_path, whole):
+def test_files_replace_what_was_there(tmp_path, whole):
     manager, write, read = whole
     path = tmp_path / "thing"
     for text in ("old", "new"):
@@ -72,7 +72,7 @@ def test_it_replaces_what_was_there(tmp_path, whole):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_replaced_directory_keeps_nothing_of_the_old(tmp_path):
+def test_files_replaced_directory_keeps_nothing_of_the_old(tmp_path):
     with atomic_directory(tmp_path / "thing") as part:
         (part / "old").touch()
     with atomic_directory(tmp_path / "thing") as part:
@@ -82,7 +82,7 @@ def test_a_replaced_directory_keeps_nothing_of_the_old(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, BadInput])
 @pytest.mark.parametrize("before", [True, False])
-def test_a_failure_half_way_leaves_what_was_there(tmp_path, whole, error, before):
+def test_files_failure_half_way_leaves_what_was_there(tmp_path, whole, error, before):
     manager, write, read = whole
     path = tmp_path / "thing"
     if before:
@@ -101,7 +101,7 @@ def test_a_failure_half_way_leaves_what_was_there(tmp_path, whole, error, before
         assert read(path) == "old"
 
 
-def test_a_full_disk_while_writing_is_a_sentence_with_file_reason_and_remedy(tmp_path, whole):
+def test_files_full_disk_while_writing_is_a_sentence_with_file_reason_and_remedy(tmp_path, whole):
     manager, write, read = whole
     path = tmp_path / "thing"
     with manager(path) as part:
@@ -119,7 +119,7 @@ def test_a_full_disk_while_writing_is_a_sentence_with_file_reason_and_remedy(tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_disk_that_refuses_the_last_rename_leaves_what_was_there(tmp_path, whole, monkeypatch):
+def test_files_disk_that_refuses_the_last_rename_leaves_what_was_there(tmp_path, whole, monkeypatch):
     manager, write, read = whole
     path = tmp_path / "thing"
     with manager(path) as part:
@@ -143,21 +143,21 @@ def test_a_disk_that_refuses_the_last_rename_leaves_what_was_there(tmp_path, who
 
 
 @pytest.mark.parametrize("step", ["touch", "mkdir"])
-def test_a_disk_that_refuses_the_first_step_is_reported(tmp_path, monkeypatch, step):
+def test_files_disk_that_refuses_the_first_step_is_reported(tmp_path, monkeypatch, step):
     monkeypatch.setattr(Path, step, full)
     manager = atomic_file if step == "touch" else atomic_directory
     with pytest.raises(MdkifError, match="No space left on device"), manager(tmp_path / "thing"):
         pytest.fail("the block must not run")
 
 
-def test_a_place_that_is_a_file_is_reported(tmp_path, whole):
+def test_files_place_that_is_a_file_is_reported(tmp_path, whole):
     (tmp_path / "file").touch()
     with pytest.raises(MdkifError, match="could not be written"), whole[0](tmp_path / "file" / "thing"):
         pytest.fail("the block must not run")
 
 
 @pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
-def test_the_users_umask_is_kept(tmp_path, umask, mask, file, folder):
+def test_files_users_umask_is_kept(tmp_path, umask, mask, file, folder):
     """Where patients' records must not be read by others, what is made from them must not either."""
     umask(mask)
     write_json(tmp_path / "facts.json", {})
@@ -167,7 +167,7 @@ def test_the_users_umask_is_kept(tmp_path, umask, mask, file, folder):
     assert (tmp_path / "skill").stat().st_mode & 0o777 == folder
 
 
-def test_a_killed_process_leaves_the_old_file(tmp_path):
+def test_files_killed_process_leaves_the_old_file(tmp_path):
     path = tmp_path / "facts.json"
     write_json(path, "old")
     code = (
@@ -192,20 +192,20 @@ def test_json_is_written_for_people(tmp_path):
     ) + "\n"
 
 
-def test_a_value_json_cannot_hold_leaves_the_old_file(tmp_path):
+def test_files_value_json_cannot_hold_leaves_the_old_file(tmp_path):
     write_json(tmp_path / "value.json", "old")
     with pytest.raises(TypeError):
         write_json(tmp_path / "value.json", {1, 2})
     assert read_json(tmp_path / "value.json", "value") == "old"
 
 
-def test_a_missing_file_is_bad_input(tmp_path):
+def test_files_missing_file_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match=rf"^There is no composition at {tmp_path}/none\.json\.$"):
         read_json(tmp_path / "none.json", "composition")
 
 
 @pytest.mark.parametrize(("content", "place"), [(b'{"a": 1,\n"b"}', ":2"), (b"\xff", ""), (b"", ":1")])
-def test_a_broken_file_is_named_with_its_line_and_not_quoted(tmp_path, content, place):
+def test_files_broken_file_is_named_with_its_line_and_not_quoted(tmp_path, content, place):
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     with pytest.raises(BadInput) as caught:
@@ -213,12 +213,12 @@ def test_a_broken_file_is_named_with_its_line_and_not_quoted(tmp_path, content, 
     assert str(caught.value) == f"{path}{place} is not a readable skill card: make it again."
 
 
-def test_a_folder_in_place_of_a_file_is_bad_input(tmp_path):
+def test_files_folder_in_place_of_a_file_is_bad_input(tmp_path):
     with pytest.raises(BadInput, match="is not a readable report"):
         read_json(tmp_path, "report")
 
 
-def test_where_things_lie(tmp_path):
+def test_store_layout_is_where_things_lie(tmp_path):
     store = Store(tmp_path)
     assert store.model("smollm2") == tmp_path / "models/smollm2"
     assert store.skill("smollm2", "nli") == store.skills("smollm2") / "nli" == tmp_path / "skills/smollm2/nli"
@@ -228,7 +228,7 @@ def test_where_things_lie(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_default_store_is_the_environments_or_in_the_working_directory(tmp_path, monkeypatch):
+def test_store_by_default_is_the_environments_or_in_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path))
     assert Store().root == tmp_path
     monkeypatch.delenv("MDKIF_STORE")

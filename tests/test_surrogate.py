@@ -85,7 +85,7 @@ def test_surrogate_can_be_differentiated_and_takes_weights_of_any_shape():
 
 @settings(deadline=None)
 @given(SEEDS, st.sampled_from([5, 33, 34, 200]))
-def test_summary_keeps_the_top_k_tokens_probabilities(seed, vocabulary):
+def test_surrogate_summary_keeps_the_top_k_tokens_probabilities(seed, vocabulary):
     draw = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(4, vocabulary, generator=draw)
     gold = torch.randint(vocabulary, (4,), generator=draw)

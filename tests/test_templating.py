@@ -37,7 +37,7 @@ def rendering(folder, text, record=RECORD):
     return Template.of(skill(package=""), (folder,)).render(record)
 
 
-def test_the_users_folder_is_first_then_the_plugin_then_the_shared_ones(package, mine):
+def test_template_users_folder_is_first_then_the_plugin_then_the_shared_ones(package, mine):
     def query(template="own.jinja"):
         return Template.of(skill(template), (mine,)).render(RECORD).query
 
@@ -49,7 +49,7 @@ def test_the_users_folder_is_first_then_the_plugin_then_the_shared_ones(package,
     assert Template.of(skill("question-answering.jinja"), (mine,)).source() == "{% block query %}mine{% endblock %}"
 
 
-def test_a_plugins_template_extends_the_users_version_of_a_shared_one(package, mine):
+def test_template_of_a_plugin_extends_the_users_version_of_a_shared_one(package, mine):
     (package / "own.jinja").write_text('{% extends "question-answering.jinja" %}')
     (mine / "question-answering.jinja").write_text(
         '{% extends "instruction.jinja" %}{% block query %}Briefly: {{ query }}{% endblock %}'
@@ -62,7 +62,7 @@ def source(mine, template="own.jinja"):
     return Template.of(skill(template), (mine,)).source()
 
 
-def test_its_source_is_all_it_extends_or_includes_once(package, mine):
+def test_template_source_is_all_it_extends_or_includes_once(package, mine):
     (package / "own.jinja").write_text(
         '{% extends "question-answering.jinja" %}{% block query %}{% include "note" %}{% endblock %}'
     )
@@ -74,7 +74,7 @@ def test_its_source_is_all_it_extends_or_includes_once(package, mine):
 
 
 @pytest.mark.parametrize("changed", ["own.jinja", "question-answering.jinja", "instruction.jinja", "note"])
-def test_a_change_anywhere_in_the_chain_changes_the_source(package, mine, changed):
+def test_template_change_anywhere_in_the_chain_changes_the_source(package, mine, changed):
     (package / "own.jinja").write_text('{% extends "question-answering.jinja" %}{% block query %}a{% endblock %}')
     (package / "question-answering.jinja").write_text(
         '{% extends "instruction.jinja" %}{% block context %}{% include "note" %}{% endblock %}'
@@ -87,13 +87,13 @@ def test_a_change_anywhere_in_the_chain_changes_the_source(package, mine, change
     assert source(mine) != before
 
 
-def test_the_source_of_a_chain_with_an_absent_or_wrong_part_is_the_rest(package, mine):
+def test_template_source_of_a_chain_with_an_absent_or_wrong_part_is_the_rest(package, mine):
     (package / "own.jinja").write_text('{% extends "wrong.jinja" %}{% block query %}{% include "no" %}{% endblock %}')
     (package / "wrong.jinja").write_text("{% if %}")
     assert source(mine) == (package / "own.jinja").read_text() + "\n{% if %}"
 
 
-def test_a_trained_skills_card_tells_a_parents_wording(workspace, mednli):
+def test_template_hash_on_a_skills_card_tells_a_parents_wording(workspace, mednli):
     from verbs import train_skill
 
     def template():
@@ -109,20 +109,20 @@ def test_a_trained_skills_card_tells_a_parents_wording(workspace, mednli):
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("*.jinja")))
-def test_every_shared_template_passes_the_record_through(name):
+def test_template_shared_by_a_category_passes_the_record_through(name):
     made = Template.of(skill(name, "")).render(RECORD)
     assert (made.query, made.context, made.answer) == ("Is it so?", SECRET, "yes")
     assert made.prompt == f"Is it so?\n\n{SECRET}"
     assert Template.of(skill(name, "")).render(Record(id="r", query=" Q ", answer=" A ")).prompt == "Q"
 
 
-def test_text_that_looks_like_a_template_is_not_run_or_escaped(mine):
+def test_template_text_that_looks_like_a_template_is_not_run_or_escaped(mine):
     record = Record(id="r", query="{{ 7 * 7 }} {% raw %}", context="a < b & c > 'd'\n\n  e", answer="x\ty")
     made = rendering(mine, '{% extends "instruction.jinja" %}', record)
     assert (made.query, made.context, made.answer) == (record.query, record.context, record.answer)
 
 
-def test_a_missing_template_lists_the_places(package, mine):
+def test_template_that_is_missing_lists_the_places(package, mine):
     with pytest.raises(BadInput) as raised:
         Template.of(skill("absent.jinja"), (mine,))
     message = str(raised.value)
@@ -130,13 +130,13 @@ def test_a_missing_template_lists_the_places(package, mine):
     assert message.index(str(mine)) < message.index(str(package)) < message.index(str(SHARED))
 
 
-def test_a_wrong_syntax_names_file_and_line(mine):
+def test_template_wrong_syntax_names_file_and_line(mine):
     with pytest.raises(BadInput, match=rf"template {mine}/own.jinja:3 is wrong"):
         rendering(mine, "{% block query %}\n\n{% if %}{% endblock %}")
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_an_unknown_variable_names_template_line_and_variable(mine, block):
+def test_template_unknown_variable_names_template_line_and_variable(mine, block):
     with pytest.raises(BadInput) as raised:
         rendering(mine, f"{{% block {block} %}}\nfine\n{{{{ qeury }}}}{{% endblock %}}")
     message = str(raised.value)
@@ -160,7 +160,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_the_sandbox_holds_and_names_the_line(mine, attack):
+def test_template_sandbox_holds_and_names_the_line(mine, attack):
     with pytest.raises(BadInput) as raised:
         rendering(mine, "{% block query %}\n" + ATTACKS[attack] + "{% endblock %}")
     assert f"{mine / 'own.jinja'}:2" in str(raised.value)
@@ -181,7 +181,7 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("leak", LEAKS)
-def test_record_text_is_never_in_the_error_nor_behind_it(mine, leak):
+def test_template_record_text_is_never_in_the_error_nor_behind_it(mine, leak):
     with pytest.raises(BadInput) as raised:
         rendering(mine, "{% block query %}\n" + LEAKS[leak] + "{% endblock %}")
     assert "Miller" not in str(raised.value)

@@ -26,14 +26,14 @@ def kit(tmp_path, plugins):
     return Toolkit(tmp_path / "store", "tiny", plugins=plugins, dtype="float32", device="cpu")
 
 
-def test_the_store_is_made_only_when_something_is_written(kit, pubmedqa):
+def test_toolkit_store_is_made_only_when_something_is_written(kit, pubmedqa):
     kit.list()
     kit.show("nli")
     kit.preview("pubmedqa", {"pubmedqa": pubmedqa}, 1)
     assert not kit.workspace.store.root.exists()
 
 
-def test_lists_are_sorted_by_kind_and_name_and_take_both_numbers(kit):
+def test_toolkit_lists_are_sorted_by_kind_and_name_and_take_both_numbers(kit):
     assert kit.list("skills") == kit.list("skill")
     rows = kit.list()
     assert [row["name"] for row in kit.list("skills")] == sorted(row["name"] for row in kit.list("skills"))
@@ -42,13 +42,13 @@ def test_lists_are_sorted_by_kind_and_name_and_take_both_numbers(kit):
     assert [row["name"] for row in kit.list("commands")]
 
 
-def test_the_facts_of_a_row_are_those_of_its_kind(kit):
+def test_toolkit_facts_of_a_row_are_those_of_its_kind(kit):
     task = next(row for row in kit.list("tasks") if row["name"] == "pubmedqa")
     assert (task["track"], task["metric"], task["category"]) == ("unseen data", "accuracy", "question-answering")
     assert next(row for row in kit.list("models") if row["name"] == "tiny")["parameters"] == "0.2M"
 
 
-def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path):
+def test_toolkit_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path):
     bare = Toolkit(tmp_path, plugins=Plugins([]))
     assert bare.list() == []
     assert {(row["kind"], row["name"]) for row in bare.list(available=True)} == {(e.kind, e.name) for e in catalogue()}
@@ -80,13 +80,15 @@ def test_what_is_known_and_not_installed_is_named_with_its_distribution(tmp_path
          "The skill 'nli' is not installed: pip install mdkif-skill-nli."),
     ],
 )  # fmt: skip
-def test_every_verb_answers_what_is_not_installed_with_what_to_install(tmp_path, monkeypatch, installed, verb, message):
+def test_toolkit_every_verb_answers_what_is_not_installed_with_what_to_install(
+    tmp_path, monkeypatch, installed, verb, message
+):
     monkeypatch.setenv("MDKIF_PLUGINS", installed)
     with pytest.raises(BadInput, match=f"^{re.escape(message)}$"):
         verb(Toolkit(tmp_path, "tiny"), tmp_path)
 
 
-def test_one_kind_is_not_taken_for_another(kit):
+def test_toolkit_one_kind_is_not_taken_for_another(kit):
     assert isinstance(kit.plugins.get(Skill, "nli"), Skill)
     assert isinstance(kit.plugins.get(Task, "pubmedqa"), Task)
     with pytest.raises(BadInput, match="There is no task named 'nli'"):
@@ -95,24 +97,24 @@ def test_one_kind_is_not_taken_for_another(kit):
         kit.plugins.get(PromptedSpec, "lora")
 
 
-def test_every_card_can_be_shown(kit):
+def test_toolkit_every_card_can_be_shown(kit):
     for row in kit.list():
         cards = kit.show(row["name"])
         assert row["kind"] in {card["kind"] for card in cards}
         assert all(card["title"] for card in cards)
 
 
-def test_a_name_of_two_kinds_has_two_cards(kit):
+def test_toolkit_name_of_two_kinds_has_two_cards(kit):
     assert {card["kind"] for card in kit.show("pubmedqa")} == {"task", "dataset"}
 
 
-def test_settings_of_trainers_and_routers_are_on_their_cards(kit):
+def test_toolkit_settings_of_trainers_and_routers_are_on_their_cards(kit):
     [card] = kit.show("cma-es")
     assert card["settings"]["evaluations"] == 120
     assert kit.show("uniform")[0]["settings"] == {}
 
 
-def test_preview_takes_the_users_own_template(kit, pubmedqa):
+def test_toolkit_preview_takes_the_users_own_template(kit, pubmedqa):
     kit.workspace.store.templates.mkdir(parents=True)
     own = "{% extends 'question-answering.jinja' %}{% block query %}Decide! {{ query }}{% endblock %}"
     (kit.workspace.store.templates / "pubmedqa.jinja").write_text(own)
@@ -120,7 +122,7 @@ def test_preview_takes_the_users_own_template(kit, pubmedqa):
     assert row["query"].startswith("Decide! Does ")
 
 
-def test_predict_takes_records_as_they_are_and_refuses_those_that_do_not_fit(kit):
+def test_toolkit_predict_takes_records_as_they_are_and_refuses_those_that_do_not_fit(kit):
     records = [Record(id="a", query="Is it? Choose from: yes; no.", answer="", options=("yes", "no"))]
     [answer] = kit.predict("base", records)
     assert answer.text in ("yes", "no")
@@ -129,12 +131,12 @@ def test_predict_takes_records_as_they_are_and_refuses_those_that_do_not_fit(kit
         kit.predict("base", records, max_length=5)
 
 
-def test_a_base_must_be_named(tmp_path, plugins):
+def test_toolkit_base_must_be_named(tmp_path, plugins):
     with pytest.raises(BadInput, match="No base model was named: add --base"):
         Toolkit(tmp_path, plugins=plugins).compose("x", {"nli": 1.0})
 
 
-def test_both_stages_in_python(kit, mednli, pubmedqa):
+def test_toolkit_runs_both_stages_in_python(kit, mednli, pubmedqa):
     skill = kit.train("nli", {"mednli": mednli}, trainer="lora", settings=TrainSettings(steps=2, batch_size=2))
     assert skill.path == kit.workspace.store.skill("tiny", "nli")
     adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single", settings=AdaptSettings(shots=2))
@@ -148,22 +150,22 @@ def test_both_stages_in_python(kit, mednli, pubmedqa):
     assert not [p for p in kit.workspace.base.model.parameters() if p.requires_grad]
 
 
-def test_a_wrong_target_is_found_before_any_is_measured(kit, pubmedqa):
+def test_toolkit_wrong_target_is_found_before_any_is_measured(kit, pubmedqa):
     with pytest.raises(BadInput, match="There is no composition named 'nothing'"):
         kit.evaluate("pubmedqa", {"pubmedqa": pubmedqa}, ["base", "nothing"])
     assert not list(kit.workspace.store.root.glob("reports/*"))
 
 
-def test_every_verb_of_the_toolkit_says_what_it_does():
+def test_toolkit_verbs_say_what_they_do():
     for name, verb in inspect.getmembers(Toolkit, inspect.isfunction):
         assert name.startswith("_") or inspect.getdoc(verb), name
 
 
-def test_the_store_may_be_text(plugins):
+def test_toolkit_store_may_be_text(plugins):
     assert Toolkit("somewhere", plugins=plugins).workspace.store.root == Path("somewhere")
 
 
-def test_records_as_a_dataset_in_memory(kit, mednli, tmp_path, monkeypatch):
+def test_toolkit_gives_records_as_a_dataset_in_memory(kit, mednli, tmp_path, monkeypatch):
     """The same records, typed, and nothing of them in a cache."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     records = list(kit.convert("mednli", mednli, ConversionReport()))
@@ -174,7 +176,7 @@ def test_records_as_a_dataset_in_memory(kit, mednli, tmp_path, monkeypatch):
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").rglob("*.arrow"))
 
 
-def test_no_records_are_an_empty_dataset_with_the_same_columns(kit, mednli, tmp_path):
+def test_toolkit_no_records_are_an_empty_dataset_with_the_same_columns(kit, mednli, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("train", "dev", "test"):
         (tmp_path / "empty" / f"mli_{name}_v1.jsonl").write_text("")

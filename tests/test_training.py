@@ -108,13 +108,13 @@ def whole(learn, wholes):
 
 
 @TRAINERS
-def test_a_seed_gives_the_same_adapter_and_another_seed_another(learn, whole, trainer):
+def test_train_with_a_seed_gives_the_same_adapter_and_with_another_another(learn, whole, trainer):
     again = learn(trainer)
     assert (weights(again), again.card["metrics"]) == whole(trainer)
     assert weights(learn(trainer, store="other", seed=1)) != weights(again)
 
 
-def test_the_surrounding_random_state_neither_matters_nor_changes(learn, whole):
+def test_train_surrounding_random_state_neither_matters_nor_changes(learn, whole):
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
@@ -125,7 +125,7 @@ def test_the_surrounding_random_state_neither_matters_nor_changes(learn, whole):
 
 @TRAINERS
 @pytest.mark.parametrize(("after", "resumed"), [(2, 0), (8, 6), (11, 9)])
-def test_interrupted_and_run_again_equals_uninterrupted(learn, whole, trainer, after, resumed):
+def test_train_interrupted_and_run_again_equals_uninterrupted(learn, whole, trainer, after, resumed):
     """AdaLoRA's phases here: no cut to step 4, cuts to 8, the final choice of triplets from 8 on."""
     with pytest.raises(KeyboardInterrupt):
         learn(trainer, Interrupting(after))
@@ -136,14 +136,14 @@ def test_interrupted_and_run_again_equals_uninterrupted(learn, whole, trainer, a
     assert not list((parts.path.parents[2] / "runs").iterdir())
 
 
-def test_twice_interrupted_equals_uninterrupted(learn, whole):
+def test_train_twice_interrupted_equals_uninterrupted(learn, whole):
     for after in (4, 10):
         with pytest.raises(KeyboardInterrupt):
             learn("adalora", Interrupting(after))
     assert weights(learn("adalora")) == whole("adalora")[0]
 
 
-def test_random_state_of_an_accelerator_is_restored_with_the_rest(learn, whole, monkeypatch):
+def test_train_random_state_of_an_accelerator_is_restored_with_the_rest(learn, whole, monkeypatch):
     """There is none here: a generator stands for one, which must be where it was when the checkpoint was written."""
     from types import SimpleNamespace
 
@@ -160,14 +160,14 @@ def test_random_state_of_an_accelerator_is_restored_with_the_rest(learn, whole, 
     assert torch.equal(draw.get_state(), kept)
 
 
-def test_a_start_from_the_gradient_is_resumed_too(learn):
+def test_train_start_from_the_gradient_is_resumed_too(learn):
     expected = learn("adalora", store="whole", start="gradient")
     with pytest.raises(KeyboardInterrupt):
         learn("adalora", Interrupting(8), start="gradient")
     assert weights(learn("adalora", start="gradient")) == weights(expected)
 
 
-def test_other_settings_or_data_do_not_resume_from_a_checkpoint(learn):
+def test_train_other_settings_or_data_do_not_resume_from_a_checkpoint(learn):
     with pytest.raises(KeyboardInterrupt):
         learn("lora", Interrupting(7))
     for change in ({"rank": 2}, {"seed": 5}):
@@ -178,7 +178,7 @@ def test_other_settings_or_data_do_not_resume_from_a_checkpoint(learn):
 
 
 @pytest.mark.parametrize("after", [7, 11])
-def test_checkpoints_of_adalora_are_not_pruned_and_hold_its_averages(learn, workspace, after):
+def test_train_checkpoints_of_adalora_are_not_pruned_and_hold_its_averages(learn, workspace, after):
     with pytest.raises(KeyboardInterrupt):
         learn("adalora", Interrupting(after))
     [checkpoint] = workspace.store.root.glob(f"x/runs/*/{CHECKPOINT}")
@@ -196,7 +196,7 @@ def test_checkpoints_of_adalora_are_not_pruned_and_hold_its_averages(learn, work
         assert sum(int(tensor.sum()) for tensor in kept) > 2 * 14
 
 
-def test_adalora_really_allocates(learn):
+def test_train_adalora_really_allocates(learn):
     trained = learn("adalora", steps=20)
     ranks = [update.rank for update in read_adapter(trained.path).values()]
     assert sum(ranks) == 2 * 14
@@ -207,13 +207,13 @@ def test_adalora_really_allocates(learn):
 
 
 @pytest.mark.parametrize("final_share", [0.0, 0.1, 0.5])
-def test_the_budget_is_met_for_any_final_share(learn, final_share):
+def test_train_budget_is_met_for_any_final_share(learn, final_share):
     trained = learn("adalora", final_share=final_share)
     assert sum(update.rank for update in read_adapter(trained.path).values()) == 2 * 14
 
 
 @TRAINERS
-def test_reported_losses_are_manual_cross_entropies_without_any_penalty(
+def test_train_reported_losses_are_manual_cross_entropies_without_any_penalty(
     plugins, workspace, examples, tmp_path, trainer
 ):
     base = workspace.base
@@ -231,14 +231,14 @@ def test_reported_losses_are_manual_cross_entropies_without_any_penalty(
 
 
 @TRAINERS
-def test_training_lowers_the_loss_on_records_it_does_not_see(learn, trainer):
+def test_train_lowers_the_loss_on_records_it_does_not_see(learn, trainer):
     metrics = learn(trainer, steps=30).card["metrics"]
     assert metrics["dev_loss"] < metrics["dev_loss_before"] - 0.5
     assert metrics["train_loss"] < metrics["dev_loss_before"]
 
 
 @TRAINERS
-def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(
+def test_train_saved_adapter_gives_the_trained_logits_in_plain_peft(
     plugins, workspace, examples, tmp_path, fresh, trainer, tokens
 ):
     method = method_of(plugins, trainer, learning_rate=1e-2)
@@ -255,7 +255,7 @@ def test_a_saved_adapter_gives_the_trained_logits_in_plain_peft(
 
 @pytest.mark.filterwarnings("ignore")
 @TRAINERS
-def test_er_and_qa_cannot_collide(learn, ontology, fresh, trainer, tokens):
+def test_train_keeps_er_and_qa_from_colliding(learn, ontology, fresh, trainer, tokens):
     """PEFT matches adapter names as parts of module paths, where "er" is in "layers"."""
     sources = {"er": {"disease-ontology": ontology}, "qa": None}
     trained = {name: learn(trainer, skill=name, source=source) for name, source in sources.items()}
@@ -276,7 +276,7 @@ def test_er_and_qa_cannot_collide(learn, ontology, fresh, trainer, tokens):
             )
 
 
-def test_the_base_is_clean_between_skills(learn, whole, workspace, recwarn):
+def test_train_base_is_clean_between_skills(learn, whole, workspace, recwarn):
     """Training after a finished, an interrupted or a failed run gives what a new process gives."""
     first, _ = whole("lora")
     with pytest.raises(KeyboardInterrupt):
@@ -289,13 +289,13 @@ def test_the_base_is_clean_between_skills(learn, whole, workspace, recwarn):
     assert not [w for w in recwarn if "second time" in str(w.message)]
 
 
-def test_an_attach_that_fails_leaves_the_base_clean(workspace, examples, plugins, tmp_path):
+def test_train_attach_that_fails_leaves_the_base_clean(workspace, examples, plugins, tmp_path):
     method = method_of(plugins, "adalora", init_rank=4, target_rank=4)
     with pytest.raises(BadInput, match="target_rank is 4"):
         train(workspace.base, examples, [], method, TrainSettings(steps=5), tmp_path, Progress())
 
 
-def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
+def test_train_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
     from mdkif.core.training import train as skills
 
     def full(*_):
@@ -308,13 +308,13 @@ def test_a_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypatch):
     assert not list((workspace.store.root / "x" / "skills" / "tiny").iterdir())
 
 
-def test_a_loss_that_is_not_finite_is_a_clear_error(learn):
+def test_train_loss_that_is_not_finite_is_a_clear_error(learn):
     with pytest.raises(MdkifError, match=r"loss became nan at step \d+: lower learning_rate, now 1e\+30") as raised:
         learn("lora", learning_rate=1e30)
     assert raised.value.exit_code == 1
 
 
-def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, examples, tmp_path):
+def test_train_without_dev_records_has_no_dev_losses(workspace, plugins, examples, tmp_path):
     loop = TrainSettings(steps=1)
     trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
@@ -323,14 +323,14 @@ def test_without_dev_records_there_are_no_dev_losses(workspace, plugins, example
 
 
 @pytest.mark.parametrize(("epochs", "expected"), [(1.0, 3), (2.0, 6), (0.1, 1), (1.5, 5)])
-def test_epochs_become_steps(workspace, plugins, examples, tmp_path, epochs, expected):
+def test_train_epochs_become_steps(workspace, plugins, examples, tmp_path, epochs, expected):
     loop = TrainSettings(epochs=epochs, batch_size=4)
     trained = train(workspace.base, examples, [], method_of(plugins, "lora"), loop, tmp_path, Progress())
     trained.model.unload()
     assert trained.steps == expected == len(trained.losses)
 
 
-def test_the_learning_rate_rises_to_its_full_and_falls_to_a_tenth():
+def test_train_learning_rate_rises_to_its_full_and_falls_to_a_tenth():
     rates = [_rate(step, 200, 0.1) for step in range(200)]
     assert rates[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
     assert rates[19:] == sorted(rates[19:], reverse=True)
@@ -339,7 +339,7 @@ def test_the_learning_rate_rises_to_its_full_and_falls_to_a_tenth():
     assert all(0 < _rate(step, 1, 0.06) <= 1 for step in range(1))
 
 
-def test_only_the_adapter_moves_and_gradients_are_clipped(plugins, workspace, examples, tmp_path):
+def test_train_moves_the_adapter_alone_and_clips_gradients(plugins, workspace, examples, tmp_path):
     """A step of Adam is at most the learning rate, whatever the gradient; the base does not move at all."""
     before = {name: value.clone() for name, value in workspace.base.model.state_dict().items()}
     method = method_of(plugins, "lora", learning_rate=1e-3, dropout=0.0)
@@ -352,7 +352,7 @@ def test_only_the_adapter_moves_and_gradients_are_clipped(plugins, workspace, ex
 
 
 @TRAINERS
-def test_the_card_has_the_settings_and_no_record_text(learn, pubmedqa, trainer):
+def test_train_card_has_the_settings_and_no_record_text(learn, pubmedqa, trainer):
     trained = learn(trainer)
     card = json.loads((trained.path / "skill.json").read_text())
     assert card == trained.card
@@ -366,7 +366,7 @@ def test_the_card_has_the_settings_and_no_record_text(learn, pubmedqa, trainer):
     assert not [article for article in articles if article["QUESTION"] in written or article["CONTEXTS"][0] in written]
 
 
-def test_a_step_in_parts_is_the_same_step(learn):
+def test_train_step_in_parts_is_the_same_step(learn):
     """Accumulated parts must weigh answers' tokens as one batch does; parts also pad less."""
     whole = learn("lora", store="whole", dropout="0", tokens="100000")
     parts = learn("lora", store="parts", dropout="0", tokens="1")

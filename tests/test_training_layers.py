@@ -74,7 +74,7 @@ def applied(monkeypatch):
 
 @pytest.mark.parametrize("kind", PLAIN)
 @pytest.mark.parametrize("training", [True, False])
-def test_fused_layers_give_pefts_logits_and_gradients(applied, kind, training):
+def test_layers_fused_give_pefts_logits_and_gradients(applied, kind, training):
     model = adapted(PLAIN[kind]).train(training)
     expected = logits_and_gradients(model)
     with fused(model):
@@ -83,7 +83,7 @@ def test_fused_layers_give_pefts_logits_and_gradients(applied, kind, training):
     assert len(applied) == (4 if kind == "some" else 14)
 
 
-def test_in_bfloat16_gradients_are_as_near_to_exact_ones_as_pefts():
+def test_layers_in_bfloat16_gradients_are_as_near_to_exact_ones_as_pefts():
     model = adapted(PLAIN["adalora"], torch.bfloat16)
     exact = logits_and_gradients(copy.deepcopy(model).double())[1]
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
@@ -117,7 +117,7 @@ def test_layers_that_are_no_linear_modules_are_left_alone(applied):
     assert not applied
 
 
-def test_adapters_that_are_disabled_merged_several_or_on_trained_weights_are_pefts_affair(applied):
+def test_layers_leave_disabled_merged_several_or_trained_weight_adapters_to_peft(applied):
     model = adapted(PLAIN["lora"]).eval()
     model.add_adapter("second", LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
 
@@ -147,7 +147,7 @@ def test_adapters_that_are_disabled_merged_several_or_on_trained_weights_are_pef
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_forwards_are_pefts_again_afterwards(fails):
+def test_layers_forwards_are_pefts_again_afterwards(fails):
     model = adapted(PLAIN["lora"])
     with pytest.raises(RuntimeError) if fails else nullcontext(), fused(model):
         assert sum("forward" in vars(m) for m in model.modules()) == 14
@@ -160,7 +160,7 @@ def test_forwards_are_pefts_again_afterwards(fails):
 
 
 @pytest.mark.parametrize("rate", [0.0001, 0.1, 0.5, 0.9])
-def test_a_mask_drops_its_share_independently(rate):
+def test_layers_mask_drops_its_share_independently(rate):
     torch.manual_seed(0)
     first, second = (kept(torch.Size((401, 503)), rate, torch.device("cpu")) for _ in range(2))
     assert first.dtype == torch.uint8
@@ -177,7 +177,7 @@ def test_a_mask_drops_its_share_independently(rate):
     assert (per_column - rate).abs().max() < 6 * math.sqrt(rate * (1 - rate) / 401) + 0.01
 
 
-def test_one_mask_serves_every_layer_of_one_input_and_no_other():
+def test_layers_one_mask_serves_every_layer_of_one_input_and_no_other():
     masks, inputs = Masks(), torch.ones(40, 30)
     masked, mask = masks.of(inputs, 0.3)
     assert torch.equal(masked, mask.float())
@@ -189,7 +189,7 @@ def test_one_mask_serves_every_layer_of_one_input_and_no_other():
     assert none is None
 
 
-def test_a_block_draws_four_masks(monkeypatch):
+def test_layers_block_draws_four_masks(monkeypatch):
     """One for q, k and v, one for o, one for gate and up, one for down."""
     drawn = []
     monkeypatch.setattr(
@@ -204,7 +204,7 @@ def test_a_block_draws_four_masks(monkeypatch):
     assert len(drawn) == 8
 
 
-def test_output_with_dropout_is_the_undropped_one_in_the_mean():
+def test_layers_output_with_dropout_is_the_undropped_one_in_the_mean():
     torch.manual_seed(0)
     layer = nn.Sequential(nn.Linear(24, 5))
     model = get_peft_model(layer, LoraConfig(r=3, lora_dropout=0.4, target_modules=["0"], init_lora_weights=False))
@@ -220,7 +220,7 @@ def test_output_with_dropout_is_the_undropped_one_in_the_mean():
 
 @pytest.mark.parametrize("rate", [0.0, 0.4])
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradients_of_the_fused_product_are_those_of_finite_differences(rate, bias):
+def test_layers_gradients_of_the_fused_product_are_those_of_finite_differences(rate, bias):
     draw = torch.Generator().manual_seed(2)
     inputs, down, up = (torch.randn(*shape, generator=draw, dtype=torch.float64, requires_grad=True)
                         for shape in ((2, 5, 6), (3, 6), (4, 3)))  # fmt: skip
@@ -241,7 +241,9 @@ def test_gradients_of_the_fused_product_are_those_of_finite_differences(rate, bi
 
 
 @pytest.mark.parametrize("trainer", ["lora", "adalora"])
-def test_training_by_fused_layers_gives_pefts_curve_ranks_and_adapter(plugins, base, tmp_path, monkeypatch, trainer):
+def test_layers_training_by_fused_layers_gives_pefts_curve_ranks_and_adapter(
+    plugins, base, tmp_path, monkeypatch, trainer
+):
     def trained(folder):
         method = plugins.get(Trainer, trainer).load()(dropout=0.0, learning_rate=5e-3)
         done = loop.train(base, examples, examples, method, settings, tmp_path, Progress())

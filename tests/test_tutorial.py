@@ -94,7 +94,7 @@ def told(environment, folder, *words):
     return json.loads(done.stdout)
 
 
-def test_the_page_has_every_kind_of_step():
+def test_tutorial_page_has_every_kind_of_step():
     kinds = [kind for kind, _ in blocks(TUTORIAL)]
     assert kinds[0] == "sh"
     assert kinds.count("sh") >= 8
@@ -104,13 +104,13 @@ def test_the_page_has_every_kind_of_step():
     assert len(kinds) == TUTORIAL.count("\n```") / 2, "a block has no language"
 
 
-def test_the_example_is_what_the_tutorial_makes(followed):
+def test_tutorial_example_is_what_the_tutorial_makes(followed):
     made, kept = files(followed / EXAMPLE.name), files(EXAMPLE)
     assert set(made) == set(kept)
     assert {path: text for path, text in made.items() if kept[path] != text} == {}
 
 
-def test_the_skill_is_listed_from_the_wheel(followed, environment):
+def test_tutorial_skill_is_listed_from_the_wheel(followed, environment):
     skills = {row["name"]: row["dist"] for row in told(environment, followed, "list", "skills")}
     assert skills["mimic-meds"] == EXAMPLE.name
     assert set(skills) >= TWELVE
@@ -122,13 +122,13 @@ def test_the_skill_is_listed_from_the_wheel(followed, environment):
     assert {f"{package}/templates/mimic-meds.jinja", f"{package}/sample/mimic-meds/PRESCRIPTIONS.csv"} <= inside
 
 
-def test_the_skill_is_trained(followed):
+def test_tutorial_skill_is_trained(followed):
     card = json.loads((followed / "mdkif-store/skills/tiny/mimic-meds/skill.json").read_text())
     assert (card["skill"], card["steps"], card["data"]["datasets"]) == ("mimic-meds", 4, ["mimic-meds"])
     assert card["metrics"]["dev_loss"] < card["metrics"]["dev_loss_before"]
 
 
-def test_the_skill_is_routed_and_measured(followed):
+def test_tutorial_skill_is_routed_and_measured(followed):
     composition = json.loads((followed / "mdkif-store/compositions/tiny/medication-cma-es.json").read_text())
     assert set(composition["weights"]) == {"nli", "mimic-meds"}
     measured = [json.loads(path.read_text()) for path in (followed / "mdkif-store/reports").glob("medication-*.json")]
@@ -136,7 +136,7 @@ def test_the_skill_is_routed_and_measured(followed):
     assert {report["n"] for report in measured} == {8}
 
 
-def test_the_lines_for_the_catalogue_are_what_the_plugin_declares(followed, environment):
+def test_tutorial_lines_for_the_catalogue_are_what_the_plugin_declares(followed, environment):
     [lines] = [text for kind, text in blocks(TUTORIAL) if kind == "toml"]
     entries = tomllib.loads(lines)
     rows = told(environment, followed, "list")
@@ -155,7 +155,7 @@ def plugged(followed, environment, monkeypatch):
     return followed
 
 
-def test_it_learns_from_no_patient_that_a_clinical_task_is_tested_on(plugged):
+def test_tutorial_learns_from_no_patient_that_a_clinical_task_is_tested_on(plugged):
     hospital = plugged / "hospital/MIMIC-III"
     known = {declared.name: declared for declared, _ in Plugins().all(Dataset)}
     learnt = {r.group for r in convert(known["mimic-meds"], hospital, ConversionReport()) if r.split == "train"}
@@ -168,7 +168,7 @@ def test_it_learns_from_no_patient_that_a_clinical_task_is_tested_on(plugged):
         assert {record.group for record in records if record.split == "train"} & learnt
 
 
-def test_its_diagnoses_and_drugs_are_those_of_the_tables(plugged):
+def test_tutorial_diagnoses_and_drugs_are_those_of_the_tables(plugged):
     """Of every admission, against a plain reading of the tables."""
     folder = plugged / "hospital/MIMIC-III"
     [dataset] = [declared for declared, _ in Plugins().all(Dataset) if declared.name == "mimic-meds"]
@@ -212,14 +212,14 @@ QUICK = {
 }
 
 
-def test_the_experiment_has_every_step(commands):
+def test_tutorial_experiment_has_every_step(commands):
     calls, lines = commands
     assert lines == 'mimic-meds = "MIMIC-III"\n'
     assert [call[0] for call in calls] == ["synth", "train", *["adapt", "adapt", "evaluate"] * 3]
     assert [call[1] for call in calls if call[0] != "train"][1:] == [task for task in CLINICAL for _ in range(3)]
 
 
-def test_the_experiment_runs_end_to_end(plugged, commands, tmp_path, monkeypatch, capsys):
+def test_tutorial_experiment_runs_end_to_end(plugged, commands, tmp_path, monkeypatch, capsys):
     """The twelve and the new skill trained, three routers without and with it, and all measured on the same records."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path / "store"))

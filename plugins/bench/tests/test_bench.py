@@ -47,12 +47,12 @@ def test_bench_conforms():
     assert_conforms("mdkif-bench")
 
 
-def test_every_comparison_is_tested():
+def test_bench_every_comparison_is_tested():
     assert {*GOALS, *PROCESSES} == set(COMPARISONS)
 
 
 @pytest.mark.parametrize("name", GOALS)
-def test_a_comparison_agrees_with_its_peer_and_gives_a_row(bench, name):
+def test_bench_comparison_agrees_with_its_peer_and_gives_a_row(bench, name):
     row = compare(bench, name)
     assert set(row) == KEYS
     assert row["only"] == name
@@ -88,7 +88,7 @@ def spoilt(function):
      ("gradient", candidates, "dense_gradient"), ("active", adapters, "blended"), ("rebuild", adapters, "losses"),
      ("generation", answering, "logits")],
 )  # fmt: skip
-def test_a_difference_is_found(bench, monkeypatch, name, module, function):
+def test_bench_difference_is_found(bench, monkeypatch, name, module, function):
     right, calls = getattr(module, function), []
 
     def wrong_once(*arguments, **options):
@@ -113,7 +113,7 @@ def _first_wrong(right):
     return blended
 
 
-def test_another_schedule_gives_another_curve(bench, monkeypatch):
+def test_bench_another_schedule_gives_another_curve(bench, monkeypatch):
     monkeypatch.setattr(training, "rate", lambda step: 0.3)
     with pytest.raises(MdkifError, match="disagrees with transformers' Trainer"):
         compare(bench, "training")
@@ -122,7 +122,7 @@ def test_another_schedule_gives_another_curve(bench, monkeypatch):
 # Adapters
 
 
-def test_the_random_skills_fit_and_no_name_is_part_of_another(bench):
+def test_bench_random_skills_fit_and_no_name_is_part_of_another(bench):
     skills = random_skills(bench.base, 12, 3)
     assert not [(a, b) for a in skills for b in skills if a != b and a in b]
     bank = SkillBank(bench.base.model, skills)
@@ -134,7 +134,7 @@ def test_the_random_skills_fit_and_no_name_is_part_of_another(bench):
     assert bool((random_weights(12) > 0).all())
 
 
-def test_adding_factors_is_exact_for_one_skill_alone_and_wrong_for_two(bench):
+def test_bench_adding_factors_is_exact_for_one_skill_alone_and_wrong_for_two(bench):
     from peft import get_peft_model, set_peft_model_state_dict
 
     skills = random_skills(bench.base, 2, 2)
@@ -153,7 +153,7 @@ def test_adding_factors_is_exact_for_one_skill_alone_and_wrong_for_two(bench):
             assert measured == pytest.approx(error, abs=1e-6)
 
 
-def test_the_dense_gradient_is_that_of_small_steps(bench):
+def test_bench_dense_gradient_is_that_of_small_steps(bench):
     bank, shots, weights, size = bench.bank(), random_shots(bench.base, 4), random_weights(3), 0.0125
     found = candidates.dense_gradient(bench.base, bank, weights, shots)
     for i, step in enumerate(size * torch.eye(3)):
@@ -166,7 +166,7 @@ def test_the_dense_gradient_is_that_of_small_steps(bench):
 # Answers
 
 
-def test_labels_are_of_four_tokens_and_share_the_context(bench):
+def test_bench_labels_are_of_four_tokens_and_share_the_context(bench):
     context, continuations = answering.texts(bench.base)
     prompt = answering.tokens(bench.base, context)
     assert abs(len(prompt) - answering.CONTEXT) <= 2
@@ -203,29 +203,29 @@ def fake_lm_eval(monkeypatch):
     return HFLM
 
 
-def test_the_peer_is_lm_eval_where_it_is_installed(bench, fake_lm_eval):
+def test_bench_peer_is_lm_eval_where_it_is_installed(bench, fake_lm_eval):
     assert compare(bench, "labels")["name"].startswith("lm-eval on 50 labels")
 
 
-def test_without_lm_eval_the_row_says_what_the_peer_is(bench, monkeypatch):
+def test_bench_without_lm_eval_the_row_says_what_the_peer_is(bench, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     monkeypatch.setitem(sys.modules, "lm_eval.models.huggingface", None)
     assert compare(bench, "labels")["name"].startswith("one pass for each of 50 labels")
 
 
-def test_scores_that_differ_are_found(bench, fake_lm_eval, monkeypatch):
+def test_bench_scores_that_differ_are_found(bench, fake_lm_eval, monkeypatch):
     right = fake_lm_eval.score
     monkeypatch.setattr(fake_lm_eval, "score", lambda *arguments: right(*arguments) + 0.05)
     with pytest.raises(MdkifError, match="disagrees with the scores of lm-eval"):
         compare(bench, "labels")
 
 
-def test_lm_eval_itself_agrees(bench):
+def test_bench_lm_eval_itself_agrees(bench):
     pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install mdkif-bench[peers]")
     assert compare(bench, "labels")["name"].startswith("lm-eval")
 
 
-def test_what_is_generated_is_as_long_as_asked_for(bench):
+def test_bench_what_is_generated_is_as_long_as_asked_for(bench):
     ids = torch.full((1, 5), 30)
     assert answering.generate(bench.base, ids).shape == (1, 5 + answering.NEW)
 
@@ -233,7 +233,7 @@ def test_what_is_generated_is_as_long_as_asked_for(bench):
 # Stage I
 
 
-def test_both_loops_see_the_same_tokens(bench):
+def test_bench_both_loops_see_the_same_tokens(bench):
     rows = training.examples(bench.base)
     assert [len(row) for row in rows] == sorted({len(row) for row in rows})
     assert len(rows) == training.BATCH
@@ -247,7 +247,7 @@ def test_both_loops_see_the_same_tokens(bench):
 # Stage II
 
 
-def test_the_planted_weights_are_the_best_and_the_base_is_worth_leaving(bench):
+def test_bench_planted_weights_are_the_best_and_the_base_is_worth_leaving(bench):
     bank = bench.bank(size=searching.SIZE)
     objective = searching.Planted(bench, bank, seed=1)
     [least] = objective.evaluate_weights(objective.planted[None])
@@ -258,7 +258,7 @@ def test_the_planted_weights_are_the_best_and_the_base_is_worth_leaving(bench):
     assert [reference.name for reference in objective.references] == ["base", *bank.names, "uniform"]
 
 
-def test_a_population_has_the_values_of_its_candidates(bench):
+def test_bench_population_has_the_values_of_its_candidates(bench):
     objective = searching.Planted(bench, bench.bank(size=searching.SIZE), seed=2)
     population = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     together = objective.evaluate_weights(population)
@@ -271,7 +271,7 @@ def test_a_population_has_the_values_of_its_candidates(bench):
         objective.gradient(points[0])
 
 
-def test_every_evaluation_is_counted(bench):
+def test_bench_every_evaluation_is_counted(bench):
     bank = bench.bank(size=searching.SIZE)
     found = {router: searching.values(bench, bank, router, 0) for router in ("cma-es", "lorahub")}
     references = [reference.value for reference in searching.Planted(bench, bank, 0).references]
@@ -281,12 +281,12 @@ def test_every_evaluation_is_counted(bench):
     assert found["lorahub"][0] == pytest.approx(references[0])  # it starts from the base
 
 
-def test_the_first_value_that_is_low_enough_counts():
+def test_bench_first_value_that_is_low_enough_counts():
     assert searching.first_below([3.0, 2.0, 1.0, 0.5], 1.0) == 3
     assert searching.first_below([3.0], 1.0) == searching.BUDGET + 1
 
 
-def test_a_search_that_does_not_get_there_is_noted(bench, monkeypatch):
+def test_bench_search_that_does_not_get_there_is_noted(bench, monkeypatch):
     monkeypatch.setattr(
         searching,
         "values",
@@ -303,14 +303,14 @@ def test_a_search_that_does_not_get_there_is_noted(bench, monkeypatch):
 # Processes
 
 
-def test_memory_and_start_up(bench):
+def test_bench_memory_and_start_up(bench):
     memory, start_up = (compare(bench, name) for name in PROCESSES)
     assert [memory["goal"], start_up["goal"]] == list(PROCESSES.values())
     assert [memory["unit"], start_up["unit"]] == ["MiB", "s"]
     assert 50 < memory["peer"] < 5000
 
 
-def test_a_report_has_the_losses_of_the_shots(bench, capsys):
+def test_bench_report_has_the_losses_of_the_shots(bench, capsys):
     for skills in ("0", "3"):
         processes.report(bench.base.path, "float32", "cpu", skills, "2")
         printed = json.loads(capsys.readouterr().out)
@@ -320,7 +320,7 @@ def test_a_report_has_the_losses_of_the_shots(bench, capsys):
         assert printed["mebibytes"] > 50
 
 
-def test_a_process_that_fails_is_one_sentence():
+def test_bench_process_that_fails_is_one_sentence():
     with pytest.raises(MdkifError, match=r"A process of the benchmark failed \(ValueError: no\)"):
         processes.python("raise ValueError('no')")
     with pytest.raises(MdkifError, match="it said nothing"):
@@ -336,7 +336,7 @@ def rows(bench):
     return [compare(bench, name) for name in ("candidate", "factors", "generation")]
 
 
-def test_rows_are_shown_with_their_goals(rows):
+def test_bench_rows_are_shown_with_their_goals(rows):
     for row, cells in zip(rows, map(shown, rows), strict=True):
         assert tuple(cells) == COLUMNS
         assert cells["met"] == {True: "yes", False: "no", None: "—"}[row["met"]]
@@ -345,7 +345,7 @@ def test_rows_are_shown_with_their_goals(rows):
     assert (shown(large)["ours"], shown(large)["spread"]) == ("12346", "0.123–1")
 
 
-def test_the_page_has_the_command_the_machine_and_every_row(rows, bench):
+def test_bench_page_has_the_command_the_machine_and_every_row(rows, bench):
     page = markdown(rows, bench, ["candidate", "factors", "generation"])
     assert "    mdkif bench --base tiny --only candidate --only factors --only generation --skills 3 --rank 2" in page
     assert f"torch {torch.__version__.partition('+')[0]}" in page
@@ -360,7 +360,7 @@ def command(kit, *arguments):
     return run("--store", kit.workspace.store.root, "bench", "--base", "tiny", *arguments)
 
 
-def test_the_command_prints_and_writes_the_same_rows(kit, tmp_path, capsys):
+def test_bench_command_prints_and_writes_the_same_rows(kit, tmp_path, capsys):
     out, table = tmp_path / "new" / "rows.json", tmp_path / "rows.md"
     chosen = ["--only", "candidate", "--only", "factors", "--skills", "2", "--rank", "1", "--repeats", "2"]
     assert command(kit, *chosen, "--out", str(out), "--table", str(table), "--json") == 0
@@ -370,7 +370,7 @@ def test_the_command_prints_and_writes_the_same_rows(kit, tmp_path, capsys):
     assert shown(printed[0])["name"] in table.read_text("utf-8")
 
 
-def test_the_command_prints_a_table(kit, capsys, monkeypatch):
+def test_bench_command_prints_a_table(kit, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert command(kit, "--only", "factors", "--skills", "2", "--repeats", "1") == 0
     printed = capsys.readouterr()
@@ -379,7 +379,7 @@ def test_the_command_prints_a_table(kit, capsys, monkeypatch):
     assert "Warning" not in printed.err
 
 
-def test_what_was_measured_is_kept_if_a_later_row_fails(kit, tmp_path, monkeypatch, capsys):
+def test_bench_what_was_measured_is_kept_if_a_later_row_fails(kit, tmp_path, monkeypatch, capsys):
     def refuse(bench):
         raise MdkifError("The benchmark disagrees.")
 
@@ -392,6 +392,6 @@ def test_what_was_measured_is_kept_if_a_later_row_fails(kit, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("wrong", [["--only", "speed"], ["--skills", "0"], ["--repeats", "x"], ["--base", "nobody"]])
-def test_a_wrong_option_is_refused(kit, wrong, capsys):
+def test_bench_wrong_option_is_refused(kit, wrong, capsys):
     assert command(kit, "--only", "candidate", *wrong) == 2
     assert capsys.readouterr().out == ""

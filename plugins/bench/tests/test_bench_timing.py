@@ -17,14 +17,14 @@ def apart(pairs):
     return [ours for ours, _ in pairs], [peer for _, peer in pairs]
 
 
-def test_it_declares_the_command_bench():
+def test_bench_timing_declares_the_command_bench():
     [declared] = mdkif_commands()
     assert isinstance(declared, Command)
     assert declared.load().name == declared.name == "bench"
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 5])
-def test_both_are_measured_in_turn_and_each_first_as_often(repeats):
+def test_bench_timing_both_are_measured_in_turn_and_each_first_as_often(repeats):
     order = []
 
     def cost(name, value):
@@ -36,14 +36,14 @@ def test_both_are_measured_in_turn_and_each_first_as_often(repeats):
     assert order == (["ours", "peer", "peer", "ours"] * repeats)[: 2 * repeats]
 
 
-def test_a_work_is_done_once_and_takes_time():
+def test_bench_timing_work_is_done_once_and_takes_time():
     done = []
     assert seconds(lambda: done.append(1)) > 0
     assert done == [1]
 
 
 @given(costs)
-def test_the_ratio_is_the_median_of_the_pairs(pairs):
+def test_bench_timing_ratio_is_the_median_of_the_pairs(pairs):
     least, most = row("x", apart(pairs), at_least(2.0)), row("x", apart(pairs), at_most(2.0))
     assert least["ratio"] == pytest.approx(statistics.median(peer / ours for ours, peer in pairs))
     assert most["ratio"] == pytest.approx(statistics.median(ours / peer for ours, peer in pairs))
@@ -57,24 +57,24 @@ def test_the_ratio_is_the_median_of_the_pairs(pairs):
 
 
 @given(costs)
-def test_an_amount_of_work_is_shown_as_a_rate_and_changes_no_ratio(pairs):
+def test_bench_timing_amount_of_work_is_shown_as_a_rate_and_changes_no_ratio(pairs):
     plain, rate = (row("x", apart(pairs), at_least(1.3), amount=amount) for amount in (0, 640))
     assert rate["ratio"] == plain["ratio"]
     assert rate["peer"] == pytest.approx(statistics.median(640 / peer for _, peer in pairs))
 
 
-def test_without_a_goal_nothing_is_met():
+def test_bench_timing_without_a_goal_nothing_is_met():
     made = row("x", ([1.0], [3.0]), None, "MiB")
     assert (made["goal"], made["wanted"], made["met"]) == (None, None, None)
     assert (made["ratio"], made["spread"], made["unit"]) == (3.0, [3.0, 3.0], "MiB")
 
 
-def test_quartiles():
+def test_bench_timing_quartiles():
     assert quartiles([5.0]) == [5.0, 5.0]
     assert quartiles([4.0, 1.0, 3.0, 2.0, 5.0]) == [2.0, 4.0]
 
 
-def test_agreement_is_relative_to_the_largest_value():
+def test_bench_timing_agreement_is_relative_to_the_largest_value():
     theirs = torch.tensor([100.0, 1.0])
     agree("them", theirs + 0.009, theirs, 1e-4)
     with pytest.raises(MdkifError, match=r"disagrees with them by 2\.0e-04 of the largest value"):

@@ -66,7 +66,7 @@ def test_ddi_conforms():
     assert_conforms("mdkif-dataset-ddi")
 
 
-def test_a_pair_becomes_a_choice_about_its_tagged_sentence(tmp_path):
+def test_ddi_pair_becomes_a_choice_about_its_tagged_sentence(tmp_path):
     write(tmp_path, TRAIN, pair())
     [record] = run(tmp_path)
     assert record.id == "ddi/d1.s0.p0"
@@ -87,18 +87,18 @@ def test_a_pair_becomes_a_choice_about_its_tagged_sentence(tmp_path):
         ("false", None, OPTIONS[4]),
     ],
 )
-def test_every_official_type_has_a_readable_label(tmp_path, ddi, kind, answer):
+def test_ddi_every_official_type_has_a_readable_label(tmp_path, ddi, kind, answer):
     assert [record.answer for record in run(write(tmp_path, TRAIN, pair(ddi=ddi, type=kind)), negatives="all")] == [
         answer
     ]
 
 
-def test_the_first_entity_is_e1_even_where_it_comes_later(tmp_path):
+def test_ddi_first_entity_is_e1_even_where_it_comes_later(tmp_path):
     [record] = run(write(tmp_path, TRAIN, pair(ends=(2, 0))))
     assert record.context == "<e2>Aspirin</e2> may increase the effect of warfarin, not of <e1>heparin</e1>."
 
 
-def test_drugs_in_pieces_and_overlapping_ones_are_left_out_and_counted(tmp_path):
+def test_ddi_drugs_in_pieces_and_overlapping_ones_are_left_out_and_counted(tmp_path):
     text = "beta and alpha blockers with aspirin"
     drugs, offsets = ("beta blockers", "alpha blockers", "blockers", "aspirin"), ["0-3;15-22", "9-22", "15-22", "29-35"]
     pairs = [pair(number, ends) for number, ends in enumerate([(0, 3), (1, 2), (1, 3)])]
@@ -109,13 +109,13 @@ def test_drugs_in_pieces_and_overlapping_ones_are_left_out_and_counted(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [None, ""])
-def test_an_interaction_without_a_type_is_left_out(tmp_path, kind):
+def test_ddi_interaction_without_a_type_is_left_out(tmp_path, kind):
     conversion = ConversionReport()
     assert len(run(write(tmp_path, TRAIN, pair(0, type=kind), pair(1)), conversion)) == 1
     assert conversion.left_out == {"interaction without a type": 1}
 
 
-def test_folders_with_spaces_give_the_split_and_the_other_test_is_left_out(tmp_path):
+def test_ddi_folders_with_spaces_give_the_split_and_the_other_test_is_left_out(tmp_path):
     for number, place in enumerate((TRAIN, TEST, NER)):
         document = f"d{number}"
         write(tmp_path, place, pair(document=document), document=document)
@@ -126,14 +126,14 @@ def test_folders_with_spaces_give_the_split_and_the_other_test_is_left_out(tmp_p
     assert [record.split for record in run(tmp_path / TRAIN / "d0.xml")] == ["train"]
 
 
-def test_the_nearest_folder_decides_and_documents_elsewhere_have_no_official_split(tmp_path):
+def test_ddi_nearest_folder_decides_and_documents_elsewhere_have_no_official_split(tmp_path):
     write(tmp_path / "Train", TEST, pair())
     assert [record.split for record in run(tmp_path)] == ["test"]
     paths = [write(tmp_path / "elsewhere", "", pair(document=f"d{n}"), document=f"d{n}", text=TEXT) for n in range(60)]
     assert len({record.split for path in paths for record in run(path)}) > 1
 
 
-def test_a_share_of_the_negatives_is_kept_by_seed_and_never_by_order(tmp_path):
+def test_ddi_share_of_the_negatives_is_kept_by_seed_and_never_by_order(tmp_path):
     write(tmp_path, TRAIN, pair(), negatives(1000))
     conversion = ConversionReport()
     kept = run(tmp_path, conversion)
@@ -149,13 +149,13 @@ def test_a_share_of_the_negatives_is_kept_by_seed_and_never_by_order(tmp_path):
 
 
 @pytest.mark.parametrize("share", ["none", "-0.1", "1.1", "nan", "inf", ""])
-def test_a_share_that_is_none_is_named(tmp_path, share):
+def test_ddi_share_that_is_none_is_named(tmp_path, share):
     write(tmp_path, TRAIN, pair())
     with pytest.raises(BadInput, match="a number from 0 to 1, or all"):
         run(tmp_path, negatives=share)
 
 
-def test_an_id_that_recurs_is_left_out(tmp_path):
+def test_ddi_id_that_recurs_is_left_out(tmp_path):
     conversion = ConversionReport()
     write(tmp_path, TRAIN, pair(), pair())
     write(tmp_path, TEST, pair())
@@ -180,7 +180,7 @@ def test_an_id_that_recurs_is_left_out(tmp_path):
         {"pairs": pair().replace(' id="d1.s0.p0"', "")},
     ],
 )
-def test_a_malformed_pair_is_named_by_sentence_or_skipped(tmp_path, wrong):
+def test_ddi_malformed_pair_is_named_by_sentence_or_skipped(tmp_path, wrong):
     write(tmp_path, TRAIN, pair(document="good"), document="good")
     write(tmp_path, TRAIN, wrong.pop("pairs", pair()), **wrong)
     with pytest.raises(BadInput, match=r"d1\.xml:sentence 1 has a pair without") as caught:
@@ -216,7 +216,7 @@ BOMB = (
         b"<document id='d1'>&bomb;</document>",
     ],
 )
-def test_a_file_that_is_no_document_is_refused_unexpanded_or_skipped(tmp_path, content):
+def test_ddi_file_that_is_no_document_is_refused_unexpanded_or_skipped(tmp_path, content):
     path = write(tmp_path, TRAIN, pair())
     bad = path.with_name("a.xml")
     bad.write_bytes(content)
@@ -228,7 +228,7 @@ def test_a_file_that_is_no_document_is_refused_unexpanded_or_skipped(tmp_path, c
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_byte_order_mark_crlf_and_a_very_long_sentence_are_read(tmp_path):
+def test_ddi_byte_order_mark_crlf_and_a_very_long_sentence_are_read(tmp_path):
     path = write(tmp_path, TRAIN, pair(), text=TEXT + " x" * 500_000)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     [record] = run(path)
@@ -239,7 +239,7 @@ def test_byte_order_mark_crlf_and_a_very_long_sentence_are_read(tmp_path):
 @given(
     st.lists(st.sampled_from(["aspirin", "x", "β-blockers", "&", '"', "<e1>", "  "]), min_size=2, max_size=8), st.data()
 )
-def test_the_tags_surround_the_two_drugs_and_nothing_else_changes(tmp_path_factory, words, data):
+def test_ddi_tags_surround_the_two_drugs_and_nothing_else_changes(tmp_path_factory, words, data):
     text, places = "", []
     for word in words:
         places.append((len(text), len(text) + len(word) - 1))
@@ -259,7 +259,7 @@ def test_the_tags_surround_the_two_drugs_and_nothing_else_changes(tmp_path_facto
     assert record.context == " ".join(" ".join(expected).split())
 
 
-def test_missing_sources_and_unknown_options_are_named(tmp_path):
+def test_ddi_missing_sources_and_unknown_options_are_named(tmp_path):
     with pytest.raises(BadInput, match="no XML documents"):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
@@ -274,7 +274,7 @@ needs_open_data = pytest.mark.skipif(
 
 
 @needs_open_data
-def test_the_official_counts():
+def test_ddi_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion, negatives="all")
     interacting = Counter(record.split for record in records if record.answer != "no interaction")
@@ -294,7 +294,7 @@ def test_the_official_counts():
 
 
 @needs_open_data
-def test_by_default_about_as_many_pairs_do_not_interact_as_do():
+def test_ddi_by_default_about_as_many_pairs_do_not_interact_as_do():
     counts = Counter((record.split, record.answer == "no interaction") for record in run(OPEN))
     assert 0.9 < counts["train", True] / counts["train", False] < 1.1
     assert 0.7 < counts["test", True] / counts["test", False] < 1.0

@@ -64,7 +64,7 @@ def test_emrqa_conforms():
     assert_conforms("mdkif-dataset-emrqa")
 
 
-def test_a_question_becomes_a_record_about_the_lines_around_its_answer(tmp_path):
+def test_emrqa_question_becomes_a_record_about_the_lines_around_its_answer(tmp_path):
     record = one(tmp_path, answer(), window=1)
     assert record.id == "emrqa/medication/0.0.0.0"
     assert record.query == "Is he on |medication|?"
@@ -80,57 +80,57 @@ def test_a_question_becomes_a_record_about_the_lines_around_its_answer(tmp_path)
 
 
 @pytest.mark.parametrize(("line", "token", "start"), [(6, 2, 9), (7, 0, 0), (7, 4, 20), (7, 1, 20), (6, "", 9)])
-def test_the_answer_starts_at_a_line_from_one_and_a_token_from_zero(tmp_path, line, token, start):
+def test_emrqa_answer_starts_at_a_line_from_one_and_a_token_from_zero(tmp_path, line, token, start):
     record = one(tmp_path, answer(line=line, token=token), window=0)
     assert record.spans == ((start, start + 5),)
     assert record.context.split()[0] == ("He" if line == 6 else "lasix")
 
 
-def test_an_answer_is_found_whatever_its_case_spacing_and_line_breaks(tmp_path):
+def test_emrqa_answer_is_found_whatever_its_case_spacing_and_line_breaks(tmp_path):
     record = one(tmp_path, answer("insulin  glargine 20 units", line=4, token=6), window=0)
     assert record.answer == "Insulin Glargine 20 units"
     assert texts(record) == ["Insulin Glargine\n20 units"]
     assert record.context.count("\n") == 1
 
 
-def test_an_answer_whose_place_is_wrong_is_looked_for_in_the_whole_note(tmp_path):
+def test_emrqa_answer_whose_place_is_wrong_is_looked_for_in_the_whole_note(tmp_path):
     assert texts(one(tmp_path, answer("diabetes", line=9, token=0))) == ["diabetes"]
     assert texts(one(tmp_path, answer("diabetes", line=999, token=0, evidence="x"))) == ["diabetes"]
     assert texts(one(tmp_path, answer("diabetes", evidence="x", answer_start=""))) == ["diabetes"]
 
 
-def test_an_answer_is_no_part_of_a_word(tmp_path):
+def test_emrqa_answer_is_no_part_of_a_word(tmp_path):
     assert one(tmp_path, answer("diabet", line=4, token=3)) == "answer not in the note"
 
 
-def test_entities_of_html_are_read_in_notes_answers_and_questions(tmp_path):
+def test_emrqa_entities_of_html_are_read_in_notes_answers_and_questions(tmp_path):
     question = asked(answer("bp &lt; 140", line=5, token=5), question=["Is it &apos;low&apos; &amp; safe ?"])
     [record] = run(write(tmp_path, ("medication", [note(question)])))
     assert record.answer == "BP < 140"
     assert record.query == "Is it 'low' & safe ?"
 
 
-def test_without_an_entity_the_evidence_is_the_answer(tmp_path):
+def test_emrqa_without_an_entity_the_evidence_is_the_answer(tmp_path):
     record = one(tmp_path, answer("", line=7, token="", kind="empty"), window=0)
     assert record.answer == "lasix was stopped , lasix was resumed"  # without the full stop, as CliniRC
     assert texts(record) == [record.answer]
 
 
-def test_evidence_loses_its_last_words_until_the_rest_is_found(tmp_path):
+def test_emrqa_evidence_loses_its_last_words_until_the_rest_is_found(tmp_path):
     joined = LINES[5] + "," + LINES[6]  # the generator joins the lines of an annotation with commas
     record = one(tmp_path, answer("", line=6, token="", kind="empty", evidence=joined), window=0)
     assert record.answer == "He takes lasix 40 mg daily for edema"
     assert one(tmp_path, answer("", kind="empty", evidence="zzz yyy .")) == "answer not in the note"
 
 
-def test_evidence_is_found_in_its_own_line_first(tmp_path):
+def test_emrqa_evidence_is_found_in_its_own_line_first(tmp_path):
     context = ["He is well .", "He is ill .", "He is well ."]
     question = asked(answer("", line=3, token="", kind="empty", evidence="He is well .\n"))
     [record] = run(write(tmp_path, ("relations", [note(question, context=context)])), window="all")
     assert record.spans == ((25, 35),)
 
 
-def test_several_answers_are_labels_if_they_stand_in_the_context(tmp_path):
+def test_emrqa_several_answers_are_labels_if_they_stand_in_the_context(tmp_path):
     answers = [answer(line=7, token=0), answer(line=7, token=4), answer("edema", line=6, token=7)]
     answers.append(answer("diabetes", line=4, token=3))
     near, whole = one(tmp_path, *answers, window=1), one(tmp_path, *answers, window="all")
@@ -149,12 +149,12 @@ def test_several_answers_are_labels_if_they_stand_in_the_context(tmp_path):
         ({"text": "warfarin"}, "answer not in the note"),
     ],
 )
-def test_answers_that_are_no_words_of_the_note_are_left_out(tmp_path, changes, reason):
+def test_emrqa_answers_that_are_no_words_of_the_note_are_left_out(tmp_path, changes, reason):
     assert one(tmp_path, answer(**changes)) == reason
     assert one(tmp_path, answer(**changes), answer()).answer == "lasix"
 
 
-def test_answers_of_twenty_words_are_left_out(tmp_path):
+def test_emrqa_answers_of_twenty_words_are_left_out(tmp_path):
     context = [" ".join(f"w{number}" for number in range(25))]
     for count, expected in ((19, 1), (20, 0)):
         text = " ".join(context[0].split()[:count])
@@ -164,7 +164,7 @@ def test_answers_of_twenty_words_are_left_out(tmp_path):
     assert conversion.left_out == {"answer of 20 words or more": 1}
 
 
-def test_a_place_in_characters_as_in_the_risk_set_is_no_obstacle(tmp_path):
+def test_emrqa_place_in_characters_as_in_the_risk_set_is_no_obstacle(tmp_path):
     context = ["Record date: 2060", "He smokes", "and has CAD ."]
     answers = [
         answer("CAD", evidence="CAD", answer_start=[36, 39]),
@@ -176,7 +176,7 @@ def test_a_place_in_characters_as_in_the_risk_set_is_no_obstacle(tmp_path):
     assert record.context == "\n".join(context)
 
 
-def test_a_note_may_be_one_very_long_line(tmp_path):
+def test_emrqa_note_may_be_one_very_long_line(tmp_path):
     context = ["word " * 200_000 + "lasix"]
     path = write(tmp_path, ("medication", [note(asked(answer(line=1, token=200_000)), context=context, name=7)]))
     [record] = run(path)
@@ -184,7 +184,7 @@ def test_a_note_may_be_one_very_long_line(tmp_path):
     assert record.group == "7"
 
 
-def test_a_set_without_a_title_is_of_no_known_set(tmp_path):
+def test_emrqa_set_without_a_title_is_of_no_known_set(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(path.read_text().replace('"title"', '"name"'))
     conversion = ConversionReport()
@@ -192,7 +192,7 @@ def test_a_set_without_a_title_is_of_no_known_set(tmp_path):
     assert conversion.left_out == {"note of another set": 1}
 
 
-def test_notes_at_the_place_of_others_are_left_out(tmp_path):
+def test_emrqa_notes_at_the_place_of_others_are_left_out(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(f"{path.read_text('utf-8')[:-1]},{path.read_text('utf-8')[1:]}", "utf-8")
     conversion = ConversionReport()
@@ -200,11 +200,11 @@ def test_notes_at_the_place_of_others_are_left_out(tmp_path):
     assert conversion.left_out == {"note at the place of another": 1}
 
 
-def test_a_question_without_answers_is_left_out(tmp_path):
+def test_emrqa_question_without_answers_is_left_out(tmp_path):
     assert one(tmp_path) == "no answer"
 
 
-def test_a_class_of_smoking_or_obesity_is_asked_about_the_whole_note(tmp_path):
+def test_emrqa_class_of_smoking_or_obesity_is_asked_about_the_whole_note(tmp_path):
     label = {"answer_start": "", "text": "current smoker", "evidence": "", "evidence_start": ""}
     path = write(tmp_path, ("smoking", [note(asked(label), context="He smokes .\n\nHe is well .")]))
     [record] = run(path, sets="smoking")
@@ -212,7 +212,7 @@ def test_a_class_of_smoking_or_obesity_is_asked_about_the_whole_note(tmp_path):
     assert record.context == "He smokes .\n\nHe is well ."
 
 
-def test_paraphrases_are_one_record_or_all(tmp_path):
+def test_emrqa_paraphrases_are_one_record_or_all(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()), asked(answer("edema", 6, 7)))]))
     assert [record.id[-3:] for record in run(path)] == ["0.0", "1.0"]
     records = run(path, paraphrases="all")
@@ -220,7 +220,7 @@ def test_paraphrases_are_one_record_or_all(tmp_path):
     assert [record.query for record in records[:2]] == ["Is he on |medication|?", "Has he ever taken it?"]
 
 
-def test_sets_are_chosen_by_title_though_it_comes_after_the_notes(tmp_path):
+def test_emrqa_sets_are_chosen_by_title_though_it_comes_after_the_notes(tmp_path):
     titles = ["medication", "relations", "risk-dataset", "smoking", "obesity"]
     path = write(tmp_path, *((title, [note(asked(answer()), name=f"n{title}")] * 2) for title in titles))
     conversion = ConversionReport()
@@ -232,7 +232,7 @@ def test_sets_are_chosen_by_title_though_it_comes_after_the_notes(tmp_path):
     assert len(ids) == len(set(ids)) == 10  # a note that occurs twice keeps both its questions
 
 
-def test_titles_that_come_first_are_read_once(tmp_path, monkeypatch):
+def test_emrqa_titles_that_come_first_are_read_once(tmp_path, monkeypatch):
     path = tmp_path / "data.json"
     path.write_text(json.dumps({"data": [{"title": "medication", "paragraphs": [note(asked(answer()))] * 2}]}))
     reads = []
@@ -246,7 +246,7 @@ def test_titles_that_come_first_are_read_once(tmp_path, monkeypatch):
     assert reads == [path]
 
 
-def test_all_questions_of_a_note_are_in_one_split(tmp_path):
+def test_emrqa_all_questions_of_a_note_are_in_one_split(tmp_path):
     names = [f"{number:04}" for number in range(40)]
     questions = [asked(answer()), asked(answer("edema", 6, 7))]
     records = run(write(tmp_path, *((title, [note(*questions, name=name) for name in names]) for title in plugin.SETS)))
@@ -256,20 +256,20 @@ def test_all_questions_of_a_note_are_in_one_split(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "ascii"])
-def test_utf_8_and_latin_1_are_read(tmp_path, encoding):
+def test_emrqa_utf_8_and_latin_1_are_read(tmp_path, encoding):
     context = ["Né à 37 °C , naïve ."]
     path = write(tmp_path, ("medication", [note(asked(answer("né à", 1, 0)), context=context)]), encoding=encoding)
     [record] = run(path)
     assert (record.answer, record.context) == ("Né à", "Né à 37 °C , naïve .")
 
 
-def test_a_file_of_both_encodings_is_read(tmp_path):
+def test_emrqa_file_of_both_encodings_is_read(tmp_path):
     path = write(tmp_path, ("medication", [note(asked(answer()), name=name) for name in ("é", "è")]))
     path.write_bytes(path.read_bytes().replace("è".encode(), "è".encode("latin-1")))
     assert [record.group for record in run(path)] == ["é", "è"]
 
 
-def test_the_folder_n2c2_distributes_is_a_source(tmp_path):
+def test_emrqa_folder_n2c2_distributes_is_a_source(tmp_path):
     folder = tmp_path / "dataset"
     folder.mkdir()
     path = write(folder, ("medication", [note(asked(answer()))]))
@@ -286,13 +286,13 @@ def test_the_folder_n2c2_distributes_is_a_source(tmp_path):
         ({"lines": 1}, "its options are sets, paraphrases, window"),
     ],
 )
-def test_wrong_options_are_refused(tmp_path, options, message):
+def test_emrqa_wrong_options_are_refused(tmp_path, options, message):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     with pytest.raises(BadInput, match=message):
         run(path, **options)
 
 
-def test_wrong_sources_are_named(tmp_path):
+def test_emrqa_wrong_sources_are_named(tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"no data\.json in"):
@@ -318,7 +318,7 @@ def test_wrong_sources_are_named(tmp_path):
         (note("SECRET"), r"data\[0\]\.paragraphs\[1\]\.qas\[0\] is not a question"),
     ],
 )
-def test_a_malformed_note_or_question_is_named_or_skipped(tmp_path, bad, place):
+def test_emrqa_malformed_note_or_question_is_named_or_skipped(tmp_path, bad, place):
     path = write(tmp_path, ("medication", [note(asked(answer())), bad, note(asked(answer()))]))
     with pytest.raises(BadInput, match=place) as caught:
         run(path)
@@ -350,7 +350,7 @@ def cut(text):
         lambda text: "not JSON, but a SECRET",
     ],
 )
-def test_a_file_that_is_no_json_is_refused_without_its_text(tmp_path, spoil):
+def test_emrqa_file_that_is_no_json_is_refused_without_its_text(tmp_path, spoil):
     path = write(tmp_path, ("medication", [note(asked(answer()))]))
     path.write_text(spoil(path.read_text()))
     with pytest.raises(BadInput, match=r"is not well-formed JSON from its character \d+ on") as caught:

@@ -33,7 +33,9 @@ def paths(value, depth, keys=()):
     indent=st.sampled_from([None, 1]),
 )
 @example(value=[1.5e300, -0.25, True], depth=1, chunk=1, ascii_only=True, indent=None)
-def test_streaming_gives_the_same_values_whatever_the_chunks(tmp_path_factory, value, depth, chunk, ascii_only, indent):
+def test_emrqa_reading_streaming_gives_the_same_values_whatever_the_chunks(
+    tmp_path_factory, value, depth, chunk, ascii_only, indent
+):
     path = tmp_path_factory.mktemp("stream") / "x.json"
     path.write_text(json.dumps(value, ensure_ascii=ascii_only, indent=indent), "utf-8", "surrogatepass")
     before, streaming.CHUNK = streaming.CHUNK, chunk
@@ -49,7 +51,7 @@ def test_streaming_gives_the_same_values_whatever_the_chunks(tmp_path_factory, v
     place=st.floats(0, 1, exclude_max=True),
     char=st.sampled_from('"[]{},:x1 '),
 )
-def test_a_spoilt_file_is_json_to_both_readers_or_to_none(tmp_path_factory, value, place, char):
+def test_emrqa_reading_spoilt_file_is_json_to_both_readers_or_to_none(tmp_path_factory, value, place, char):
     text = json.dumps(value)
     at = int(place * len(text))
     text = text[:at] + char + text[at + 1 :]
@@ -64,7 +66,7 @@ def test_a_spoilt_file_is_json_to_both_readers_or_to_none(tmp_path_factory, valu
         assert list(stream(path, 0)) == [((), expected)]
 
 
-def test_values_that_are_longer_than_a_chunk_are_read_whole(tmp_path):
+def test_emrqa_reading_values_that_are_longer_than_a_chunk_are_read_whole(tmp_path):
     path = tmp_path / "x.json"
     first, second = 'é\\"' * 1_000_000, {"b": list(range(400_000))}
     value = {"a": [first, second], "c": 1}
@@ -73,7 +75,7 @@ def test_values_that_are_longer_than_a_chunk_are_read_whole(tmp_path):
     assert list(stream(path, 0)) == [((), value)]
 
 
-def test_what_comes_before_the_spoilt_place_is_read(tmp_path):
+def test_emrqa_reading_what_comes_before_the_spoilt_place_is_read(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("[1, {}, [], oops]")
     values = stream(path, 1)
@@ -82,7 +84,7 @@ def test_what_comes_before_the_spoilt_place_is_read(tmp_path):
         next(values)
 
 
-def test_memory_is_bounded_by_one_note_however_many_there_are(tmp_path):
+def test_emrqa_reading_memory_is_bounded_by_one_note_however_many_there_are(tmp_path):
     peaks = []
     note = {"note_id": "1", "context": ["x" * 99] * 1000, "qas": []}
     for count in (20, 200):
@@ -99,7 +101,7 @@ words = st.lists(st.sampled_from(["a", "B", "İ", "Straße", "pain", "Pain,", "(
 
 
 @given(lines=st.lists(words, min_size=1, max_size=5), data=st.data())
-def test_words_of_a_passage_are_found_in_it(lines, data):
+def test_emrqa_reading_words_of_a_passage_are_found_in_it(lines, data):
     passage = Passage("  ".join(line) for line in lines)
     tokens = [token for line in lines for token in line]
     first = data.draw(st.integers(0, len(tokens) - 1))
@@ -114,7 +116,7 @@ def test_words_of_a_passage_are_found_in_it(lines, data):
     assert set(passage.text[begin:stop].split("\n")) <= set(passage.text.split("\n"))
 
 
-def test_a_window_is_whole_lines():
+def test_emrqa_reading_window_is_whole_lines():
     passage = Passage("abcdefg")
     assert [passage.text[slice(*passage.window((6, 7), around))] for around in (0, 1, 9, None)] == [
         "d",
@@ -126,7 +128,7 @@ def test_a_window_is_whole_lines():
     assert passage.window((12, 13), 2) == (8, 13)
 
 
-def test_nothing_is_found_nowhere():
+def test_emrqa_reading_nothing_is_found_nowhere():
     assert Passage([]).text == ""
     assert Passage([]).find("x") is None
     assert Passage(["x"]).find("") is None
@@ -138,7 +140,7 @@ alike = st.lists(st.sampled_from(["a", "A", "ab", "b"]), min_size=1, max_size=4)
 
 
 @given(lines=st.lists(alike, min_size=1, max_size=5), wanted=alike)
-def test_an_answer_is_found_wherever_its_words_stand_in_a_row_and_nowhere_else(lines, wanted):
+def test_emrqa_reading_answer_is_found_wherever_its_words_stand_in_a_row_and_nowhere_else(lines, wanted):
     """Also over the end of a line and where it overlaps with itself."""
     passage, folded = Passage(map(" ".join, lines)), [word.lower() for line in lines for word in line]
     starts, size = [], len(wanted)
@@ -151,7 +153,7 @@ def test_an_answer_is_found_wherever_its_words_stand_in_a_row_and_nowhere_else(l
 
 
 @given(lines=st.lists(alike, min_size=1, max_size=4), line=st.integers(-1, 6), token=st.integers(0, 6) | st.just(""))
-def test_a_place_is_the_token_it_names_or_the_nearest_before(lines, line, token):
+def test_emrqa_reading_place_is_the_token_it_names_or_the_nearest_before(lines, line, token):
     passage = Passage(map(" ".join, lines))
     before = passage.text[: passage.place(line, token)]
     if not 1 <= line <= len(lines):
@@ -161,19 +163,19 @@ def test_a_place_is_the_token_it_names_or_the_nearest_before(lines, line, token)
         assert before.split() == [word for own in lines[: line - 1] for word in own] + lines[line - 1][:words]
 
 
-def test_a_value_may_come_twice_and_both_are_told_with_their_place(tmp_path):
+def test_emrqa_reading_value_may_come_twice_and_both_are_told_with_their_place(tmp_path):
     """What that means is the reader's to say."""
     path = tmp_path / "x.json"
     path.write_text('{"a": [1], "b": 2, "a": [3, 4]}')
     assert list(stream(path, 2)) == [(("a", 0), 1), (("b",), 2), (("a", 0), 3), (("a", 1), 4)]
 
 
-def test_bytes_that_are_not_utf_8_are_read_one_by_one_and_the_rest_as_it_is(tmp_path):
+def test_emrqa_reading_bytes_that_are_not_utf_8_are_read_one_by_one_and_the_rest_as_it_is(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b'["37 \xb0C, na\xefve", "' + "37 °C, naïve €".encode() + b'", "\xe2\x82"]')
     assert [value for _, value in stream(path, 1)] == ["37 °C, naïve", "37 °C, naïve €", "â\x82"]
 
 
-def test_only_latin_1_is_what_the_handler_of_errors_is_for():
+def test_emrqa_reading_only_latin_1_is_what_the_handler_of_errors_is_for():
     with pytest.raises(UnicodeEncodeError):
         "€".encode("latin-1", errors="mdkif-latin-1")

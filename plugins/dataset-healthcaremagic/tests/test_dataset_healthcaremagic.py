@@ -36,7 +36,7 @@ def test_healthcaremagic_conforms():
     assert_conforms("mdkif-dataset-healthcaremagic")
 
 
-def test_a_row_becomes_the_papers_example(tmp_path):
+def test_healthcaremagic_row_becomes_the_papers_example(tmp_path):
     [record] = run(write(tmp_path, [row(" I have weight issues.\nMy asthma changed. ", "See a doctor. ")]))
     assert record.id == "HealthCareMagic-100k/1"
     assert record.query == INSTRUCTION
@@ -46,7 +46,7 @@ def test_a_row_becomes_the_papers_example(tmp_path):
     assert (record.options, record.labels) == ((), ())
 
 
-def test_both_data_sets_read_the_layout_and_their_ids_never_clash(tmp_path):
+def test_healthcaremagic_both_data_sets_read_the_layout_and_their_ids_never_clash(tmp_path):
     ids = {
         record.id
         for dataset, name in ((HEALTHCAREMAGIC, "HealthCareMagic-100k.json"), (CHATDOCTOR, "chatdoctor5k.json"))
@@ -55,14 +55,14 @@ def test_both_data_sets_read_the_layout_and_their_ids_never_clash(tmp_path):
     assert len(ids) == 4
 
 
-def test_a_question_that_recurs_is_one_group(tmp_path):
+def test_healthcaremagic_question_that_recurs_is_one_group(tmp_path):
     records = run(write(tmp_path, [row("I cough!"), row("i  cough", "Tea."), row("I sneeze.")]))
     assert [record.group for record in records] == ["i cough", "i cough", "i sneeze"]
     assert records[0].split == records[1].split
 
 
 @pytest.mark.parametrize(("empty", "reason"), [("output", "empty answer"), ("input", "empty input")])
-def test_rows_without_text_are_left_out(tmp_path, empty, reason):
+def test_healthcaremagic_rows_without_text_are_left_out(tmp_path, empty, reason):
     conversion = ConversionReport()
     records = run(write(tmp_path, [row(), row(**{empty: " \n"})]), conversion)
     assert [record.id for record in records] == ["HealthCareMagic-100k/1"]
@@ -80,7 +80,7 @@ def test_rows_without_text_are_left_out(tmp_path, empty, reason):
         {},
     ],
 )
-def test_a_malformed_row_is_named_by_number_or_skipped(tmp_path, bad):
+def test_healthcaremagic_malformed_row_is_named_by_number_or_skipped(tmp_path, bad):
     path = write(tmp_path, [row(), bad, row()])
     with pytest.raises(BadInput, match=r"100k\.json:row 2 has no instruction, input and output") as caught:
         run(path)
@@ -96,7 +96,7 @@ def test_a_malformed_row_is_named_by_number_or_skipped(tmp_path, bad):
     chunk=st.integers(1, 200),
     indent=st.sampled_from([None, 0, 6]),
 )
-def test_rows_are_read_whole_wherever_the_pieces_break(tmp_path_factory, texts, chunk, indent):
+def test_healthcaremagic_rows_are_read_whole_wherever_the_pieces_break(tmp_path_factory, texts, chunk, indent):
     path = write(
         tmp_path_factory.mktemp("mc"), [row(text) for text in texts], indent=indent, ensure_ascii=indent is None
     )
@@ -105,7 +105,7 @@ def test_rows_are_read_whole_wherever_the_pieces_break(tmp_path_factory, texts, 
         assert [record.context for record in run(path)] == [text.strip() for text in texts]
 
 
-def test_a_large_file_is_never_whole_in_memory(tmp_path):
+def test_healthcaremagic_large_file_is_never_whole_in_memory(tmp_path):
     path = write(tmp_path, [row("x" * 1000)] * 3000)
     tracemalloc.start()
     try:
@@ -117,14 +117,14 @@ def test_a_large_file_is_never_whole_in_memory(tmp_path):
     assert path.stat().st_size > 3_000_000 > 3 * peak
 
 
-def test_a_long_row_is_read_and_one_without_end_is_not(tmp_path):
+def test_healthcaremagic_long_row_is_read_and_one_without_end_is_not(tmp_path):
     assert len(run(write(tmp_path, [row("x" * 500_000)]))) == 1
     with pytest.raises(BadInput, match="is cut short or is not a JSON array"):
         run(write(tmp_path, '[{"input": "' + "x" * 3_000_000))
 
 
 @pytest.mark.parametrize("end", [1, 40, -1, -40])
-def test_a_file_cut_short_is_refused(tmp_path, end):
+def test_healthcaremagic_file_cut_short_is_refused(tmp_path, end):
     whole = json.dumps([row(), row()])
     with pytest.raises(BadInput, match=r"100k\.json is cut short"):
         run(write(tmp_path, whole[:end]))
@@ -144,12 +144,12 @@ def test_a_file_cut_short_is_refused(tmp_path, end):
         json.dumps([row()]) + "x",
     ],
 )
-def test_other_files_are_refused(tmp_path, content):
+def test_healthcaremagic_other_files_are_refused(tmp_path, content):
     with pytest.raises(BadInput, match="is not a JSON array of objects"):
         run(write(tmp_path, content))
 
 
-def test_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tmp_path):
+def test_healthcaremagic_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tmp_path):
     path = write(tmp_path, [row("Ménière?")], indent=2, ensure_ascii=False)
     text = path.read_text(encoding="utf-8")
     path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
@@ -160,7 +160,7 @@ def test_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tm
     assert run(write(tmp_path, [])) == []
 
 
-def test_a_folder_with_other_files_is_ambiguous(tmp_path):
+def test_healthcaremagic_folder_with_other_files_is_ambiguous(tmp_path):
     with pytest.raises(BadInput, match=r"There are 0 \.json files"):
         run(tmp_path)
     write(tmp_path, [row()])
@@ -173,7 +173,7 @@ def test_a_folder_with_other_files_is_ambiguous(tmp_path):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"ChatDoctor is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_the_official_counts():
+def test_healthcaremagic_official_counts():
     records = run(OPEN / "chatdoctor5k.json", dataset=CHATDOCTOR)
     assert len(records) == len({record.id for record in records}) == 5452
     assert Counter(record.query for record in records) == {INSTRUCTION: 5452}

@@ -39,7 +39,7 @@ def test_hoc_conforms():
     assert_conforms("mdkif-dataset-hoc")
 
 
-def test_an_abstract_has_the_top_level_labels_of_all_its_sentences(hoc):
+def test_hoc_abstract_has_the_top_level_labels_of_all_its_sentences(hoc):
     labels = (" ", "Resisting cell death--Apoptosis", f"{SENESCENCE}--Senescence")
     [record] = run(hoc(*((f"Sentence {n} .", label) for n, label in enumerate(labels))))
     assert (record.id, record.group, record.source) == ("hoc/11724768", "11724768", "text/11724768.txt")
@@ -63,13 +63,13 @@ def test_an_abstract_has_the_top_level_labels_of_all_its_sentences(hoc):
         ("Cellular energetics--Glycolysis/Warburg effect", {"Cellular energetics"}),
     ],
 )
-def test_labels_of_one_sentence(hoc, segment, expected):
+def test_hoc_labels_of_one_sentence(hoc, segment, expected):
     [record] = run(hoc(("One .", segment), ("Two .", " ")))
     assert set(record.labels) == expected
 
 
 @pytest.mark.parametrize("segment", ["", " ", "NULL", " NULL"])
-def test_an_abstract_without_a_hallmark_is_left_out_or_kept_as_none(hoc, segment):
+def test_hoc_abstract_without_a_hallmark_is_left_out_or_kept_as_none(hoc, segment):
     source, conversion = hoc(("One .", segment)), ConversionReport()
     assert run(source, conversion) == run(source, keep_empty="no") == []
     assert conversion.left_out == {"no hallmark": 1}
@@ -78,13 +78,13 @@ def test_an_abstract_without_a_hallmark_is_left_out_or_kept_as_none(hoc, segment
     assert len(record.options) == 10
 
 
-def test_an_empty_text_is_left_out(hoc):
+def test_hoc_empty_text_is_left_out(hoc):
     source, conversion = hoc(("", f"{DEATH}--")), ConversionReport()
     assert run(source, conversion, keep_empty="yes") == []
     assert conversion.left_out == {"empty text": 1}
 
 
-def test_abstracts_come_in_the_order_of_their_names_and_splits_are_made_up(hoc):
+def test_hoc_abstracts_come_in_the_order_of_their_names_and_splits_are_made_up(hoc):
     names = [f"{n}.txt" for n in range(99, 59, -1)]
     for name in names:
         source = hoc(("One .", f"{DEATH}--"), name=name)
@@ -93,7 +93,7 @@ def test_abstracts_come_in_the_order_of_their_names_and_splits_are_made_up(hoc):
     assert set(conversion.splits) == {"train", "dev", "test"}
 
 
-def test_windows_line_ends_and_byte_order_marks_change_nothing(hoc):
+def test_hoc_windows_line_ends_and_byte_order_marks_change_nothing(hoc):
     source = hoc(("One .", " "), ("Two .", f"{DEATH}--"))
     plain = run(source)
     for kind in ("text", "labels"):
@@ -114,14 +114,14 @@ def test_windows_line_ends_and_byte_order_marks_change_nothing(hoc):
         max_size=6,
     )
 )
-def test_any_labelling_is_read_back(tmp_path_factory, abstract):
+def test_hoc_any_labelling_is_read_back(tmp_path_factory, abstract):
     written = [(text, " AND".join(f"{label}--x" for label in labels)) for text, labels in abstract]
     [record] = run(write(tmp_path_factory.mktemp("hoc"), *written), keep_empty="yes")
     assert record.context.split("\n") == [text for text, _ in abstract]
     assert set(record.labels) == {label for _, labels in abstract for label in labels}
 
 
-def test_another_value_of_keep_empty_is_refused(hoc):
+def test_hoc_another_value_of_keep_empty_is_refused(hoc):
     with pytest.raises(BadInput, match="keep_empty cannot be 'maybe': choose no or yes"):
         run(hoc(("One .", " ")), keep_empty="maybe")
     with pytest.raises(BadInput, match="its options are keep_empty"):
@@ -145,7 +145,7 @@ def test_another_value_of_keep_empty_is_refused(hoc):
         ("text", b"\x1f\x8b\x08\x00SECRET", "is not UTF-8"),  # a truncated gzip
     ],
 )
-def test_a_file_that_does_not_fit_is_named_or_skipped(hoc, kind, content, reason):
+def test_hoc_file_that_does_not_fit_is_named_or_skipped(hoc, kind, content, reason):
     hoc(("One .", f"{DEATH}--"), name="1.txt")
     source = hoc(("One .", f"{DEATH}--"), name="2.txt")
     path = source / kind / "2.txt"
@@ -158,7 +158,7 @@ def test_a_file_that_does_not_fit_is_named_or_skipped(hoc, kind, content, reason
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_wrong_folders_are_refused(hoc, tmp_path):
+def test_hoc_wrong_folders_are_refused(hoc, tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"no text/\*\.txt and labels/\*\.txt"):
@@ -170,7 +170,7 @@ def test_wrong_folders_are_refused(hoc, tmp_path):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"HoC is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_the_official_counts():
+def test_hoc_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (1_580, {"no hallmark": 272})

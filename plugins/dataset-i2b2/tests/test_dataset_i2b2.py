@@ -41,7 +41,7 @@ def test_i2b2_conforms():
     assert_conforms("mdkif-dataset-i2b2")
 
 
-def test_a_sentence_becomes_the_papers_lines(tmp_path):
+def test_i2b2_sentence_becomes_the_papers_lines(tmp_path):
     conversion = ConversionReport()
     first, second = run(write(tmp_path).parent, conversion)
     assert first.query == 'Which problems, tests and treatments does the text name? Write one "type: entity" a line.'
@@ -54,7 +54,7 @@ def test_a_sentence_becomes_the_papers_lines(tmp_path):
     assert conversion.left_out == {"no concept": 1}
 
 
-def test_lines_without_a_concept_are_kept_on_demand_but_never_blank_ones(tmp_path):
+def test_i2b2_lines_without_a_concept_are_kept_on_demand_but_never_blank_ones(tmp_path):
     write(tmp_path)
     conversion = ConversionReport()
     records = run(tmp_path, conversion, keep_empty="yes")
@@ -64,7 +64,7 @@ def test_lines_without_a_concept_are_kept_on_demand_but_never_blank_ones(tmp_pat
 
 
 @pytest.mark.parametrize("lines", [4, "4"])
-def test_several_lines_make_a_record(tmp_path, lines):
+def test_i2b2_several_lines_make_a_record(tmp_path, lines):
     write(tmp_path)
     [record] = run(tmp_path, lines=lines)
     assert record.context == "\n".join(TEXT.split("\n")[:4])
@@ -85,7 +85,7 @@ def official(tmp_path):
     return tmp_path
 
 
-def test_the_official_folders_are_the_official_splits(official):
+def test_i2b2_official_folders_are_the_official_splits(official):
     conversion = ConversionReport()
     records = run(official, conversion)
     assert conversion.splits == {"train": 4, "test": 2}
@@ -98,7 +98,7 @@ def test_the_official_folders_are_the_official_splits(official):
     assert records[-1].source == "test_data/0001.txt:4"
 
 
-def test_test_data_may_have_folders_of_its_own(official):
+def test_i2b2_test_data_may_have_folders_of_its_own(official):
     """As in the layouts in which others have arranged it."""
     (official / "test_data" / "txt").mkdir()
     (official / "test_data" / "0001.txt").rename(official / "test_data" / "txt" / "0001.txt")
@@ -107,7 +107,7 @@ def test_test_data_may_have_folders_of_its_own(official):
     assert {record.split for record in run(official / "test_data")} == {"test"}
 
 
-def test_a_part_of_the_distribution_keeps_its_split(official, monkeypatch):
+def test_i2b2_part_of_the_distribution_keeps_its_split(official, monkeypatch):
     training = official / "concept_assertion_relation_training_data"
     assert [record.split for record in run(training)] == ["train"] * 4
     assert [record.split for record in run(training / "beth")] == ["train"] * 2
@@ -117,7 +117,7 @@ def test_a_part_of_the_distribution_keeps_its_split(official, monkeypatch):
     assert [record.split for record in run(Path())] == ["train"] * 2
 
 
-def test_notes_of_ones_own_have_no_official_split(tmp_path):
+def test_i2b2_notes_of_ones_own_have_no_official_split(tmp_path):
     """The core divides them by note: all records of one are in one split."""
     for number in range(8):
         write(tmp_path, f"note-{number}")
@@ -126,7 +126,7 @@ def test_notes_of_ones_own_have_no_official_split(tmp_path):
     assert len({split for _, split in splits}) > 1
 
 
-def test_notes_without_concepts_and_what_macos_adds_are_no_records(official):
+def test_i2b2_notes_without_concepts_and_what_macos_adds_are_no_records(official):
     (official / "test_data" / "0002.txt").write_text("Not annotated .")
     beth = official / "concept_assertion_relation_training_data" / "beth"
     (beth / "concept" / "._record-13.con").write_bytes(b"\x00\x05\x16\x07")
@@ -137,7 +137,7 @@ def test_notes_without_concepts_and_what_macos_adds_are_no_records(official):
     assert conversion.left_out == {"no concept": 3, "note without .con": 1, "second .con of a note": 1}
 
 
-def test_concepts_without_their_note_stop_the_conversion(official):
+def test_i2b2_concepts_without_their_note_stop_the_conversion(official):
     (official / "test_data" / "0001.txt").unlink()
     with pytest.raises(BadInput, match=r"0001\.con is not in .*: give a folder that holds \.txt and \.con"):
         run(official)
@@ -145,7 +145,7 @@ def test_concepts_without_their_note_stop_the_conversion(official):
 
 @pytest.mark.parametrize("line", ["no  beta blocker , given", "no beta  blocker , given", " no  beta  blocker"])
 @pytest.mark.parametrize("empty_tokens", [True, False])
-def test_two_spaces_are_read_in_the_way_that_finds_the_concept(tmp_path, line, empty_tokens):
+def test_i2b2_two_spaces_are_read_in_the_way_that_finds_the_concept(tmp_path, line, empty_tokens):
     """With split(" ") two spaces enclose an empty token; other readers of the data take them for one gap."""
     tokens = line.split(" ") if empty_tokens else ([""] if line[0] == " " else []) + line.split()
     start, end = tokens.index("beta"), tokens.index("blocker")
@@ -155,20 +155,20 @@ def test_two_spaces_are_read_in_the_way_that_finds_the_concept(tmp_path, line, e
     assert texts(record)[0].split() == ["beta", "blocker"]
 
 
-def test_only_a_space_separates_tokens(tmp_path):
+def test_i2b2_only_a_space_separates_tokens(tmp_path):
     write(tmp_path, text="a\tb\u00a0c chest pain", concepts=['c="chest pain" 1:1 1:2||t="problem"'])
     [record] = run(tmp_path)
     assert texts(record) == ["chest pain"]
 
 
-def test_lines_before_the_text_and_rare_line_ends_do_not_shift_the_others(tmp_path):
+def test_i2b2_lines_before_the_text_and_rare_line_ends_do_not_shift_the_others(tmp_path):
     """A leading blank line counts; a form feed or the Unicode line separator ends no line."""
     write(tmp_path, text="\n\nfirst\x0cpage\u2028\x85 .\nchest pain\n", concepts=['c="pain" 4:1 4:1||t="problem"'])
     [record] = run(tmp_path)
     assert (record.id, record.answer) == ("i2b2/record-1/4", "problem: pain")
 
 
-def test_overlapping_concepts_stay_and_duplicates_do_not(tmp_path):
+def test_i2b2_overlapping_concepts_stay_and_duplicates_do_not(tmp_path):
     concepts = [
         'c="chest ct" 4:1 4:2||t="test"',
         'c="chest" 4:1 4:1||t="problem"',
@@ -180,7 +180,7 @@ def test_overlapping_concepts_stay_and_duplicates_do_not(tmp_path):
     assert record.labels == ("test: The chest CT", "problem: chest", "test: chest CT")
 
 
-def test_a_concept_over_two_lines_is_counted(tmp_path):
+def test_i2b2_concept_over_two_lines_is_counted(tmp_path):
     write(tmp_path, concepts=[CT, 'c="aspirin . the" 2:7 4:0||t="treatment"'])
     conversion = ConversionReport()
     assert len(run(tmp_path, conversion, lines=4)) == 1
@@ -201,14 +201,14 @@ def test_a_concept_over_two_lines_is_counted(tmp_path):
         "999999999:0 999999999:0",
     ],
 )
-def test_a_concept_that_is_not_where_it_points_is_counted(tmp_path, place):
+def test_i2b2_concept_that_is_not_where_it_points_is_counted(tmp_path, place):
     write(tmp_path, concepts=[CT, f'c="renal carcinoma" {place}||t="problem"', 'c="" 3:0 3:0||t="test"'])
     conversion = ConversionReport()
     assert len(run(tmp_path, conversion)) == 1
     assert conversion.left_out["concept that is not where it points"] == 2
 
 
-def test_quotation_marks_and_bars_may_be_part_of_a_concept(tmp_path):
+def test_i2b2_quotation_marks_and_bars_may_be_part_of_a_concept(tmp_path):
     text = 'Noted " lump " 3:4 3:4||t= today'
     write(tmp_path, text=text, concepts=['c="" lump " 3:4 3:4||t=" 1:1 1:5||t="problem"'])
     [record] = run(tmp_path)
@@ -217,7 +217,7 @@ def test_quotation_marks_and_bars_may_be_part_of_a_concept(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_encodings_and_line_ends_change_nothing(tmp_path, encoding, end):
+def test_i2b2_encodings_and_line_ends_change_nothing(tmp_path, encoding, end):
     text, concept = "Ménière 's disease\nnext", 'c="ménière \'s disease" 1:0 1:2||t="problem"'
     write(
         tmp_path,
@@ -241,7 +241,7 @@ def test_encodings_and_line_ends_change_nothing(tmp_path, encoding, end):
         'c="' * 300_000 + "SECRET",
     ],
 )
-def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, row):
+def test_i2b2_malformed_row_is_named_by_line_or_skipped(tmp_path, row):
     path = write(tmp_path, concepts=[CARCINOMA, row, CT])
     with pytest.raises(BadInput, match=r"record-1\.con:2 is not c=") as caught:
         run(tmp_path)
@@ -251,19 +251,19 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, row):
     assert sum(conversion.left_out.values()) == 2  # the row, and the line without a concept
 
 
-def test_empty_files_have_no_records(tmp_path):
+def test_i2b2_empty_files_have_no_records(tmp_path):
     write(tmp_path, text="", concepts=())
     assert run(tmp_path, keep_empty="yes") == []
 
 
-def test_a_very_long_line_is_read(tmp_path):
+def test_i2b2_very_long_line_is_read(tmp_path):
     write(tmp_path, text="word " * 250_000 + "pain", concepts=['c="pain" 1:250000 1:250000||t="problem"'])
     [record] = run(tmp_path)
     assert texts(record) == ["pain"]
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
-def test_any_bytes_are_read_or_refused(tmp_path_factory, text, concepts):
+def test_i2b2_any_bytes_are_read_or_refused(tmp_path_factory, text, concepts):
     folder = tmp_path_factory.mktemp("bytes")
     write(folder, text=text, concepts=concepts)
     for record in run(folder, ConversionReport(skip_bad=True), keep_empty="yes"):
@@ -274,7 +274,7 @@ WORD = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_siz
 
 
 @given(st.data())
-def test_every_concept_is_found_at_its_offsets(tmp_path_factory, data):
+def test_i2b2_every_concept_is_found_at_its_offsets(tmp_path_factory, data):
     lines = data.draw(st.lists(st.lists(WORD, max_size=6), min_size=1, max_size=6))
     nonempty = [number for number, line in enumerate(lines) if line]
     drawn, rows = [], []
@@ -298,12 +298,12 @@ def test_every_concept_is_found_at_its_offsets(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("lines", [0, -1, "two", "1.5", "", "9" * 5000])
-def test_a_wrong_number_of_lines_is_named(tmp_path, lines):
+def test_i2b2_wrong_number_of_lines_is_named(tmp_path, lines):
     with pytest.raises(BadInput, match=r"'lines' is .*: give a whole number from 1 up"):
         run(write(tmp_path), lines=lines)
 
 
-def test_wrong_options_and_sources_are_named(tmp_path):
+def test_i2b2_wrong_options_and_sources_are_named(tmp_path):
     write(tmp_path / "notes")
     with pytest.raises(BadInput, match="'keep_empty' is 'maybe': choose from yes, no"):
         run(tmp_path, keep_empty="maybe")
@@ -318,7 +318,7 @@ def test_wrong_options_and_sources_are_named(tmp_path):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"CliNER's examples are not at {OPEN}; set MDKIF_TEST_DATA")
-def test_every_concept_of_cliners_example_is_found():
+def test_i2b2_every_concept_of_cliners_example_is_found():
     conversion = ConversionReport()
     records = run(OPEN, conversion)
     kinds = [label.partition(":")[0] for record in records for label in record.labels]

@@ -49,7 +49,7 @@ def test_medmcqa_conforms():
     assert_conforms("mdkif-dataset-medmcqa")
 
 
-def test_a_question_becomes_a_choice_among_its_answers(tmp_path):
+def test_medmcqa_question_becomes_a_choice_among_its_answers(tmp_path):
     [record] = run(write(tmp_path, "train", row("9a-7")))
     assert record.id == "medmcqa/9a-7"
     assert record.query == "Which answer is right? Choose from: Aspirin; Heparin; Warfarin; Placebo."
@@ -61,17 +61,17 @@ def test_a_question_becomes_a_choice_among_its_answers(tmp_path):
 
 @pytest.mark.parametrize("kind", ["single", "multi"])
 @pytest.mark.parametrize("cop", [1, 2, 3, 4])
-def test_the_right_answer_is_one_and_counts_from_1(tmp_path, cop, kind):
+def test_medmcqa_right_answer_is_one_and_counts_from_1(tmp_path, cop, kind):
     [record] = run(write(tmp_path, "dev", row(cop=cop, choice_type=kind)))
     assert record.labels == (TEXTS[cop - 1],)
 
 
-def test_the_explanation_stays_out(tmp_path):
+def test_medmcqa_explanation_stays_out(tmp_path):
     assert "LEAK" not in json.dumps([record.to_dict() for record in run(write(tmp_path, "dev", row()))])
 
 
 @pytest.mark.parametrize("place", ["", "data", "data/dev.json"])
-def test_the_folder_its_data_folder_and_a_file_are_sources(tmp_path, place):
+def test_medmcqa_folder_its_data_folder_and_a_file_are_sources(tmp_path, place):
     write(tmp_path / "data", "dev", row("2"))
     if "." not in place:
         write(tmp_path / "data", "train", row("1"))
@@ -82,7 +82,7 @@ def test_the_folder_its_data_folder_and_a_file_are_sources(tmp_path, place):
     assert conversion.left_out == ({"answer not published": 1} if "." not in place else {})
 
 
-def test_a_file_at_hand_alone_can_be_divided_by_the_split_policy(tmp_path):
+def test_medmcqa_file_at_hand_alone_can_be_divided_by_the_split_policy(tmp_path):
     rows = [row(str(number), question=f"Question {number}?") for number in range(60)]
     write(tmp_path, "dev", *rows)
     assert Counter(record.split for record in run(tmp_path)) == {"dev": 60}
@@ -91,13 +91,13 @@ def test_a_file_at_hand_alone_can_be_divided_by_the_split_policy(tmp_path):
     assert all(record.split == hashed_split(record.group) for record in divided)
 
 
-def test_the_same_question_is_one_group_whatever_its_punctuation(tmp_path):
+def test_medmcqa_same_question_is_one_group_whatever_its_punctuation(tmp_path):
     questions = ["Skeletal muscles", "Skeletal  muscles:-", "Smooth muscles"]
     records = run(write(tmp_path, "dev", *(row(str(n), question=text) for n, text in enumerate(questions))))
     assert [record.group for record in records] == ["skeletal muscles", "skeletal muscles", "smooth muscles"]
 
 
-def test_answers_that_recur_are_listed_once(tmp_path):
+def test_medmcqa_answers_that_recur_are_listed_once(tmp_path):
     [record] = run(write(tmp_path, "dev", row(texts=("A  and B", "C", "A and B ", "D"), cop=3)))
     assert (record.options, record.answer) == (("A and B", "C", "D"), "A and B")
     conversion = ConversionReport()
@@ -105,7 +105,7 @@ def test_answers_that_recur_are_listed_once(tmp_path):
     assert conversion.left_out == {"the same answer four times": 1}
 
 
-def test_a_duplicate_id_is_left_out_even_in_another_file(tmp_path):
+def test_medmcqa_duplicate_id_is_left_out_even_in_another_file(tmp_path):
     write(tmp_path, "train", row("1"), row("1", question="Which else?"))
     write(tmp_path, "dev", row("1"), row("2"))
     conversion = ConversionReport()
@@ -136,7 +136,7 @@ def test_a_duplicate_id_is_left_out_even_in_another_file(tmp_path):
         (row(cop=1.0), "has a cop that is none of 1 to 4"),
     ],
 )
-def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, line, reason):
+def test_medmcqa_malformed_row_is_named_by_line_or_skipped(tmp_path, line, reason):
     write(tmp_path, "dev", row("1"), "", line, row("2"))
     with pytest.raises(BadInput, match=rf"dev\.json:3 {reason}") as caught:
         run(tmp_path)
@@ -146,7 +146,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, line, reason):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tmp_path):
+def test_medmcqa_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tmp_path):
     path = write(tmp_path, "dev", row("1"), row("2"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert len(run(path)) == 2
@@ -157,7 +157,7 @@ def test_byte_order_marks_and_line_ends_are_no_errors_but_other_encodings_are(tm
     assert run(path) == []
 
 
-def test_missing_files_and_unknown_options_are_named(tmp_path):
+def test_medmcqa_missing_files_and_unknown_options_are_named(tmp_path):
     for source in (tmp_path, write(tmp_path / "x", "validation", row())):
         with pytest.raises(BadInput, match=r"none of train\.json, dev\.json and test\.json"):
             run(source)
@@ -169,7 +169,7 @@ def test_missing_files_and_unknown_options_are_named(tmp_path):
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=4, max_size=4), st.integers(1, 4))
-def test_the_span_is_always_the_right_answer(tmp_path_factory, texts, cop):
+def test_medmcqa_span_is_always_the_right_answer(tmp_path_factory, texts, cop):
     conversion = ConversionReport()
     records = run(write(tmp_path_factory.mktemp("medmcqa"), "dev", row(texts=texts, cop=cop)), conversion)
     assert len(records) + conversion.left_out["the same answer four times"] == 1
@@ -183,7 +183,7 @@ needs_open_data = pytest.mark.skipif(
 
 
 @needs_open_data
-def test_the_official_counts():
+def test_medmcqa_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert len(records) + conversion.left_out["the same answer four times"] == 4183
@@ -194,7 +194,7 @@ def test_the_official_counts():
 
 
 @needs_open_data
-def test_the_explanations_confirm_that_answers_count_from_1_in_multi_rows_too():
+def test_medmcqa_explanations_confirm_that_answers_count_from_1_in_multi_rows_too():
     agree: Counter[tuple[str, bool]] = Counter()
     for line in (OPEN / "dev.json").open(encoding="utf-8"):
         values = json.loads(line)

@@ -45,7 +45,7 @@ def test_mednli_conforms():
     assert_conforms("mdkif-dataset-mednli")
 
 
-def test_a_pair_becomes_the_papers_example(mednli):
+def test_mednli_pair_becomes_the_papers_example(mednli):
     record = run(mednli)[0]
     assert record.id == "mednli/train/p0"
     assert record.query == (
@@ -57,7 +57,7 @@ def test_a_pair_becomes_the_papers_example(mednli):
     assert record.source == "mli_train_v1.jsonl:1"
 
 
-def test_official_splits_are_kept_and_ids_are_unique(mednli):
+def test_mednli_official_splits_are_kept_and_ids_are_unique(mednli):
     conversion = ConversionReport()
     records = run(mednli, conversion)
     assert conversion.splits == {"train": 3, "dev": 3, "test": 3}
@@ -65,23 +65,23 @@ def test_official_splits_are_kept_and_ids_are_unique(mednli):
     assert [record.answer for record in records] == list(LABELS) * 3
 
 
-def test_the_hypotheses_of_one_premise_are_one_group(mednli):
+def test_mednli_hypotheses_of_one_premise_are_one_group(mednli):
     assert {record.group for record in run(mednli)} == {"Seen on [**2100-1-1**] for a cough."}
     write(mednli, "dev", row(), row(pair="p2", sentence1="Another note."))
     assert len({record.group for record in run(mednli / "mli_dev_v1.jsonl")}) == 2
 
 
-def test_a_pair_that_comes_twice_is_left_out(tmp_path):
+def test_mednli_pair_that_comes_twice_is_left_out(tmp_path):
     conversion = ConversionReport()
     assert len(run(write(tmp_path, "train", row(), row("entailment"), row(pair="p2")), conversion)) == 2
     assert conversion.left_out == {"duplicate id": 1}
 
 
-def test_parses_stay_out(mednli):
+def test_mednli_parses_stay_out(mednli):
     assert "ROOT" not in json.dumps([record.to_dict() for record in run(mednli)])
 
 
-def test_one_file_is_a_source_with_its_split(mednli):
+def test_mednli_one_file_is_a_source_with_its_split(mednli):
     assert {record.split for record in run(mednli / "mli_test_v1.jsonl")} == {"test"}
     (mednli / "mli_train_v1.jsonl").unlink()
     assert [record.split for record in run(mednli)] == ["dev"] * 3 + ["test"] * 3
@@ -92,7 +92,7 @@ def test_one_file_is_a_source_with_its_split(mednli):
     hypothesis=st.text(min_size=1).filter(str.strip),
     label=st.sampled_from(LABELS),
 )
-def test_any_text_survives(tmp_path_factory, premise, hypothesis, label):
+def test_mednli_any_text_survives(tmp_path_factory, premise, hypothesis, label):
     folder = tmp_path_factory.mktemp("mednli")
     write(folder, "test", row(label, sentence1=premise, sentence2=hypothesis))
     [record] = run(folder)
@@ -114,7 +114,7 @@ def test_any_text_survives(tmp_path_factory, premise, hypothesis, label):
         (row(label="SECRET"), "has a gold_label that is none of"),
     ],
 )
-def test_a_malformed_row_is_named_by_line_or_skipped(mednli, line, reason):
+def test_mednli_malformed_row_is_named_by_line_or_skipped(mednli, line, reason):
     write(mednli, "dev", row(), "", line)
     with pytest.raises(BadInput, match=rf"mli_dev_v1\.jsonl:3 {reason}") as caught:
         run(mednli)
@@ -124,12 +124,12 @@ def test_a_malformed_row_is_named_by_line_or_skipped(mednli, line, reason):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_a_byte_order_mark_is_no_error(tmp_path):
+def test_mednli_byte_order_mark_is_no_error(tmp_path):
     (tmp_path / "mli_test_v1.jsonl").write_text(json.dumps(row()), encoding="utf-8-sig")
     assert len(run(tmp_path)) == 1
 
 
-def test_wrong_sources_are_named(mednli, tmp_path_factory):
+def test_mednli_wrong_sources_are_named(mednli, tmp_path_factory):
     with pytest.raises(BadInput, match="does not exist"):
         run(mednli / "nowhere")
     for source in (tmp_path_factory.mktemp("empty"), mednli / "README.txt"):

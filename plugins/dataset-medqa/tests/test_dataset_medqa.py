@@ -52,7 +52,7 @@ def test_medqa_conforms():
     assert_conforms("mdkif-dataset-medqa")
 
 
-def test_us_five_options_with_official_splits_by_default(data_clean):
+def test_medqa_us_five_options_with_official_splits_by_default(data_clean):
     records = run(data_clean)
     assert [record.split for record in records] == ["train", "dev", "test"]
     record = records[0]
@@ -65,7 +65,7 @@ def test_us_five_options_with_official_splits_by_default(data_clean):
     assert record.source == "train.jsonl:1"
 
 
-def test_answers_are_texts_so_both_renditions_agree_though_letters_differ(data_clean):
+def test_medqa_answers_are_texts_so_both_renditions_agree_though_letters_differ(data_clean):
     five, four = run(data_clean)[0], run(data_clean, options="4")[0]
     assert len(four.options) == 4
     assert row()["answer_idx"] != row(FOUR)["answer_idx"]
@@ -82,33 +82,33 @@ def test_answers_are_texts_so_both_renditions_agree_though_letters_differ(data_c
         ("US", 4, 4, "Nitrofurantoin"),
     ],
 )
-def test_other_regions_and_renditions(data_clean, region, options, count, answer):
+def test_medqa_other_regions_and_renditions(data_clean, region, options, count, answer):
     records = run(data_clean, region=region, options=options)
     assert [record.split for record in records] == ["train", "dev", "test"]
     assert {record.answer for record in records} == {answer}
     assert {len(record.options) for record in records} == {count}
 
 
-def test_all_places_of_the_archive_are_the_same_source(data_clean, tmp_path_factory):
+def test_medqa_all_places_of_the_archive_are_the_same_source(data_clean, tmp_path_factory):
     above = tmp_path_factory.mktemp("above")
     (above / "data_clean").symlink_to(data_clean)
     assert run(data_clean) == run(above) == run(data_clean / "questions")
 
 
-def test_a_single_file_knows_its_split_from_its_name(data_clean):
+def test_medqa_single_file_knows_its_split_from_its_name(data_clean):
     path = data_clean / "questions/US/4_options/phrases_no_exclude_dev.jsonl"
     assert [(record.split, len(record.options)) for record in run(path, options="4")] == [("dev", 4)]
     with pytest.raises(BadInput, match="keep the official name"):
         run(data_clean / "questions/US/US_qbank.jsonl")
 
 
-def test_options_keep_their_letters_order_and_repeat_only_once(data_clean):
+def test_medqa_options_keep_their_letters_order_and_repeat_only_once(data_clean):
     shuffled = {"C": "third", "A": "first", "B": "second", "D": "first"}
     write(data_clean, "US/train.jsonl", row(shuffled, "second"))
     assert run(data_clean)[0].options == ("first", "second", "third")
 
 
-def test_the_question_that_lost_its_case_is_left_out(data_clean):
+def test_medqa_question_that_lost_its_case_is_left_out(data_clean):
     write(data_clean, "US/train.jsonl", row(question=plugin.WITHOUT_CASE), row())
     conversion = ConversionReport()
     assert run(data_clean, conversion)[0].id == "medqa/US/5/train/2"
@@ -116,7 +116,7 @@ def test_the_question_that_lost_its_case_is_left_out(data_clean):
 
 
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=5, unique_by=str.strip), st.data())
-def test_the_span_is_always_the_answer(tmp_path_factory, texts, data):
+def test_medqa_span_is_always_the_answer(tmp_path_factory, texts, data):
     answer = data.draw(st.sampled_from(texts))
     root = tmp_path_factory.mktemp("medqa")
     write(root, "US/test.jsonl", row(dict(zip("ABCDE", texts, strict=False)), answer))
@@ -137,7 +137,7 @@ def test_the_span_is_always_the_answer(tmp_path_factory, texts, data):
         (row(answer="SECRET"), "has an answer that is none of its options"),
     ],
 )
-def test_a_malformed_row_is_named_by_line_or_skipped(data_clean, line, reason):
+def test_medqa_malformed_row_is_named_by_line_or_skipped(data_clean, line, reason):
     write(data_clean, "US/dev.jsonl", row(), "", line)
     with pytest.raises(BadInput, match=rf"dev\.jsonl:3 {reason}") as caught:
         run(data_clean)
@@ -147,7 +147,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(data_clean, line, reason):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_absent_files_and_wrong_options_are_named(data_clean, tmp_path_factory):
+def test_medqa_absent_files_and_wrong_options_are_named(data_clean, tmp_path_factory):
     with pytest.raises(BadInput, match=r"no questions/US/4_options/phrases_no_exclude_test\.jsonl"):
         run(tmp_path_factory.mktemp("empty"), options="4")
     with pytest.raises(BadInput, match="does not exist"):

@@ -73,7 +73,7 @@ def test_medquad_conforms():
     assert_conforms("mdkif-dataset-medquad")
 
 
-def test_a_pair_becomes_a_question_and_its_answer(tmp_path):
+def test_medquad_pair_becomes_a_question_and_its_answer(tmp_path):
     pair = ("2", "symptoms", "What are the symptoms of Flu ?", "Fever.\n   Cough\t and pain.")
     write(tmp_path, "1_CancerGov_QA/0000001_1.xml", document("Flu", pair))
     [record] = run(tmp_path)
@@ -85,21 +85,21 @@ def test_a_pair_becomes_a_question_and_its_answer(tmp_path):
     assert record.split in ("train", "dev", "test")
 
 
-def test_the_lower_case_schema_of_four_ninds_documents_is_read(tmp_path):
+def test_medquad_lower_case_schema_of_four_ninds_documents_is_read(tmp_path):
     write(tmp_path, "6_NINDS_QA/0000007.xml", LEGACY)
     first, second = run(tmp_path)
     assert (first.query, first.answer) == ("what is holmes-adie syndrome?", "A disorder of the pupil.")
     assert second.id == "medquad/6_NINDS_QA/0000007/3"
 
 
-def test_the_disease_file_root_and_flat_umls_of_cdc_are_read(tmp_path):
+def test_medquad_disease_file_root_and_flat_umls_of_cdc_are_read(tmp_path):
     write(tmp_path, "9_CDC_QA/0000397.xml", CDC)
     [record] = run(tmp_path)
     assert record.query == "Who is at risk for Taeniasis?"
     assert record.answer == "People who eat raw beef."
 
 
-def test_removed_answers_are_left_out_and_documents_without_pairs_are_fine(tmp_path):
+def test_medquad_removed_answers_are_left_out_and_documents_without_pairs_are_fine(tmp_path):
     write(
         tmp_path,
         "10_MPlus_ADAM_QA/0000001.xml",
@@ -111,14 +111,14 @@ def test_removed_answers_are_left_out_and_documents_without_pairs_are_fine(tmp_p
     assert conversion.left_out == {"empty answer": 2}
 
 
-def test_ids_tell_equal_qids_and_pids_of_different_files_apart(tmp_path):
+def test_medquad_ids_tell_equal_qids_and_pids_of_different_files_apart(tmp_path):
     for name in ("1_CancerGov_QA/1.xml", "1_CancerGov_QA/2.xml", "8_NHLBI_QA_XML/1.xml"):
         write(tmp_path, name, document("Flu", ("1", "causes", "Why ?", "Virus."), ("5", "causes", "How ?", "Air.")))
     ids = [record.id for record in run(tmp_path)]
     assert len(ids) == len(set(ids)) == 6
 
 
-def test_a_recurring_question_is_one_group_and_never_straddles_splits(tmp_path):
+def test_medquad_recurring_question_is_one_group_and_never_straddles_splits(tmp_path):
     for number, question in enumerate(["What is (are) Flu ?", "what is (are)  flu", "What is (are) Flu??"]):
         write(tmp_path, f"3_GHR_QA/{number}.xml", document("Flu", ("1", "information", question, f"Answer {number}.")))
     records = run(tmp_path)
@@ -127,14 +127,14 @@ def test_a_recurring_question_is_one_group_and_never_straddles_splits(tmp_path):
     assert len({record.split for record in records}) == 1
 
 
-def test_a_folder_and_a_single_document_give_the_same_ids_as_the_repository(tmp_path):
+def test_medquad_folder_and_a_single_document_give_the_same_ids_as_the_repository(tmp_path):
     diseases(tmp_path, 2)
     folder = tmp_path / "2_GARD_QA"
     assert run(folder) == run(tmp_path)
     assert run(folder / "0000000.xml") == run(tmp_path)[:1]
 
 
-def test_choices_are_first_sentences_about_four_foci(tmp_path):
+def test_medquad_choices_are_first_sentences_about_four_foci(tmp_path):
     for record in run(diseases(tmp_path, 9), view="mcqa"):
         number = int(record.id.split("/")[2])
         assert record.answer == f"Disease {number} is a rare condition."
@@ -145,13 +145,13 @@ def test_choices_are_first_sentences_about_four_foci(tmp_path):
         assert record.query[start:end] == record.answer
 
 
-def test_choices_are_the_same_every_time_and_the_right_one_moves(tmp_path):
+def test_medquad_choices_are_the_same_every_time_and_the_right_one_moves(tmp_path):
     records = run(diseases(tmp_path, 40), view="mcqa")
     assert records == run(tmp_path, view="mcqa")
     assert {record.options.index(record.answer) for record in records} == {0, 1, 2, 3}
 
 
-def test_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_path):
+def test_medquad_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_path):
     diseases(tmp_path, 5)
     more = [
         ("2", "information", "What is Disease 0 really ?", "Another text about it here."),  # the same focus
@@ -173,14 +173,14 @@ def test_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_pat
 
 
 @pytest.mark.parametrize("count", [3, 4])
-def test_every_pair_has_choices_as_soon_as_there_are_four_foci(tmp_path, count):
+def test_medquad_every_pair_has_choices_as_soon_as_there_are_four_foci(tmp_path, count):
     conversion = ConversionReport()
     records = run(diseases(tmp_path, count), conversion, view="mcqa")
     assert len(records) == (4 if count == 4 else 0)
     assert conversion.left_out["too few distractors"] == (0 if count == 4 else 3)
 
 
-def test_a_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
+def test_medquad_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
     diseases(tmp_path, 3)
     write(
         tmp_path,
@@ -202,18 +202,18 @@ def test_a_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
         ("No full stop at all", "No full stop at all"),
     ],
 )
-def test_the_first_sentence(answer, sentence):
+def test_medquad_first_sentence(answer, sentence):
     assert first_sentence(answer) == sentence
 
 
 @given(st.text(max_size=600).map(lambda text: " ".join(text.split())).filter(bool))
-def test_a_first_sentence_is_short_and_ends_between_words(answer):
+def test_medquad_first_sentence_is_short_and_ends_between_words(answer):
     sentence = first_sentence(answer)
     assert 0 < len(sentence) <= LONGEST_CHOICE
     assert answer.startswith(sentence.removesuffix("...").rstrip())
 
 
-def test_a_long_sentence_is_cut_at_a_word_boundary():
+def test_medquad_long_sentence_is_cut_at_a_word_boundary():
     sentence = first_sentence("word " * 100)
     assert sentence == " ".join(["word"] * 31) + " ..."
 
@@ -227,7 +227,7 @@ def test_a_long_sentence_is_cut_at_a_word_boundary():
         (document("Flu", ("", "causes", "Why ?", "SECRET")), r"bad\.xml:pair 1 has no question or no pid"),
     ],
 )
-def test_a_malformed_document_is_named_or_skipped(tmp_path, text, place):
+def test_medquad_malformed_document_is_named_or_skipped(tmp_path, text, place):
     diseases(tmp_path, 1)
     write(tmp_path, "9_CDC_QA/bad.xml", text)
     with pytest.raises(BadInput, match=place) as caught:
@@ -259,7 +259,7 @@ BOMB = '<!ENTITY a "SECRET">' + "".join(
     ],
 )
 @pytest.mark.parametrize("view", ["qa", "cloze"])
-def test_a_file_that_is_no_xml_of_text_is_refused_or_skipped(tmp_path, raw, view):
+def test_medquad_file_that_is_no_xml_of_text_is_refused_or_skipped(tmp_path, raw, view):
     diseases(tmp_path, 1)
     (tmp_path / "2_GARD_QA" / "bad.xml").write_bytes(raw)
     with pytest.raises(BadInput, match=r"bad\.xml:\d+ (is not well-formed XML|declares a document type)") as caught:
@@ -270,7 +270,7 @@ def test_a_file_that_is_no_xml_of_text_is_refused_or_skipped(tmp_path, raw, view
     assert sum(count for reason, count in conversion.left_out.items() if reason.startswith("malformed")) == 1
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
+def test_medquad_byte_order_mark_and_other_line_ends_are_read(tmp_path):
     text = document("Flu", ("1", "x", "Why ?", "Two\nlines."))
     expected = run(write(tmp_path, "1.xml", text))
     for raw in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode()):
@@ -278,14 +278,14 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path):
         assert run(tmp_path / "1.xml") == expected
 
 
-def test_a_pid_that_occurs_twice_in_a_document_is_left_out(tmp_path):
+def test_medquad_pid_that_occurs_twice_in_a_document_is_left_out(tmp_path):
     write(tmp_path, "1.xml", document("Flu", ("1", "x", "Why ?", "Virus."), ("1", "x", "How ?", "Air.")))
     conversion = ConversionReport()
     assert [record.answer for record in run(tmp_path, conversion)] == ["Virus."]
     assert conversion.left_out == {"duplicate id": 1}
 
 
-def test_a_wrong_source_or_view_is_refused(tmp_path):
+def test_medquad_wrong_source_or_view_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no XML documents"):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
@@ -310,7 +310,7 @@ def cloze(folder, answer, focus="Gout", synonyms=("podagra", "Gouty arthritis"),
     return records[0] if records else conversion.left_out
 
 
-def test_a_cloze_takes_the_focus_out_of_one_sentence_and_leaves_the_others(tmp_path):
+def test_medquad_cloze_takes_the_focus_out_of_one_sentence_and_leaves_the_others(tmp_path):
     record = cloze(tmp_path, GOUT)
     sentence = record.query.removeprefix("Fill in @placeholder: ")
     assert sentence in (
@@ -325,12 +325,12 @@ def test_a_cloze_takes_the_focus_out_of_one_sentence_and_leaves_the_others(tmp_p
     assert record.context != GOUT
 
 
-def test_synonyms_are_labels_where_the_context_has_them(tmp_path):
+def test_medquad_synonyms_are_labels_where_the_context_has_them(tmp_path):
     found = {cloze(tmp_path, GOUT, pid=str(number)).labels for number in range(9)}
     assert found == {("Gout",), ("Gout", "podagra")}  # with the sentence of "podagra" as query, and without
 
 
-def test_a_cloze_is_in_the_split_of_its_question(tmp_path):
+def test_medquad_cloze_is_in_the_split_of_its_question(tmp_path):
     made, asked = cloze(tmp_path, GOUT), run(tmp_path)[0]
     assert (made.id, made.group, made.split, made.source) == (asked.id, asked.group, asked.split, asked.source)
 
@@ -345,12 +345,12 @@ def test_a_cloze_is_in_the_split_of_its_question(tmp_path):
         "gout " * 61 + "here. Gout.",
     ],
 )
-def test_without_a_sentence_for_the_query_and_one_for_the_context_there_is_no_cloze(tmp_path, answer):
+def test_medquad_without_a_sentence_for_the_query_and_one_for_the_context_there_is_no_cloze(tmp_path, answer):
     assert cloze(tmp_path, answer) == {"focus not in two sentences": 1}
 
 
 @pytest.mark.parametrize("focus", ["Factor V (Leiden)", "What?", "5-alpha", "a.b*c", "Ménière"])
-def test_a_focus_with_signs_is_taken_literally(tmp_path, focus):
+def test_medquad_focus_with_signs_is_taken_literally(tmp_path, focus):
     record = cloze(tmp_path, f"Here {focus} is a very rare disease indeed. Few know {focus}, or none.", focus)
     assert record.query.count("@placeholder") == 2
     assert focus not in record.query
@@ -358,7 +358,7 @@ def test_a_focus_with_signs_is_taken_literally(tmp_path, focus):
 
 
 @given(st.lists(st.sampled_from(["gout", "Gout", "is", "a", "toe.", "Podagra", "The", "weed"]), max_size=60))
-def test_a_cloze_never_shows_its_answer(tmp_path_factory, words):
+def test_medquad_cloze_never_shows_its_answer(tmp_path_factory, words):
     found = cloze(tmp_path_factory.mktemp("cloze"), "It. " + " ".join(words))
     if not isinstance(found, dict):
         assert "gout" not in found.query.casefold().replace("@placeholder", "").split()
@@ -367,7 +367,7 @@ def test_a_cloze_never_shows_its_answer(tmp_path_factory, words):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_the_official_counts():
+def test_medquad_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (16_423, {"empty answer": 31_034})
@@ -378,7 +378,7 @@ def test_the_official_counts():
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_nearly_every_answered_pair_has_choices():
+def test_medquad_nearly_every_answered_pair_has_choices():
     conversion = ConversionReport()
     records = run(OPEN, conversion, view="mcqa")
     assert conversion.left_out == {"empty answer": 31_034, "too few distractors": 1}  # "support groups" occurs once
@@ -388,7 +388,7 @@ def test_nearly_every_answered_pair_has_choices():
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_half_of_the_answered_pairs_make_a_cloze():
+def test_medquad_half_of_the_answered_pairs_make_a_cloze():
     conversion = ConversionReport()
     records = run(OPEN, conversion, view="cloze")
     assert len(records) == 8_641

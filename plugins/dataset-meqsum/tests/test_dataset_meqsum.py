@@ -36,7 +36,7 @@ def test_meqsum_conforms():
     assert_conforms("mdkif-dataset-meqsum")
 
 
-def test_a_row_becomes_a_question_to_summarise(tmp_path):
+def test_meqsum_row_becomes_a_question_to_summarise(tmp_path):
     question = "SUBJECT: cetirizine\nMESSAGE: I need to know who makes it, [NAME]"
     [record] = run(workbook(tmp_path, ("1-1.txt", question, " Who makes cetirizine? ")))
     assert record.id == "meqsum/2"
@@ -46,7 +46,7 @@ def test_a_row_becomes_a_question_to_summarise(tmp_path):
     assert record.source == f"{NAME}:2"
 
 
-def test_stray_cells_right_of_the_columns_are_ignored(tmp_path):
+def test_meqsum_stray_cells_right_of_the_columns_are_ignored(tmp_path):
     rows = [
         ("a", "Why do I cough?", "Why?", ""),
         ("b", "How long?", "How?", None, " "),
@@ -56,14 +56,14 @@ def test_stray_cells_right_of_the_columns_are_ignored(tmp_path):
     assert [(record.context, record.answer) for record in records] == [(row[1], row[2]) for row in rows]
 
 
-def test_equal_summaries_are_one_group_and_never_straddle_splits(tmp_path):
+def test_meqsum_equal_summaries_are_one_group_and_never_straddle_splits(tmp_path):
     summaries = ["What causes flu?", "what causes  flu ?", "What cures flu?"]
     records = run(workbook(tmp_path, *((str(n), f"question {n}", text) for n, text in enumerate(summaries))))
     assert [record.group for record in records] == ["what causes flu", "what causes flu", "what cures flu"]
     assert records[0].split == records[1].split
 
 
-def test_numbers_are_text_and_empty_rows_are_skipped(tmp_path):
+def test_meqsum_numbers_are_text_and_empty_rows_are_skipped(tmp_path):
     records = run(workbook(tmp_path, ("a", 12, 34), (None, None, None), ("b", "x", "y")))
     assert [(record.id, record.context, record.answer) for record in records] == [
         ("meqsum/2", "12", "34"),
@@ -71,7 +71,7 @@ def test_numbers_are_text_and_empty_rows_are_skipped(tmp_path):
     ]
 
 
-def test_the_workbook_itself_is_a_source(tmp_path):
+def test_meqsum_workbook_itself_is_a_source(tmp_path):
     workbook(tmp_path, ("a", "x", "y"))
     assert run(tmp_path / NAME) == run(tmp_path)
 
@@ -81,14 +81,14 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=5))
-def test_any_text_survives(tmp_path_factory, pairs):
+def test_meqsum_any_text_survives(tmp_path_factory, pairs):
     pairs = [("".join(["q ", question]), "".join(["s ", summary])) for question, summary in pairs]  # never a formula
     folder = workbook(tmp_path_factory.mktemp("meqsum"), *(("f", *pair) for pair in pairs))
     assert [(r.context, r.answer) for r in run(folder)] == [(q.strip(), s.strip()) for q, s in pairs]
 
 
 @pytest.mark.parametrize("row", [("a", "SECRET", None), ("a", None, "SECRET"), ("a", "SECRET", "  "), ("SECRET",)])
-def test_a_row_without_question_or_summary_is_named_or_skipped(tmp_path, row):
+def test_meqsum_row_without_question_or_summary_is_named_or_skipped(tmp_path, row):
     workbook(tmp_path, ("a", "x", "y"), row)
     with pytest.raises(BadInput, match=r"\.xlsx:3 has no question or no summary") as caught:
         run(tmp_path)
@@ -98,14 +98,14 @@ def test_a_row_without_question_or_summary_is_named_or_skipped(tmp_path, row):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_other_workbooks_are_refused(tmp_path):
+def test_meqsum_other_workbooks_are_refused(tmp_path):
     with pytest.raises(BadInput, match="no sheet 'QS'"):
         run(workbook(tmp_path, ("a", "x", "y"), sheet="Sheet1"))
     with pytest.raises(BadInput, match="does not begin with the columns File, CHQ, Summary"):
         run(workbook(tmp_path, ("a", "x", "y"), header=("id", "question", "summary")))
 
 
-def test_files_that_are_no_workbook_are_refused(tmp_path):
+def test_meqsum_files_that_are_no_workbook_are_refused(tmp_path):
     workbook(tmp_path, ("a", "x", "y"))
     whole = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(whole[: len(whole) // 2])
@@ -117,7 +117,7 @@ def test_files_that_are_no_workbook_are_refused(tmp_path):
 
 @pytest.mark.parametrize("part", ["docProps/core.xml", "xl/styles.xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"])
 @pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: b"", lambda text: text.replace(b"r", b"&")])
-def test_a_workbook_of_which_one_part_is_damaged_is_refused(tmp_path, part, damage):
+def test_meqsum_workbook_of_which_one_part_is_damaged_is_refused(tmp_path, part, damage):
     with ZipFile(workbook(tmp_path, ("a", "SECRET", "y")) / NAME) as whole, ZipFile(tmp_path / "bad.xlsx", "w") as bad:
         for name in whole.namelist():
             bad.writestr(name, damage(whole.read(name)) if name == part else whole.read(name))
@@ -126,7 +126,7 @@ def test_a_workbook_of_which_one_part_is_damaged_is_refused(tmp_path, part, dama
     assert "SECRET" not in str(caught.value)
 
 
-def test_absent_sources_and_options_are_refused(tmp_path):
+def test_meqsum_absent_sources_and_options_are_refused(tmp_path):
     with pytest.raises(BadInput, match=r"no MeQSum\*\.xlsx"):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
@@ -136,7 +136,7 @@ def test_absent_sources_and_options_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MeQSum is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_the_official_counts():
+def test_meqsum_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion)
     assert (len(records), conversion.left_out) == (1_000, {})

@@ -62,7 +62,7 @@ def test_mimic_cause_conforms():
     assert_conforms("mdkif-dataset-mimic-cause")
 
 
-def test_a_row_becomes_a_choice_among_nine_directed_relations(tmp_path):
+def test_mimic_cause_row_becomes_a_choice_among_nine_directed_relations(tmp_path):
     [record] = run(write(tmp_path, table((TEXT, "Cause(E2,E1)"))))
     assert record.id == "mimic-cause/mimicause.csv/2"
     assert record.query == f"How are e1 and e2 related? Choose from: {'; '.join(READABLE)}."
@@ -78,30 +78,30 @@ def test_a_row_becomes_a_choice_among_nine_directed_relations(tmp_path):
     space=st.sampled_from(["", " ", "  "]),
     change=st.sampled_from([str, str.upper, str.lower]),
 )
-def test_a_label_may_be_spelt_in_any_case_and_spacing(tmp_path_factory, place, space, change):
+def test_mimic_cause_label_may_be_spelt_in_any_case_and_spacing(tmp_path_factory, place, space, change):
     label = change(OFFICIAL[place]).replace(",", f"{space},{space}").replace("(", f"{space}({space}")
     [record] = run(write(tmp_path_factory.mktemp("cause"), table((TEXT, f"{space}{label}{space}"))))
     assert record.answer == READABLE[place]
 
 
-def test_a_label_may_be_its_number_in_the_official_order(tmp_path):
+def test_mimic_cause_label_may_be_its_number_in_the_official_order(tmp_path):
     records = run(write(tmp_path, table(*((TEXT, str(number)) for number in range(9)))))
     assert tuple(record.answer for record in records) == READABLE
 
 
-def test_tags_stay_where_they_are_even_if_the_second_entity_comes_first(tmp_path):
+def test_mimic_cause_tags_stay_where_they_are_even_if_the_second_entity_comes_first(tmp_path):
     text = "<e2>Pain</e2> after a fall, no other <e1>pain</e1>."
     [record] = run(write(tmp_path, table((text, "Other"))))
     assert record.context == text
     assert record.answer == "other"
 
 
-def test_one_entity_may_lie_in_the_other(tmp_path):
+def test_mimic_cause_one_entity_may_lie_in_the_other(tmp_path):
     [record] = run(write(tmp_path, table(("<e1>no <e2>pain</e2></e1>", "8"))))
     assert record.context == "<e1>no <e2>pain</e2></e1>"
 
 
-def test_deidentified_text_and_line_breaks_are_read_whole(tmp_path):
+def test_mimic_cause_deidentified_text_and_line_breaks_are_read_whole(tmp_path):
     text = "Seen [**2100-1-1**],\n  had a <e1>fall</e1>,\r\nthen <e2>pain</e2>."
     [record, after] = run(write(tmp_path, table((text, "0"), (TEXT, "1"))))
     assert record.context == "Seen [**2100-1-1**], had a <e1>fall</e1>, then <e2>pain</e2>."
@@ -111,19 +111,19 @@ def test_deidentified_text_and_line_breaks_are_read_whole(tmp_path):
 @pytest.mark.parametrize("delimiter", [",", "\t"])
 @pytest.mark.parametrize("header", [HEADER, ["e1", "e2", "TEXT", " label "]])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
-def test_tables_may_differ_in_delimiter_header_and_encoding(tmp_path, delimiter, header, encoding):
+def test_mimic_cause_tables_may_differ_in_delimiter_header_and_encoding(tmp_path, delimiter, header, encoding):
     text = TEXT.replace("rash", "café-au-lait spot")
     path = write(tmp_path, table((text, "0"), header=header, delimiter=delimiter).encode(encoding), "x.tsv")
     assert [record.context for record in run(path)] == [text]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_empty_lines_and_other_line_ends_are_no_rows(tmp_path, end):
+def test_mimic_cause_empty_lines_and_other_line_ends_are_no_rows(tmp_path, end):
     content = table((TEXT, "0"), (TEXT, "1")).replace("\r\n", "\n\n").replace("\n", end) + ",,,"
     assert len(run(write(tmp_path, content))) == 2
 
 
-def test_the_archive_its_folder_and_its_table_are_the_same_source(tmp_path):
+def test_mimic_cause_archive_its_folder_and_its_table_are_the_same_source(tmp_path):
     content = table((TEXT, "0"), (TEXT, "1"))
     folder = tmp_path / "unpacked"
     folder.mkdir()
@@ -135,19 +135,19 @@ def test_the_archive_its_folder_and_its_table_are_the_same_source(tmp_path):
     assert len({record.id for record in run(tmp_path)}) == 2
 
 
-def test_an_archive_beside_its_own_table_is_not_read_twice(tmp_path):
+def test_mimic_cause_archive_beside_its_own_table_is_not_read_twice(tmp_path):
     content = table((TEXT, "0"))
     archive(tmp_path / "mimicause.zip", mimicause_csv=content)
     write(tmp_path, content)
     assert len(run(tmp_path)) == 1
 
 
-def test_a_folder_without_a_table_but_with_the_archive_will_do(tmp_path):
+def test_mimic_cause_folder_without_a_table_but_with_the_archive_will_do(tmp_path):
     archive(tmp_path / "mimicause.zip", data__mimicause_csv=table((TEXT, "0")))
     assert [record.id for record in run(tmp_path)] == ["mimic-cause/data/mimicause.csv/2"]
 
 
-def test_what_a_mac_adds_to_archives_is_passed_over(tmp_path):
+def test_mimic_cause_what_a_mac_adds_to_archives_is_passed_over(tmp_path):
     path = tmp_path / "mimicause.zip"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("mimicause.csv", table((TEXT, "0")))
@@ -155,14 +155,14 @@ def test_what_a_mac_adds_to_archives_is_passed_over(tmp_path):
     assert len(run(path)) == 1
 
 
-def test_sentences_are_one_group_whichever_entities_are_tagged(tmp_path):
+def test_mimic_cause_sentences_are_one_group_whichever_entities_are_tagged(tmp_path):
     texts = ["<e1>A</e1> made <e2>B</e2> worse.", "<e2>A</e2> made B  <e1>worse</e1>.", "<e1>A</e1> cured <e2>B</e2>."]
     records = run(write(tmp_path, table(*((text, "0") for text in texts))))
     assert [record.group for record in records] == ["a made b worse", "a made b worse", "a cured b"]
     assert [record.split for record in records] == [hashed_split(record.group) for record in records]
 
 
-def test_a_column_that_names_the_note_gives_the_groups(tmp_path):
+def test_mimic_cause_column_that_names_the_note_gives_the_groups(tmp_path):
     rows = [("a", "b", TEXT, "0", "17"), ("a", "b", TEXT + "!", "1", " 17 "), ("a", "b", TEXT, "1", "")]
     records = run(write(tmp_path, table(*rows, header=[*HEADER, "Note_ID"])))
     assert [record.group for record in records] == ["17", "17", "her rash is due to penicillin"]
@@ -185,7 +185,7 @@ def test_a_column_that_names_the_note_gives_the_groups(tmp_path):
         (TEXT, "", "Label that is none of the nine"),
     ],
 )
-def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, text, label, reason):
+def test_mimic_cause_malformed_row_is_named_by_line_or_skipped(tmp_path, text, label, reason):
     path = write(tmp_path, table((TEXT, "0"), (text, label), (TEXT, "1")))
     with pytest.raises(BadInput, match=rf"mimicause\.csv:3 has a {reason}") as caught:
         run(path)
@@ -195,7 +195,7 @@ def test_a_malformed_row_is_named_by_line_or_skipped(tmp_path, text, label, reas
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_a_row_that_is_cut_short_is_malformed(tmp_path):
+def test_mimic_cause_row_that_is_cut_short_is_malformed(tmp_path):
     conversion = ConversionReport(skip_bad=True)
     assert len(run(write(tmp_path, table((TEXT, "0")) + "rash\nrash,x,y\n"), conversion)) == 1
     assert sum(conversion.left_out.values()) == 2
@@ -209,7 +209,7 @@ def usual_limit():
     csv.field_size_limit(before)
 
 
-def test_a_field_beyond_all_measure_is_malformed(tmp_path, usual_limit):
+def test_mimic_cause_field_beyond_all_measure_is_malformed(tmp_path, usual_limit):
     path = write(tmp_path, table((TEXT, "0"), ("SECRET" * 200_000, "0"), (TEXT, "1")))
     with pytest.raises(BadInput, match=r"mimicause\.csv:3 has a field that is far too long") as caught:
         run(path)
@@ -220,7 +220,7 @@ def test_a_field_beyond_all_measure_is_malformed(tmp_path, usual_limit):
 
 
 @pytest.mark.parametrize("content", ["", "\0\0", "\n", "a,b\n1,2\n", "Text\nx\n", '"Text,Label'])
-def test_files_without_the_columns_are_named(tmp_path, content):
+def test_mimic_cause_files_without_the_columns_are_named(tmp_path, content):
     path = write(tmp_path, content)
     for source in (path, tmp_path, archive(tmp_path / "a.zip", x_csv=content)):
         with pytest.raises(BadInput, match="no table with the columns Text and Label"):
@@ -229,11 +229,11 @@ def test_files_without_the_columns_are_named(tmp_path, content):
         run(tmp_path / "nowhere")
 
 
-def test_a_text_with_a_nul_byte_is_text(tmp_path):
+def test_mimic_cause_text_with_a_nul_byte_is_text(tmp_path):
     assert [record.context for record in run(write(tmp_path, table((TEXT + "\0", "0"))))] == [TEXT + "\0"]
 
 
-def test_a_zip_bomb_is_refused_after_reading_no_more_than_the_limit(tmp_path, monkeypatch):
+def test_mimic_cause_zip_bomb_is_refused_after_reading_no_more_than_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "LARGEST", 1 << 20)
     half = table((TEXT, "0")) + "\n" * (700 << 10)
     assert len(run(archive(tmp_path / "small.zip", a_csv=half))) == 1
@@ -246,7 +246,7 @@ def test_a_zip_bomb_is_refused_after_reading_no_more_than_the_limit(tmp_path, mo
             run(bomb)
 
 
-def test_the_size_an_archive_states_is_not_believed(tmp_path, monkeypatch):
+def test_mimic_cause_size_an_archive_states_is_not_believed(tmp_path, monkeypatch):
     monkeypatch.setattr(unpacking, "LARGEST", 1 << 20)
     path = archive(tmp_path / "lie.zip", a_csv=table((TEXT, "0")) + " " * (8 << 20))
     data = path.read_bytes()
@@ -257,7 +257,7 @@ def test_the_size_an_archive_states_is_not_believed(tmp_path, monkeypatch):
         run(path)
 
 
-def test_an_encrypted_archive_is_named(tmp_path):
+def test_mimic_cause_encrypted_archive_is_named(tmp_path):
     data = bytearray(archive(tmp_path / "mimicause.zip", a_csv=table((TEXT, "0"))).read_bytes())
     for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # the flag of encryption, in both headers
         data[data.index(signature) + offset] |= 1
@@ -267,7 +267,7 @@ def test_an_encrypted_archive_is_named(tmp_path):
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_a_damaged_archive_never_ends_in_another_error(tmp_path, data):
+def test_mimic_cause_damaged_archive_never_ends_in_another_error(tmp_path, data):
     content = archive(tmp_path / "whole.zip", a_csv=table((TEXT, "0"), (TEXT, "1"))).read_bytes()
     damaged = bytearray(content[: data.draw(st.integers(0, len(content)))])
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=3)):
@@ -279,7 +279,7 @@ def test_a_damaged_archive_never_ends_in_another_error(tmp_path, data):
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200), st.sampled_from(OFFICIAL))
-def test_any_text_survives(tmp_path, text, label):
+def test_mimic_cause_any_text_survives(tmp_path, text, label):
     clean = text.replace("<", "(").encode("utf-8", "replace").decode()
     [record] = run(write(tmp_path, table((f"{clean} {TEXT}", label))))
     assert record.context == " ".join(f"{clean} {TEXT}".split())
@@ -287,6 +287,6 @@ def test_any_text_survives(tmp_path, text, label):
     assert Record.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 
 
-def test_it_has_no_options(tmp_path):
+def test_mimic_cause_has_no_options(tmp_path):
     with pytest.raises(BadInput, match="no option 'view'"):
         run(write(tmp_path, table((TEXT, "0"))), view="x")

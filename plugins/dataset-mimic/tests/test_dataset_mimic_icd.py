@@ -55,14 +55,14 @@ def records(folder, conversion=None, **options):
     return list(convert(MIMIC, folder, conversion or ConversionReport(), options))
 
 
-def test_mimic_conforms():
+def test_mimic_icd_mimic_conforms():
     assert_conforms("mdkif-dataset-mimic")
 
 
 # Labels
 
 
-def test_a_record_asks_for_all_documented_diagnoses_by_title(mimic):
+def test_mimic_icd_record_asks_for_all_documented_diagnoses_by_title(mimic):
     tables = stays((TRAINING, "4019", "486"), (TRAINING, "486"))
     [first, second] = records(mimic(**tables, D_ICD_DIAGNOSES=[title("4019", "Hypertension NOS")]))
     assert first.query == "Which diagnoses are documented? Choose from: 486; Hypertension NOS."
@@ -71,20 +71,20 @@ def test_a_record_asks_for_all_documented_diagnoses_by_title(mimic):
     assert [first.query[start:end] for start, end in first.spans] == list(first.labels)
 
 
-def test_labels_are_the_most_frequent_codes_counted_once_per_admission(mimic):
+def test_mimic_icd_labels_are_the_most_frequent_codes_counted_once_per_admission(mimic):
     tables = stays((TRAINING, "0010", "0010", "0010"), (TRAINING, "0020"), (TRAINING, "0020", "0030"))
     found = records(mimic(**tables), top=2)
     assert {record.options for record in found} == {("002.0", "001.0")}
 
 
-def test_labels_are_chosen_without_the_patients_of_other_splits(mimic):
+def test_mimic_icd_labels_are_chosen_without_the_patients_of_other_splits(mimic):
     tables = stays((TESTING, "0010"), (TESTING, "0010"), (TRAINING, "0020"))
     found = records(mimic(**tables), top=1, keep_empty="yes")
     assert {record.options for record in found} == {("002.0",)}
     assert [record.split for record in found] == ["test", "test", "train"]
 
 
-def test_codes_of_admissions_without_a_note_do_not_count(mimic):
+def test_mimic_icd_codes_of_admissions_without_a_note_do_not_count(mimic):
     tables = stays((TRAINING, "0010"), (TRAINING, "0020"))
     for number in range(5):
         tables["DIAGNOSES_ICD"] += coded(TRAINING, f"9{number}", "0030")
@@ -94,7 +94,7 @@ def test_codes_of_admissions_without_a_note_do_not_count(mimic):
 @pytest.mark.parametrize(
     ("keep_empty", "answers"), [("no", ["001.0"] * 2), ("yes", ["001.0", "none", "001.0", "none"])]
 )
-def test_admissions_with_none_of_the_labels_are_kept_only_when_asked(mimic, keep_empty, answers):
+def test_mimic_icd_admissions_with_none_of_the_labels_are_kept_only_when_asked(mimic, keep_empty, answers):
     tables = stays((TRAINING, "0010"), (TRAINING, "0020"), (TRAINING, "0010"), (TRAINING,))
     conversion = ConversionReport()
     found = records(mimic(**tables), conversion, top="1", keep_empty=keep_empty)
@@ -103,25 +103,25 @@ def test_admissions_with_none_of_the_labels_are_kept_only_when_asked(mimic, keep
 
 
 @pytest.mark.parametrize(("top", "count"), [(10, 10), ("20", 20), (50, 50), (200, 60), ("full", 62)])
-def test_top_is_how_many_codes_are_labels_and_full_has_those_of_test_patients_too(mimic, top, count):
+def test_mimic_icd_top_is_how_many_codes_are_labels_and_full_has_those_of_test_patients_too(mimic, top, count):
     learnt = [f"{number}0" for number in range(100, 160)]
     tables = stays((TRAINING, *learnt), (TESTING, "1000", "2000", "2010"))
     [first, _] = records(mimic(**tables), top=top)
     assert len(first.options) == len(set(first.options)) == count
 
 
-def test_leading_zeros_keep_codes_apart(mimic):
+def test_mimic_icd_leading_zeros_keep_codes_apart(mimic):
     tables = stays((TRAINING, "0340", "3400"), (TRAINING, "0340"))
     assert [record.labels for record in records(mimic(**tables))] == [("034.0", "340.0"), ("034.0",)]
 
 
-def test_codes_with_one_title_stay_two_labels(mimic):
+def test_mimic_icd_codes_with_one_title_stay_two_labels(mimic):
     titles = [title("0010", "Cholera"), title("0011", "Cholera"), title("0020", "Typhoid")]
     [record] = records(mimic(**stays((TRAINING, "0010", "0011", "0020")), D_ICD_DIAGNOSES=titles))
     assert record.options == ("Cholera (001.0)", "Cholera (001.1)", "Typhoid")
 
 
-def test_a_patient_is_in_one_split(mimic):
+def test_mimic_icd_patient_is_in_one_split(mimic):
     splits: dict[str, set[str]] = {}
     for record in records(mimic(**stays(*[(str(n % 30), "0010") for n in range(120)]))):
         splits.setdefault(record.group, set()).add(record.split)
@@ -141,14 +141,14 @@ def test_a_patient_is_in_one_split(mimic):
         ("both", "Which diagnoses and procedures are documented?", ("00.66", "38.93", "389.3")),
     ],
 )
-def test_codes_get_the_dot_of_their_table_before_they_are_merged(mimic, codes, query, labels):
+def test_mimic_icd_codes_get_the_dot_of_their_table_before_they_are_merged(mimic, codes, query, labels):
     tables = stays((TRAINING, "3893"))
     [record] = records(mimic(**tables, PROCEDURES_ICD=coded(TRAINING, "100", "3893", "0066")), codes=codes)
     assert record.labels == labels
     assert record.query.startswith(f"{query} Choose from: ")
 
 
-def test_each_table_of_codes_has_its_titles(mimic):
+def test_mimic_icd_each_table_of_codes_has_its_titles(mimic):
     folder = mimic(
         **stays((TRAINING, "3893")),
         PROCEDURES_ICD=coded(TRAINING, "100", "3893"),
@@ -169,7 +169,7 @@ def lists(folder, labels="full", **splits):
     return str(folder)
 
 
-def test_camls_lists_give_the_split_and_say_who_is_left_out(mimic, tmp_path):
+def test_mimic_icd_camls_lists_give_the_split_and_say_who_is_left_out(mimic, tmp_path):
     caml = lists(tmp_path / "caml", train=["100", "101"], dev=["102"], test=["103", "999"])
     patients = [TESTING, TESTING, TRAINING, TRAINING, TRAINING]
     conversion = ConversionReport()
@@ -183,27 +183,27 @@ def test_camls_lists_give_the_split_and_say_who_is_left_out(mimic, tmp_path):
     assert conversion.left_out == {"admission outside the split": 1}
 
 
-def test_camls_training_admissions_choose_the_labels(mimic, tmp_path):
+def test_mimic_icd_camls_training_admissions_choose_the_labels(mimic, tmp_path):
     caml = lists(tmp_path / "caml", train=["100"], test=["101", "102"])
     tables = stays((TESTING, "0010"), (TRAINING, "0020"), (TRAINING, "0020"))
     assert {record.options for record in records(mimic(**tables), caml=caml, keep_empty="yes")} == {("001.0",)}
 
 
 @pytest.mark.parametrize(("top", "split"), [(50, "test"), (10, "train"), ("full", "train")])
-def test_the_lists_of_fifty_labels_are_read_for_fifty_labels(mimic, tmp_path, top, split):
+def test_mimic_icd_lists_of_fifty_labels_are_read_for_fifty_labels(mimic, tmp_path, top, split):
     lists(tmp_path / "caml", train=["100", "101"])
     caml = lists(tmp_path / "caml", "50", train=["101"], test=["100"])
     [first, _] = records(mimic(**stays((TRAINING, "0010"), (TRAINING, "0010"))), caml=caml, top=top)
     assert first.split == split
 
 
-def test_one_kind_of_list_is_enough(mimic, tmp_path):
+def test_mimic_icd_one_kind_of_list_is_enough(mimic, tmp_path):
     caml = lists(tmp_path / "caml", "50", train=["100"])
     [record] = records(mimic(**stays((TRAINING, "0010"))), caml=caml, top=10)
     assert record.split == "train"
 
 
-def test_lists_may_have_windows_line_ends_and_a_mark(mimic, tmp_path):
+def test_mimic_icd_lists_may_have_windows_line_ends_and_a_mark(mimic, tmp_path):
     caml = lists(tmp_path / "caml")
     (tmp_path / "caml" / "train_full_hadm_ids.csv").write_bytes(b"\xef\xbb\xbf100\r\n\r\n101\r\n")
     assert len(records(mimic(**stays((TRAINING, "0010"), (TRAINING, "0010"))), caml=caml)) == 2
@@ -212,7 +212,7 @@ def test_lists_may_have_windows_line_ends_and_a_mark(mimic, tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"), [("secret", "is not an HADM_ID"), ("100", "is an admission that another split has")]
 )
-def test_a_wrong_line_of_a_list_is_named_or_skipped(mimic, tmp_path, line, reason):
+def test_mimic_icd_wrong_line_of_a_list_is_named_or_skipped(mimic, tmp_path, line, reason):
     caml = lists(tmp_path / "caml", train=["100"], test=[line])
     folder = mimic(**stays((TRAINING, "0010")))
     with pytest.raises(BadInput, match=rf"test_full_hadm_ids\.csv:1 {reason}") as error:
@@ -223,7 +223,7 @@ def test_a_wrong_line_of_a_list_is_named_or_skipped(mimic, tmp_path, line, reaso
     assert lenient.left_out.total() == 1
 
 
-def test_lists_that_are_not_there_are_named(mimic, tmp_path):
+def test_mimic_icd_lists_that_are_not_there_are_named(mimic, tmp_path):
     with pytest.raises(BadInput, match=r"no train_full_hadm_ids\.csv, .* give mimicdata/mimic3"):
         records(mimic(**stays((TRAINING, "0010"))), caml=str(tmp_path))
 
@@ -244,11 +244,11 @@ def test_lists_that_are_not_there_are_named(mimic, tmp_path):
         ({"view": "readmission", "caml": "folder"}, "'caml' is a split for ICD coding"),
     ],
 )
-def test_a_wrong_option_names_the_choices(mimic, options, message):
+def test_mimic_icd_wrong_option_names_the_choices(mimic, options, message):
     with pytest.raises(BadInput, match=message):
         records(mimic(**stays((TRAINING, "0010"))), **options)
 
 
-def test_notes_of_no_training_patient_give_no_labels(mimic):
+def test_mimic_icd_notes_of_no_training_patient_give_no_labels(mimic):
     with pytest.raises(BadInput, match=r"No training patient in .* has a code .* give the complete tables"):
         records(mimic(**stays((TESTING, "0010"))))

@@ -80,16 +80,16 @@ def records(folder, conversion=None, **options):
         ("physionet.org/files/mimiciv/3.1/hosp", "physionet.org/files/mimic-iv-note/2.2/note"),
     ],
 )
-def test_the_folder_may_hold_hosp_and_note_or_be_a_parent_of_both(mimic, hosp, notes):
+def test_mimic_iv_folder_may_hold_hosp_and_note_or_be_a_parent_of_both(mimic, hosp, notes):
     [record] = records(mimic(tables(code("11", "4019")), hosp, notes))
     assert (record.id, record.source) == ("mimic-iv/icd/11", "discharge.csv.gz:2")
 
 
-def test_the_views_are_those_of_mimic_iii_with_the_same_options():
+def test_mimic_iv_views_are_those_of_mimic_iii_with_the_same_options():
     assert MIMIC.options == III.options
 
 
-def test_missing_folders_are_named(mimic, tmp_path):
+def test_mimic_iv_missing_folders_are_named(mimic, tmp_path):
     with pytest.raises(BadInput, match=r"no folder hosp in or below .*; hosp comes with MIMIC-IV\."):
         records(tmp_path)
     folder = mimic({"hosp/diagnoses_icd": [code("11", "4019")]})
@@ -102,7 +102,7 @@ def test_missing_folders_are_named(mimic, tmp_path):
         records(folder)
 
 
-def test_two_releases_are_too_many(mimic):
+def test_mimic_iv_two_releases_are_too_many(mimic):
     assert len(records(mimic(tables(code("11", "4019")), "mimiciv/2.2/hosp"))) == 1
     with pytest.raises(BadInput, match=r"are 2 folders hosp below .*: give the folder of one release"):
         records(mimic(tables(code("11", "4019")), "mimiciv/3.1/hosp"))
@@ -110,7 +110,7 @@ def test_two_releases_are_too_many(mimic):
 
 @pytest.mark.parametrize("view", ["icd", "medication", "readmission"])
 @pytest.mark.parametrize("content", [b"", b"x" * 99, gzip.compress(os.urandom(5000))[:2000]])
-def test_damaged_notes_are_bad_input(mimic, view, content):
+def test_mimic_iv_damaged_notes_are_bad_input(mimic, view, content):
     folder = mimic(tables(code("11", "4019")))
     (folder / "note" / "discharge.csv.gz").write_bytes(content)
     with pytest.raises(BadInput, match=r"cannot be read|has no column"):
@@ -120,7 +120,7 @@ def test_damaged_notes_are_bad_input(mimic, view, content):
 # Notes
 
 
-def test_reports_come_before_addenda_and_other_notes_do_not_count(mimic):
+def test_mimic_iv_reports_come_before_addenda_and_other_notes_do_not_count(mimic):
     notes = [
         note("11", "Addendum.", kind="AD", charttime="2150-01-01 00:00:00"),
         note("11", "Report."),
@@ -139,7 +139,7 @@ def test_reports_come_before_addenda_and_other_notes_do_not_count(mimic):
 @pytest.mark.parametrize(
     ("policy", "text"), [("keep", "Dr. ___ saw [**him**]."), ("drop", "Dr.  saw [**him**]."), ("mask", None)]
 )
-def test_the_mark_is_three_underscores(mimic, policy, text):
+def test_mimic_iv_mark_is_three_underscores(mimic, policy, text):
     notes = [note("11", "Dr. ___ saw [**him**].")]
     [record] = records(mimic(tables(code("11", "4019"), notes=notes)), deid=policy)
     assert record.context == (text or "Dr. [masked] saw [**him**].")
@@ -148,7 +148,7 @@ def test_the_mark_is_three_underscores(mimic, policy, text):
 # Codes
 
 
-def test_codes_are_named_by_version_and_never_merged(mimic):
+def test_mimic_iv_codes_are_named_by_version_and_never_merged(mimic):
     codes = [code("11", "V1000"), code("11", "V1000", "10"), code("12", "E8788"), code("12", "E8788", "10")]
     found = records(mimic(tables(*codes)))
     assert [set(record.labels) for record in found] == [
@@ -161,14 +161,14 @@ def test_codes_are_named_by_version_and_never_merged(mimic):
     ("version", "options"),
     [("both", {"ICD-9 034.0", "ICD-10 J02.0"}), (9, {"ICD-9 034.0"}), ("10", {"ICD-10 J02.0"})],
 )
-def test_one_version_alone_may_be_asked_for(mimic, version, options):
+def test_mimic_iv_one_version_alone_may_be_asked_for(mimic, version, options):
     conversion = ConversionReport()
     found = records(mimic(tables(code("11", "0340"), code("12", "J020", "10"))), conversion, version=version)
     assert {option for record in found for option in record.options} == options
     assert conversion.left_out.get("row of diagnoses_icd of the other version", 0) == 2 - len(options)
 
 
-def test_titles_say_the_version_since_both_share_them(mimic):
+def test_mimic_iv_titles_say_the_version_since_both_share_them(mimic):
     shared = "Acute kidney failure, unspecified"
     titles = [
         {"icd_code": "5849", "icd_version": "9", "long_title": shared},
@@ -178,13 +178,13 @@ def test_titles_say_the_version_since_both_share_them(mimic):
     assert [record.answer for record in found] == [f"{shared} (ICD-9)", f"{shared} (ICD-10)"]
 
 
-def test_padded_codes_and_procedures_are_read(mimic):
+def test_mimic_iv_padded_codes_and_procedures_are_read(mimic):
     done = [{**code("11", "0066   "), "chartdate": "2150-01-01"}, code("11", "5A1955Z", "10")]
     [record] = records(mimic(tables(code("11", "I10    ", "10"), procedures_icd=done)), codes="both")
     assert record.labels == ("ICD-10 5A1955Z", "ICD-10 I10", "ICD-9 00.66")
 
 
-def test_rows_without_code_or_version_are_left_out_or_malformed(mimic):
+def test_mimic_iv_rows_without_code_or_version_are_left_out_or_malformed(mimic):
     folder = mimic(tables(code("11", "4019"), code("11", ""), code("11", "secret", "11")))
     with pytest.raises(
         BadInput, match=r"diagnoses_icd\.csv\.gz:4 has an icd_version that is neither 9 nor 10"
@@ -197,7 +197,7 @@ def test_rows_without_code_or_version_are_left_out_or_malformed(mimic):
     assert lenient.left_out.total() == 2
 
 
-def test_a_split_of_ones_own_may_be_given_as_camls_is(mimic, tmp_path):
+def test_mimic_iv_split_of_ones_own_may_be_given_as_camls_is(mimic, tmp_path):
     for split, admission in (("train", "11"), ("dev", "12"), ("test", "13")):
         (tmp_path / f"{split}_full_hadm_ids.csv").write_text(admission)
     codes = [code(admission, "4019", patient=TESTING) for admission in ("11", "12", "13", "14")]
@@ -208,7 +208,7 @@ def test_a_split_of_ones_own_may_be_given_as_camls_is(mimic, tmp_path):
 # Medication and readmission
 
 
-def test_the_medication_view_reads_what_was_known_at_admission(mimic):
+def test_mimic_iv_medication_view_reads_what_was_known_at_admission(mimic):
     given = {"subject_id": TRAINING, "hadm_id": "11", "drug_type": "MAIN", "drug": "Insulin Glargine"}
     text = (
         "Chief Complaint:\nThirst\n\nHistory of Present Illness:\nMs. ___ was thirsty.\n\n"
@@ -240,20 +240,20 @@ def stay(admission, start, end, kind="EW EMER.", died="0"):
         ("SURGICAL SAME DAY ADMISSION", ["no", "no"]),
     ],
 )
-def test_the_readmission_view_passes_over_planned_admissions(mimic, kind, answers):
+def test_mimic_iv_readmission_view_passes_over_planned_admissions(mimic, kind, answers):
     stays = [stay("11", "2150-01-01", "2150-01-05"), stay("12", "2150-01-20", "2150-01-25", kind)]
     folder = mimic(tables(notes=[note("11"), note("12")], admissions=stays))
     assert [record.answer for record in records(folder, view="readmission", balance="no")] == answers
 
 
-def test_a_death_that_only_the_flag_tells_is_a_death(mimic):
+def test_mimic_iv_death_that_only_the_flag_tells_is_a_death(mimic):
     stays = [stay("11", "2150-01-01", "2150-01-05"), stay("12", "2150-01-20", "2150-01-25", died="1")]
     folder = mimic(tables(notes=[note("11"), note("12")], admissions=stays))
     assert [record.id for record in records(folder, view="readmission")] == ["mimic-iv/readmission/11"]
 
 
 @needs_demo
-def test_the_open_tables_are_read():
+def test_mimic_iv_open_tables_are_read():
     edition = MimicIV(DEMO / "hosp", DEMO / "hosp")
     conversion = ConversionReport()
     codes = [mark.name for mark in edition.codes("diagnoses", conversion)]

@@ -100,14 +100,14 @@ def records(tmp_path):
 # Labels
 
 
-def test_a_record_asks_which_drugs_are_given(records):
+def test_mimic_medication_record_asks_which_drugs_are_given(records):
     [record] = records([drug("Vancomycin"), drug("Propofol")])
     assert record.query == "Which medications are given in this admission? Choose from: propofol; vancomycin."
     assert record.answer == "propofol; vancomycin"
     assert (record.id, record.group, record.source) == ("mimic-iii/medication/11", TRAINING, "NOTEEVENTS.csv:2")
 
 
-def test_names_differ_by_case_and_white_space_alone_and_count_once_per_admission(records):
+def test_mimic_medication_names_that_differ_by_case_or_space_count_once_per_admission(records):
     notes = [note(admission=admission) for admission in ("11", "12", "13")]
     drugs = [
         *(drug(name) for name in ("Heparin Sodium", "heparin  sodium", " HEPARIN SODIUM")),
@@ -118,7 +118,7 @@ def test_names_differ_by_case_and_white_space_alone_and_count_once_per_admission
     assert [record.answer for record in found] == ["aspirin; heparin sodium", "aspirin", "none"]
 
 
-def test_bases_and_additives_are_no_drugs(records):
+def test_mimic_medication_bases_and_additives_are_no_drugs(records):
     conversion = ConversionReport()
     drugs = [drug("Vancomycin"), drug("D5W", kind="BASE"), drug("Potassium Chloride", kind="ADDITIVE"), drug("")]
     [record] = records(drugs, conversion=conversion)
@@ -130,18 +130,18 @@ def test_bases_and_additives_are_no_drugs(records):
 
 
 @pytest.mark.parametrize("ndc", ["0", ""])
-def test_a_drug_without_a_national_code_counts_by_its_name(records, ndc):
+def test_mimic_medication_drug_without_a_national_code_counts_by_its_name(records, ndc):
     [record] = records([drug("Vancomycin", ndc=ndc)])
     assert record.labels == ("vancomycin",)
 
 
 @pytest.mark.parametrize(("options", "count"), [({}, 10), ({"top": 3}, 3), ({"top": 500}, 12), ({"top": "full"}, 12)])
-def test_ten_drugs_are_labels_unless_another_number_is_asked(records, options, count):
+def test_mimic_medication_ten_drugs_are_labels_unless_another_number_is_asked(records, options, count):
     [record] = records([drug(f"Drug {number}") for number in range(12)], **options)
     assert len(record.options) == count
 
 
-def test_labels_are_chosen_among_training_patients(records):
+def test_mimic_medication_labels_are_chosen_among_training_patients(records):
     notes = [note(), note(admission="12", patient=TESTING), note(admission="13", patient=TESTING)]
     drugs = [drug("Aspirin"), drug("Heparin", "12", TESTING), drug("Heparin", "13", TESTING)]
     conversion = ConversionReport()
@@ -153,7 +153,7 @@ def test_labels_are_chosen_among_training_patients(records):
 # What is known at admission
 
 
-def test_only_what_is_known_at_admission_is_the_context(records):
+def test_mimic_medication_only_what_is_known_at_admission_is_the_context(records):
     [record] = records([drug("Vancomycin"), drug("Levofloxacin"), drug("Propofol")])
     assert record.context == f"{KNOWN} Crackles at both bases"
 
@@ -173,21 +173,21 @@ def test_only_what_is_known_at_admission_is_the_context(records):
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"sections": "all"}])
-def test_the_list_of_discharge_medications_is_not_read_however_it_begins(records, line, options):
+def test_mimic_medication_list_of_discharge_medications_is_not_read_however_it_begins(records, line, options):
     text = f"Chief Complaint:\nCough\n\n{line}\n1. Levofloxacin\n\nFamily History:\nalso levofloxacin\n"
     [record] = records([drug("Levofloxacin")], [note(text)], **options)
     assert "evofloxacin" not in record.context
     assert "Cough" in record.context
 
 
-def test_an_addendum_with_new_discharge_medications_is_not_read(records):
+def test_mimic_medication_addendum_with_new_discharge_medications_is_not_read(records):
     addendum = note("Addendum:\nMedications on Discharge: levofloxacin\n", description="Addendum")
     [record] = records([drug("Levofloxacin")], [addendum, note()])
     assert "evofloxacin" not in record.context
 
 
 @given(st.text("disch argemtno:\n1.#-", max_size=80))
-def test_no_text_keeps_a_line_that_begins_the_list(tmp_path_factory, before):
+def test_mimic_medication_no_text_keeps_a_line_that_begins_the_list(tmp_path_factory, before):
     folder = tmp_path_factory.mktemp("mimic")
     write(folder, "PRESCRIPTIONS", PRESCRIPTIONS, [drug("Levofloxacin")])
     text = f"Chief Complaint:\nx {before}\nDischarge Medications: levofloxacin\n"
@@ -196,13 +196,13 @@ def test_no_text_keeps_a_line_that_begins_the_list(tmp_path_factory, before):
     assert [("levofloxacin" in record.context, len(record.context) > 0) for record in found] == [(False, True)]
 
 
-def test_a_long_rule_of_dashes_takes_no_time(records):
+def test_mimic_medication_long_rule_of_dashes_takes_no_time(records):
     text = "Chief Complaint:\nCough\n" + "- \n" * 200_000 + "-" * 500_000
     [record] = records([drug("Levofloxacin")], [note(text)])
     assert record.context.startswith("Cough - -")
 
 
-def test_notes_that_tell_nothing_about_admission_are_left_out(records):
+def test_mimic_medication_notes_that_tell_nothing_about_admission_are_left_out(records):
     conversion = ConversionReport()
     notes = [note("Brief Hospital Course:\nGiven vancomycin.\n", "12"), note("No headers.", "13"), note()]
     drugs = [drug("Vancomycin", admission) for admission in ("11", "12", "13")]
@@ -210,7 +210,7 @@ def test_notes_that_tell_nothing_about_admission_are_left_out(records):
     assert conversion.left_out == {"note without the wanted sections": 2}
 
 
-def test_sections_may_be_named_instead(records):
+def test_mimic_medication_sections_may_be_named_instead(records):
     [record] = records([drug("Vancomycin")], sections="Chief Complaint,  social   history")
     assert record.context == "Cough Lives alone"
 
@@ -218,7 +218,7 @@ def test_sections_may_be_named_instead(records):
 # Tables
 
 
-def test_prescriptions_must_be_there_and_must_be_whole(records, tmp_path):
+def test_mimic_medication_prescriptions_must_be_there_and_must_be_whole(records, tmp_path):
     records([drug("Vancomycin")])
     with (tmp_path / "PRESCRIPTIONS.csv").open("a") as file:
         file.write("1,2,secret\n")
@@ -233,13 +233,13 @@ def test_prescriptions_must_be_there_and_must_be_whole(records, tmp_path):
         list(convert(MIMIC, tmp_path, ConversionReport(), {"view": "medication"}))
 
 
-def test_prescriptions_of_no_training_patient_give_no_labels(records):
+def test_mimic_medication_prescriptions_of_no_training_patient_give_no_labels(records):
     with pytest.raises(BadInput, match="has a prescription and a discharge summary"):
         records([drug("Vancomycin", "99")])
 
 
 @needs_demo
-def test_the_drugs_of_the_demo():
+def test_mimic_medication_drugs_of_the_demo():
     conversion = ConversionReport()
     given = list(MimicIII.at(DEMO).drugs(conversion))
     left_out = conversion.left_out["prescription of a base or an additive"]

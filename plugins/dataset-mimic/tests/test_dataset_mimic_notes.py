@@ -42,7 +42,7 @@ def records(tmp_path):
     return run
 
 
-def test_report_and_addenda_are_joined_in_order_though_others_lie_between(records):
+def test_mimic_notes_report_and_addenda_are_joined_in_order_though_others_lie_between(records):
     notes = [
         note("11", "Second addendum.", DESCRIPTION="Addendum", CHARTDATE="2150-01-09"),
         note("12", "Other stay."),
@@ -56,7 +56,7 @@ def test_report_and_addenda_are_joined_in_order_though_others_lie_between(record
 
 
 @given(st.permutations([("11", "a"), ("11", "b"), ("11", "c"), ("12", "d"), ("12", "e"), ("13", "f")]))
-def test_each_admission_is_one_record_whatever_the_order_of_rows(tmp_path_factory, order):
+def test_mimic_notes_each_admission_is_one_record_whatever_the_order_of_rows(tmp_path_factory, order):
     folder = tmp_path_factory.mktemp("mimic")
     days = {text: f"2150-01-0{number}" for number, text in enumerate("abcdef", 1)}
     notes = [note(admission, text, CHARTDATE=days[text], DESCRIPTION="Addendum") for admission, text in order]
@@ -67,7 +67,7 @@ def test_each_admission_is_one_record_whatever_the_order_of_rows(tmp_path_factor
     assert found == {"11": "a\n\nb\n\nc", "12": "d\n\ne", "13": "f"}
 
 
-def test_other_notes_errors_and_notes_without_admission_are_left_out(records):
+def test_mimic_notes_other_notes_errors_and_notes_without_admission_are_left_out(records):
     notes = [
         note("11", "Kept."),
         note("11", "Wrong patient.", ISERROR="1", DESCRIPTION="Addendum"),
@@ -86,12 +86,12 @@ def test_other_notes_errors_and_notes_without_admission_are_left_out(records):
     }
 
 
-def test_an_admission_with_no_note_but_errors_has_no_record(records):
+def test_mimic_notes_admission_with_no_note_but_errors_has_no_record(records):
     found = records([note("11", "Kept."), note("12", "Wrong patient.", ISERROR="1")])
     assert [record.id for record in found] == ["mimic-iii/icd/11"]
 
 
-def test_a_malformed_note_counts_once_though_notes_are_read_twice(records, tmp_path):
+def test_mimic_notes_malformed_note_counts_once_though_notes_are_read_twice(records, tmp_path):
     records([note("11", "Kept.")])
     with (tmp_path / "NOTEEVENTS.csv").open("a") as file:
         file.write("secret\n")
@@ -103,7 +103,7 @@ def test_a_malformed_note_counts_once_though_notes_are_read_twice(records, tmp_p
     assert lenient.left_out.total() == 1
 
 
-def test_tables_without_discharge_summaries_say_what_is_needed(records, tmp_path):
+def test_mimic_notes_tables_without_discharge_summaries_say_what_is_needed(records, tmp_path):
     with pytest.raises(BadInput, match="has no discharge summary: get NOTEEVENTS"):
         records([note("11", "Fluids.", CATEGORY="Nursing")])
     (tmp_path / "NOTEEVENTS.csv").unlink()
@@ -112,7 +112,7 @@ def test_tables_without_discharge_summaries_say_what_is_needed(records, tmp_path
 
 
 @pytest.mark.parametrize("view", ["icd", "readmission"])
-def test_memory_does_not_grow_with_the_texts(records, tmp_path, view):
+def test_mimic_notes_memory_does_not_grow_with_the_texts(records, tmp_path, view):
     """Twelve million characters of notes, a tenth of them discharge summaries with an addendum each."""
     long = "word " * 4000
     records(
@@ -146,7 +146,7 @@ MARKED = "Dr. [**Last Name (STitle) 12**] of [**Hospital1 18**] on [**2151-7-16*
         ("mask", "Dr. [name] of [hospital] on [date], age [age]"),
     ],
 )
-def test_the_policy_for_deidentified_marks_is_an_option(records, policy, text):
+def test_mimic_notes_policy_for_deidentified_marks_is_an_option(records, policy, text):
     [record] = records([note("11", MARKED)], deid=policy)
     assert record.context.strip() == text
 
@@ -164,7 +164,7 @@ def test_the_policy_for_deidentified_marks_is_an_option(records, policy, text):
         ("___", "___"),
     ],
 )
-def test_a_mask_says_what_kind_of_thing_it_hides(mark, mask):
+def test_mimic_notes_mask_says_what_kind_of_thing_it_hides(mark, mask):
     assert deidentified(mark, "mask") == mask
 
 
@@ -176,17 +176,17 @@ def test_a_mask_says_what_kind_of_thing_it_hides(mark, mask):
         ("mask", "Ms. [masked] on [masked]. ______"),
     ],
 )
-def test_three_underscores_are_the_mark_of_mimic_iv_and_a_longer_line_is_not(policy, text):
+def test_mimic_notes_three_underscores_are_the_mark_of_mimic_iv_and_a_longer_line_is_not(policy, text):
     assert deidentified("Ms. ___ on ___. ______", policy, UNDERSCORES) == text
 
 
 @given(st.text("[*]_ ab\n", max_size=60))
-def test_dropping_marks_leaves_none_and_keeps_the_rest_in_order(text):
+def test_mimic_notes_dropping_marks_leaves_none_and_keeps_the_rest_in_order(text):
     for kept, left in ((deidentified(text, "drop"), text), (deidentified(text, "drop", UNDERSCORES), text)):
         rest = iter(left)
         assert all(character in rest for character in kept)
 
 
-def test_a_mark_that_never_closes_is_left_and_takes_no_time():
+def test_mimic_notes_mark_that_never_closes_is_left_and_takes_no_time():
     text = "[**\n" * 100_000
     assert deidentified(text, "mask") == text

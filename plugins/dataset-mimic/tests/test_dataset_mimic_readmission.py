@@ -71,12 +71,12 @@ def records(folder, stays, notes=None, conversion=None, **options):
         ("2151-01-20 10:00:00", False),
     ],
 )
-def test_thirty_times_24_hours_after_discharge_are_too_late(tmp_path, back, soon):
+def test_mimic_readmission_thirty_times_24_hours_after_discharge_are_too_late(tmp_path, back, soon):
     first, second = stay("1", "11", "2150-01-01", "2150-01-05"), stay("1", "12", "2150-03-01", "2151-03-09")
     assert labels(tmp_path, first, {**second, "ADMITTIME": back}) == {"11": soon, "12": False}
 
 
-def test_the_next_admission_is_by_time_not_by_row_and_of_the_same_patient(tmp_path):
+def test_mimic_readmission_next_admission_is_by_time_not_by_row_and_of_the_same_patient(tmp_path):
     found = labels(
         tmp_path,
         stay("1", "13", "2150-06-01", "2150-06-05"),
@@ -87,7 +87,7 @@ def test_the_next_admission_is_by_time_not_by_row_and_of_the_same_patient(tmp_pa
     assert found == {"11": True, "12": False, "13": False, "21": False}
 
 
-def test_an_elective_admission_is_passed_over_for_the_one_after_it(tmp_path):
+def test_mimic_readmission_elective_admission_is_passed_over_for_the_one_after_it(tmp_path):
     elective = stay("1", "12", "2150-01-10", "2150-01-12", "ELECTIVE")
     late, soon = stay("1", "13", "2150-06-01", "2150-06-05"), stay("1", "13", "2150-01-20", "2150-01-25", "URGENT")
     first = stay("1", "11", "2150-01-01", "2150-01-05")
@@ -96,12 +96,12 @@ def test_an_elective_admission_is_passed_over_for_the_one_after_it(tmp_path):
     assert labels(tmp_path, first, elective, soon) == {"11": True, "12": True, "13": False}
 
 
-def test_an_admission_that_begins_before_the_discharge_counts(tmp_path):
+def test_mimic_readmission_admission_that_begins_before_the_discharge_counts(tmp_path):
     overlapping = stay("1", "12", "2150-01-04", "2150-01-09")
     assert labels(tmp_path, stay("1", "11", "2150-01-01", "2150-01-05"), overlapping) == {"11": True, "12": False}
 
 
-def test_of_two_at_one_time_the_later_row_is_the_next(tmp_path):
+def test_mimic_readmission_of_two_at_one_time_the_later_row_is_the_next(tmp_path):
     found = labels(
         tmp_path, stay("1", "11", "2150-01-01", "2150-01-05"), stay("1", "12", "2150-01-01", "2150-01-05", "ELECTIVE")
     )
@@ -112,7 +112,7 @@ def test_of_two_at_one_time_the_later_row_is_the_next(tmp_path):
     assert found == {"12": True, "11": False}
 
 
-def test_newborns_and_deaths_have_no_label_but_may_be_the_next_admission(tmp_path):
+def test_mimic_readmission_newborns_and_deaths_have_no_label_but_may_be_the_next_admission(tmp_path):
     conversion = ConversionReport()
     found = labels(
         tmp_path,
@@ -126,7 +126,7 @@ def test_newborns_and_deaths_have_no_label_but_may_be_the_next_admission(tmp_pat
 
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40), st.booleans()), max_size=7))
-def test_the_rule_is_the_same_as_asking_every_later_admission(plan):
+def test_mimic_readmission_rule_is_the_same_as_asking_every_later_admission(plan):
     start = datetime(2150, 1, 1)
     begins = sorted({day for day, _, _ in plan})
     stays = [
@@ -141,7 +141,7 @@ def test_the_rule_is_the_same_as_asking_every_later_admission(plan):
 
 
 @needs_demo
-def test_the_demo_has_ten_readmissions_among_89_admissions():
+def test_mimic_readmission_demo_has_ten_readmissions_among_89_admissions():
     conversion = ConversionReport()
     found = readmitted(MimicIII.at(DEMO).stays(conversion), conversion)
     assert (len(found), sum(found.values())) == (89, 10)
@@ -153,7 +153,7 @@ def test_the_demo_has_ten_readmissions_among_89_admissions():
 PAIR = [stay("1", "11", "2150-01-01", "2150-01-05"), stay("1", "12", "2150-01-20", "2150-01-25")]
 
 
-def test_a_record_asks_yes_or_no(tmp_path):
+def test_mimic_readmission_record_asks_yes_or_no(tmp_path):
     first, second = records(tmp_path, PAIR)
     assert first.query == "Will the patient be readmitted within 30 days? Choose from: yes; no."
     assert (first.answer, second.answer) == ("yes", "no")
@@ -161,7 +161,7 @@ def test_a_record_asks_yes_or_no(tmp_path):
     assert [first.query[start:end] for start, end in first.spans] == ["yes"]
 
 
-def test_the_last_row_of_a_discharge_summary_is_read_alone(tmp_path):
+def test_mimic_readmission_last_row_of_a_discharge_summary_is_read_alone(tmp_path):
     conversion = ConversionReport()
     notes = [
         note("1", "11", "Addendum.", "2150-01-09", DESCRIPTION="Addendum"),
@@ -176,7 +176,7 @@ def test_the_last_row_of_a_discharge_summary_is_read_alone(tmp_path):
     assert conversion.left_out["part of a discharge summary before the last"] == 2
 
 
-def test_who_is_left_out_is_counted(tmp_path):
+def test_mimic_readmission_who_is_left_out_is_counted(tmp_path):
     stays = [
         *PAIR,
         stay("2", "21", "2150-01-01", "2150-01-05", "NEWBORN"),
@@ -203,7 +203,9 @@ def hospital(patients):
 
 
 @pytest.mark.parametrize(("balance", "answers"), [("yes", (25, 25)), ("no", (25, 100))])
-def test_there_are_as_many_negatives_as_positives_unless_all_are_asked_for(tmp_path, balance, answers):
+def test_mimic_readmission_there_are_as_many_negatives_as_positives_unless_all_are_asked_for(
+    tmp_path, balance, answers
+):
     conversion = ConversionReport()
     found = [record.answer for record in records(tmp_path, hospital(100), summaries(100), conversion, balance=balance)]
     assert (found.count("yes"), found.count("no")) == answers
@@ -215,7 +217,7 @@ def summaries(patients):
 
 
 @pytest.mark.parametrize("split_by", ["patient", "admission"])
-def test_the_chosen_negatives_come_from_every_split(tmp_path, split_by):
+def test_mimic_readmission_chosen_negatives_come_from_every_split(tmp_path, split_by):
     found = records(tmp_path, hospital(1000), summaries(1000), split_by=split_by)
     shares = {split: [r.answer for r in found if r.split == split].count("no") for split in ("train", "dev", "test")}
     assert 170 < shares["train"] < 230
@@ -224,7 +226,7 @@ def test_the_chosen_negatives_come_from_every_split(tmp_path, split_by):
 
 
 @given(st.dictionaries(st.integers(0, 10**6).map(str), st.booleans(), max_size=40), st.randoms())
-def test_the_choice_depends_on_the_admissions_alone(soon, random):
+def test_mimic_readmission_choice_depends_on_the_admissions_alone(soon, random):
     shuffled = list(soon.items())
     random.shuffle(shuffled)
     kept = balanced(soon)
@@ -234,7 +236,7 @@ def test_the_choice_depends_on_the_admissions_alone(soon, random):
     assert len(kept) == len(positive) + min(len(positive), len(soon) - len(positive))
 
 
-def test_splitting_by_patient_keeps_a_patient_together_and_by_admission_does_not(tmp_path):
+def test_mimic_readmission_splits_by_patient_keep_a_patient_together(tmp_path):
     def straddling(split_by):
         splits: dict[str, set[str]] = {}
         for record in records(tmp_path, hospital(400), summaries(400), balance="no", split_by=split_by):
@@ -246,13 +248,13 @@ def test_splitting_by_patient_keeps_a_patient_together_and_by_admission_does_not
 
 
 @pytest.mark.parametrize(("option", "value"), [("balance", "half"), ("split_by", "note")])
-def test_a_wrong_option_names_the_choices(tmp_path, option, value):
+def test_mimic_readmission_wrong_option_names_the_choices(tmp_path, option, value):
     with pytest.raises(BadInput, match=f"'{option}' is '{value}': choose from"):
         records(tmp_path, PAIR, **{option: value})
 
 
 @pytest.mark.parametrize("time", ["", "secret", "2150-13-01 10:00:00"])
-def test_an_admission_without_times_is_named_or_skipped(tmp_path, time):
+def test_mimic_readmission_admission_without_times_is_named_or_skipped(tmp_path, time):
     stays = [*PAIR, {**stay("2", "21", "2150-01-01", "2150-01-05"), "DISCHTIME": time}]
     with pytest.raises(BadInput, match=r"ADMISSIONS\.csv:4 does not have ADMITTIME and DISCHTIME as times") as error:
         records(tmp_path, stays)
@@ -262,6 +264,6 @@ def test_an_admission_without_times_is_named_or_skipped(tmp_path, time):
     assert sum(n for reason, n in lenient.left_out.items() if reason.startswith("malformed")) == 1
 
 
-def test_a_time_with_a_zone_is_a_time(tmp_path):
+def test_mimic_readmission_time_with_a_zone_is_a_time(tmp_path):
     first, second = PAIR
     assert labels(tmp_path, {**first, "DISCHTIME": "2150-01-05T10:00:00Z"}, second) == {"11": True, "12": False}

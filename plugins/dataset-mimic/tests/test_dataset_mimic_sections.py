@@ -30,19 +30,19 @@ She improved.
 CLINICAL = "history of present illness, brief hospital course"
 
 
-def test_every_header_begins_a_section_and_case_does_not_matter():
+def test_mimic_sections_every_header_begins_a_section_and_case_does_not_matter():
     found = dict(sections(NOTE))
     assert found["chief complaint"] == "Cough"
     assert found["history of present illness"].startswith("This woman")
     assert [header for header, _ in sections(NOTE)][-1] == "brief hospital course"
 
 
-def test_only_the_wanted_sections_are_kept_as_prose_without_the_signature():
+def test_mimic_sections_only_the_wanted_sections_are_kept_as_prose_without_the_signature():
     text = only(NOTE, ("history of present illness", "brief hospital course"))
     assert text == "This woman had a cough and was given levofloxacin. She improved."
 
 
-def test_a_note_without_headers_is_one_unnamed_section():
+def test_mimic_sections_note_without_headers_is_one_unnamed_section():
     assert sections("no headers here") == [("", "no headers here")]
     assert only("no headers here", ("chief complaint",)) == ""
 
@@ -51,7 +51,7 @@ def test_a_note_without_headers_is_one_unnamed_section():
     st.lists(st.sampled_from(["Chief Complaint", "Allergies", "Social History"]), unique=True),
     st.text("ab ", max_size=9),
 )
-def test_each_header_on_a_line_of_its_own_gives_its_text_back(headers, body):
+def test_mimic_sections_each_header_on_a_line_of_its_own_gives_its_text_back(headers, body):
     note = "".join(f"{header}:\n{body}\n\n" for header in headers)
     assert [pair for pair in sections(note) if pair[0]] == [(header.lower(), body.strip()) for header in headers]
 
@@ -68,16 +68,16 @@ def test_each_header_on_a_line_of_its_own_gives_its_text_back(headers, body):
         ("T: 98", ""),
     ],
 )
-def test_a_header_is_a_capitalised_phrase_that_begins_a_line(line, header):
+def test_mimic_sections_header_is_a_capitalised_phrase_that_begins_a_line(line, header):
     assert sections(f"Before.\n{line}\nAfter.")[-1][0] == header
 
 
-def test_a_signature_begins_the_last_line_and_a_place_within_it_is_kept():
+def test_mimic_sections_signature_begins_the_last_line_and_a_place_within_it_is_kept():
     text = only("Social History:\nLives in\n[**Location**] with\nher son in [**State**] now.\n", ("social history",))
     assert text == "Lives in [**Location**] with her son in [**State**] now."
 
 
-def test_nothing_of_the_stay_or_the_discharge_is_known_at_admission():
+def test_mimic_sections_nothing_of_the_stay_or_the_discharge_is_known_at_admission():
     later = ("discharge", "course", "results", "procedure", "disposition", "transfer", "followup", "condition")
     assert not [header for header in ADMISSION if any(word in header for word in later)]
     found = dict(sections(NOTE)).keys() & ADMISSION
@@ -89,7 +89,7 @@ def _table(folder, name, rows):
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
 
 
-def test_the_option_restricts_notes_and_counts_those_left_without_text(tmp_path):
+def test_mimic_sections_option_restricts_notes_and_counts_those_left_without_text(tmp_path):
     columns = ["ROW_ID", "SUBJECT_ID", "HADM_ID", "CHARTDATE", "CHARTTIME", "STORETIME", "CATEGORY", "DESCRIPTION"]
     rows = [[*columns, "CGID", "ISERROR", "TEXT"]]
     codes = [["ROW_ID", "SUBJECT_ID", "HADM_ID", "SEQ_NUM", "ICD9_CODE"]]

@@ -90,14 +90,14 @@ def texts(folder, conversion=None):
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize(("end", "encoding"), [("\n", "utf-8"), ("\r\n", "utf-8-sig")])
-def test_names_headers_compression_line_ends_and_marks_may_vary(mimic, lower, zipped, end, encoding):
+def test_mimic_tables_names_headers_compression_line_ends_and_marks_may_vary(mimic, lower, zipped, end, encoding):
     folder = mimic(lower=lower, zipped=zipped, end=end, encoding=encoding, DIAGNOSES_ICD=[code("00845")])
     assert [tuple(found) for found in codes(folder)] == [("1", "11", "008.45")]
     first_column = [row["ROW_ID"] for row in rows(folder, "DIAGNOSES_ICD", ["ROW_ID"], ConversionReport())]
     assert first_column == [""]
 
 
-def test_a_row_knows_the_line_where_it_starts_though_notes_span_lines(mimic):
+def test_mimic_tables_row_knows_the_line_where_it_starts_though_notes_span_lines(mimic):
     folder = mimic(NOTEEVENTS=[note("11", 'He said "no".\n\nThen:\nyes.'), note("12", "Short.")])
     found = list(rows(folder, "NOTEEVENTS", ["TEXT"], ConversionReport()))
     assert [(row.source, row["TEXT"]) for row in found] == [
@@ -108,7 +108,7 @@ def test_a_row_knows_the_line_where_it_starts_though_notes_span_lines(mimic):
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), max_size=5))
 @example(["NUL \x00 inside"])
-def test_any_text_is_read_as_it_was_written(tmp_path_factory, written):
+def test_mimic_tables_any_text_is_read_as_it_was_written(tmp_path_factory, written):
     folder = tmp_path_factory.mktemp("mimic")
     text = as_csv(["ROW_ID", "TEXT"], [[number, text] for number, text in enumerate(written)])
     (folder / "NOTEEVENTS.csv").write_bytes(text.encode())
@@ -116,12 +116,12 @@ def test_any_text_is_read_as_it_was_written(tmp_path_factory, written):
     assert found == written
 
 
-def test_a_note_may_be_longer_than_the_csv_modules_limit(mimic, cell_limit):
+def test_mimic_tables_note_may_be_longer_than_the_csv_modules_limit(mimic, cell_limit):
     cell_limit(131_072)
     assert [len(text) for text in texts(mimic(NOTEEVENTS=[note("11", "long " * 250_000)]))] == [1_249_999]
 
 
-def test_the_csv_modules_limit_is_the_processs_own_between_any_two_rows(mimic, cell_limit):
+def test_mimic_tables_csv_modules_limit_is_the_processs_own_between_any_two_rows(mimic, cell_limit):
     """Whoever reads other tables meanwhile, or stops early, finds the limit as it was."""
     cell_limit(5000)
     folder = mimic(NOTEEVENTS=[note(str(number), "long " * 2000) for number in range(3)])
@@ -134,7 +134,7 @@ def test_the_csv_modules_limit_is_the_processs_own_between_any_two_rows(mimic, c
     assert csv.field_size_limit() == 5000
 
 
-def test_a_first_line_that_never_ends_is_no_header(mimic, monkeypatch):
+def test_mimic_tables_first_line_that_never_ends_is_no_header(mimic, monkeypatch):
     monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
     folder = mimic(NOTEEVENTS=[])
     (folder / "NOTEEVENTS.csv").write_text("secret" * 1000)
@@ -143,7 +143,7 @@ def test_a_first_line_that_never_ends_is_no_header(mimic, monkeypatch):
     assert "secret" not in str(error.value)
 
 
-def test_a_cell_that_never_ends_is_malformed(mimic, monkeypatch, cell_limit):
+def test_mimic_tables_cell_that_never_ends_is_malformed(mimic, monkeypatch, cell_limit):
     monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
     cell_limit(1000)
     folder = mimic(NOTEEVENTS=[note("11", "secret " * 500)])
@@ -152,7 +152,7 @@ def test_a_cell_that_never_ends_is_malformed(mimic, monkeypatch, cell_limit):
     assert "secret" not in str(error.value)
 
 
-def test_a_row_with_other_cells_is_named_by_file_and_line_and_not_quoted(mimic):
+def test_mimic_tables_row_with_other_cells_is_named_by_file_and_line_and_not_quoted(mimic):
     folder = mimic(DIAGNOSES_ICD=[code("486")])
     with (folder / "DIAGNOSES_ICD.csv").open("a") as file:
         file.write("9,secret\n\n1,1,11,1,4019\n")
@@ -164,7 +164,7 @@ def test_a_row_with_other_cells_is_named_by_file_and_line_and_not_quoted(mimic):
     assert sum(lenient.left_out.values()) == 1
 
 
-def test_a_quote_that_never_closes_is_a_malformed_row(mimic):
+def test_mimic_tables_quote_that_never_closes_is_a_malformed_row(mimic):
     folder = mimic(NOTEEVENTS=[note("11", "Kept.")])
     with (folder / "NOTEEVENTS.csv").open("a") as file:
         file.write('"2","1","12","secret\n' * 3)
@@ -176,7 +176,7 @@ def test_a_quote_that_never_closes_is_a_malformed_row(mimic):
     assert lenient.left_out.total() == 1
 
 
-def test_a_missing_table_column_or_folder_is_named(tmp_path):
+def test_mimic_tables_missing_table_column_or_folder_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"no PROCEDURES_ICD.csv or PROCEDURES_ICD.csv.gz"):
         codes(tmp_path, "procedures")
     (tmp_path / "PROCEDURES_ICD.csv").write_text("ROW_ID,SUBJECT_ID,HADM_ID\n")
@@ -203,7 +203,7 @@ def test_a_missing_table_column_or_folder_is_named(tmp_path):
     ],
     ids=["truncated", "overwritten", "not gzip", "latin-1", "gzip by another name", "empty", "NUL"],
 )
-def test_a_damaged_file_is_bad_input_in_every_view(tmp_path, view, name, damaged):
+def test_mimic_tables_damaged_file_is_bad_input_in_every_view(tmp_path, view, name, damaged):
     text = as_csv(
         HEADERS["NOTEEVENTS"].split(), [[0, 1, 11, "", "", "", "Nursing", "", "", "", os.urandom(9000).hex()]]
     )
@@ -226,12 +226,12 @@ def test_a_damaged_file_is_bad_input_in_every_view(tmp_path, view, name, damaged
         ("E878", "E878"),
     ],
 )
-def test_the_dot_of_a_diagnosis(icd9, written):
+def test_mimic_tables_dot_of_a_diagnosis(icd9, written):
     assert dotted(icd9, "diagnoses") == written
 
 
 @pytest.mark.parametrize(("icd9", "written"), [("0066", "00.66"), ("9604", "96.04"), ("331", "33.1"), ("66", "66")])
-def test_the_dot_of_a_procedure(icd9, written):
+def test_mimic_tables_dot_of_a_procedure(icd9, written):
     assert dotted(icd9, "procedures") == written
 
 
@@ -244,33 +244,33 @@ def test_the_dot_of_a_procedure(icd9, written):
         ("5A1955Z", "procedures", "5A1955Z"),
     ],
 )
-def test_the_dot_of_icd_10_stands_in_diagnoses_only(icd10, kind, written):
+def test_mimic_tables_dot_of_icd_10_stands_in_diagnoses_only(icd10, kind, written):
     assert dotted(icd10, kind, "10") == written
 
 
 @given(st.from_regex(r"[0-9EV][0-9]{2,4}", fullmatch=True), st.sampled_from(["diagnoses", "procedures"]))
-def test_a_dot_is_all_that_is_added(icd9, kind):
+def test_mimic_tables_dot_is_all_that_is_added(icd9, kind):
     assert dotted(icd9, kind).replace(".", "") == icd9
 
 
 @given(st.from_regex(r"[0-9]{3,5}", fullmatch=True), st.from_regex(r"[0-9]{3,4}", fullmatch=True))
-def test_no_diagnosis_is_ever_taken_for_a_procedure(diagnosis, procedure):
+def test_mimic_tables_no_diagnosis_is_ever_taken_for_a_procedure(diagnosis, procedure):
     assert dotted(diagnosis, "diagnoses") != dotted(procedure, "procedures")
 
 
-def test_one_string_is_two_codes_by_its_table_of_origin(mimic):
+def test_mimic_tables_one_string_is_two_codes_by_its_table_of_origin(mimic):
     folder = mimic(DIAGNOSES_ICD=[code("3893")], PROCEDURES_ICD=[code("3893")])
     assert [codes(folder, kind)[0].name for kind in ("diagnoses", "procedures")] == ["389.3", "38.93"]
 
 
-def test_null_codes_are_left_out_and_counted(mimic):
+def test_mimic_tables_null_codes_are_left_out_and_counted(mimic):
     conversion = ConversionReport()
     folder = mimic(DIAGNOSES_ICD=[code(""), code("0340")])
     assert [found.name for found in codes(folder, conversion=conversion)] == ["034.0"]
     assert conversion.left_out == {"row of DIAGNOSES_ICD without a code": 1}
 
 
-def test_titles_are_the_short_ones_and_the_table_is_optional(mimic, tmp_path):
+def test_mimic_tables_titles_are_the_short_ones_and_the_table_is_optional(mimic, tmp_path):
     assert MimicIII.at(tmp_path).titles("diagnoses", ConversionReport()) == {}
     folder = mimic(D_ICD_DIAGNOSES=[title("4019", "Hypertension  NOS"), title("486", "")])
     assert MimicIII.at(folder).titles("diagnoses", ConversionReport()) == {"401.9": "Hypertension NOS"}
@@ -280,7 +280,7 @@ def test_titles_are_the_short_ones_and_the_table_is_optional(mimic, tmp_path):
 
 
 @needs_demo
-def test_the_demo_keeps_its_leading_zeros():
+def test_mimic_tables_demo_keeps_its_leading_zeros():
     diagnosed = [mark.name for mark in codes(DEMO)]
     assert (len(diagnosed), "008.45" in diagnosed) == (1761, True)
     done = [mark.name for mark in codes(DEMO, "procedures")]
@@ -291,12 +291,12 @@ def test_the_demo_keeps_its_leading_zeros():
 
 @needs_demo
 @pytest.mark.parametrize(("table", "count"), [("ADMISSIONS", 129), ("PATIENTS", 100), ("PRESCRIPTIONS", 10398)])
-def test_the_demo_tables_are_read_whole(table, count):
+def test_mimic_tables_demo_tables_are_read_whole(table, count):
     assert sum(1 for _ in rows(DEMO, table, ["SUBJECT_ID"], ConversionReport())) == count
 
 
 @needs_demo
 @pytest.mark.parametrize("view", ["icd", "medication", "readmission"])
-def test_the_demo_has_no_notes_to_read(view):
+def test_mimic_tables_demo_has_no_notes_to_read(view):
     with pytest.raises(BadInput, match=r"has no NOTEEVENTS table: get NOTEEVENTS\.csv\.gz"):
         list(convert(MIMIC, DEMO, ConversionReport(), {"view": view}))

@@ -38,7 +38,7 @@ def test_ncbi_disease_conforms():
     assert_conforms("mdkif-dataset-ncbi-disease")
 
 
-def test_a_sentence_becomes_the_papers_lines(tmp_path):
+def test_ncbi_disease_sentence_becomes_the_papers_lines(tmp_path):
     write(tmp_path, "train.tsv", NOTHING, POLYPOSIS)
     conversion = ConversionReport()
     [record] = run(tmp_path, conversion)
@@ -50,13 +50,13 @@ def test_a_sentence_becomes_the_papers_lines(tmp_path):
     assert conversion.left_out == {"no disease": 1}
 
 
-def test_sentences_without_a_disease_are_kept_on_demand(tmp_path):
+def test_ncbi_disease_sentences_without_a_disease_are_kept_on_demand(tmp_path):
     write(tmp_path, "test.tsv", NOTHING, POLYPOSIS)
     empty, _ = run(tmp_path, keep_empty="yes")
     assert (empty.context, empty.answer, empty.labels, empty.spans) == ("Identification of APC2", "none", (), ())
 
 
-def test_the_files_are_the_official_splits(tmp_path):
+def test_ncbi_disease_files_are_the_official_splits(tmp_path):
     for name in ("train.tsv", "devel.tsv", "test.tsv"):
         write(tmp_path, name, POLYPOSIS, POLYPOSIS)
     records = run(tmp_path)
@@ -68,7 +68,7 @@ def test_the_files_are_the_official_splits(tmp_path):
     assert {record.split for record in run(tmp_path)} == {"dev", "test"}
 
 
-def test_a_b_tag_begins_a_mention_even_inside_one(tmp_path):
+def test_ncbi_disease_b_tag_begins_a_mention_even_inside_one(tmp_path):
     tags = ["B-Disease", "B-Disease", "I-Disease", "O", "B-Disease"]
     write(tmp_path, "train.tsv", list(zip("abcde", tags, strict=True)))
     [record] = run(tmp_path)
@@ -77,12 +77,12 @@ def test_a_b_tag_begins_a_mention_even_inside_one(tmp_path):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path, end, encoding):
+def test_ncbi_disease_line_ends_and_a_byte_order_mark_change_nothing(tmp_path, end, encoding):
     write(tmp_path, "train.tsv", POLYPOSIS, [("Ménière", "B-Disease")], end=end, encoding=encoding)
     assert [record.context for record in run(tmp_path)] == ["The adenomatous polyposis gene .", "Ménière"]
 
 
-def test_a_file_may_end_without_a_blank_line_and_have_many(tmp_path):
+def test_ncbi_disease_file_may_end_without_a_blank_line_and_have_many(tmp_path):
     (tmp_path / "dev").mkdir()
     (tmp_path / "train.tsv").write_text("\n\nanthrax\tB-Disease\n\n\n\nmumps\tB-Disease")
     assert [(record.answer, record.source) for record in run(tmp_path)] == [
@@ -105,7 +105,7 @@ def test_a_file_may_end_without_a_blank_line_and_have_many(tmp_path):
         ("SECRET" * 200_000, "is not a token"),
     ],
 )
-def test_a_malformed_row_takes_its_sentence_with_it(tmp_path, row, reason):
+def test_ncbi_disease_malformed_row_takes_its_sentence_with_it(tmp_path, row, reason):
     """Without one token the offsets of the others would be of another text."""
     path = write(tmp_path, "train.tsv", POLYPOSIS, POLYPOSIS)
     lines = path.read_text().split("\n")
@@ -118,7 +118,7 @@ def test_a_malformed_row_takes_its_sentence_with_it(tmp_path, row, reason):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_latin_1_is_refused_and_an_empty_file_has_no_records(tmp_path):
+def test_ncbi_disease_latin_1_is_refused_and_an_empty_file_has_no_records(tmp_path):
     path = write(tmp_path, "train.tsv", [("Ménière", "B-Disease")], encoding="latin-1")
     with pytest.raises(BadInput, match=r"cannot be read \(UnicodeDecodeError\)"):
         run(tmp_path)
@@ -126,7 +126,7 @@ def test_latin_1_is_refused_and_an_empty_file_has_no_records(tmp_path):
     assert run(tmp_path) == []
 
 
-def test_a_very_long_token_is_read(tmp_path):
+def test_ncbi_disease_very_long_token_is_read(tmp_path):
     write(tmp_path, "train.tsv", [("itis" * 250_000, "B-Disease")])
     [record] = run(tmp_path)
     assert record.spans == ((0, 1_000_000),)
@@ -136,7 +136,7 @@ TOKEN = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_si
 
 
 @given(st.lists(st.lists(st.tuples(TOKEN, st.booleans()), min_size=1, max_size=5), min_size=1, max_size=5))
-def test_every_mention_is_found_at_its_offsets(tmp_path_factory, chunks):
+def test_ncbi_disease_every_mention_is_found_at_its_offsets(tmp_path_factory, chunks):
     """A sentence of chunks, each of plain tokens or one mention."""
     rows, mentions = [], []
     for chunk in chunks:
@@ -155,7 +155,7 @@ def test_every_mention_is_found_at_its_offsets(tmp_path_factory, chunks):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
+def test_ncbi_disease_any_bytes_are_read_or_refused(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "train.tsv").write_bytes(content)
     with suppress(BadInput):
@@ -163,7 +163,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
             assert record.context.split(" ") == record.context.split()
 
 
-def test_wrong_options_and_sources_are_named(tmp_path):
+def test_ncbi_disease_wrong_options_and_sources_are_named(tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"none of train\.tsv, devel\.tsv, test\.tsv"):
@@ -178,7 +178,7 @@ def test_wrong_options_and_sources_are_named(tmp_path):
 @pytest.mark.skipif(
     not OPEN.is_dir(), reason=f"NCBI-disease is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder"
 )
-def test_the_official_counts():
+def test_ncbi_disease_official_counts():
     conversion = ConversionReport()
     records = run(OPEN, conversion, keep_empty="yes")
     assert conversion.splits == {"train": 5424, "dev": 923, "test": 940}

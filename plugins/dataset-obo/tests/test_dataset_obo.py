@@ -82,7 +82,7 @@ def test_obo_conforms():
 # The source
 
 
-def test_a_folder_gives_doid_obo_before_its_other_files(ontology, tmp_path):
+def test_obo_folder_gives_doid_obo_before_its_other_files(ontology, tmp_path):
     ontology(stanza('def: "Older." []'), "doid-2016.obo")
     assert records(tmp_path, "ea")[0].answer == "Older."
     ontology(stanza('def: "Newer." []'), "doid-2020.obo")
@@ -91,7 +91,7 @@ def test_a_folder_gives_doid_obo_before_its_other_files(ontology, tmp_path):
     assert records(tmp_path, "ea")[0].answer == "Release."
 
 
-def test_the_repository_folder_and_a_folder_with_one_ontology_are_sources(ontology, tmp_path):
+def test_obo_repository_folder_and_a_folder_with_one_ontology_are_sources(ontology, tmp_path):
     path = ontology(stanza('def: "One." []'), "mondo.obo")
     assert records(tmp_path, "ea") == records(path, "ea")
     (tmp_path / "repo" / "src" / "ontology").mkdir(parents=True)
@@ -99,7 +99,7 @@ def test_the_repository_folder_and_a_folder_with_one_ontology_are_sources(ontolo
     assert records(tmp_path / "repo", "ea")[0].answer == "One."
 
 
-def test_a_folder_without_ontology_is_refused_with_the_remedy(tmp_path):
+def test_obo_folder_without_ontology_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(BadInput, match=r"no doid\*.obo in .*: give the ontology's .obo file"):
         records(tmp_path, "ea")
 
@@ -112,7 +112,7 @@ def test_a_folder_without_ontology_is_refused_with_the_remedy(tmp_path):
         ({"limit": "x"}, "'limit' is 'x'"),
     ],
 )
-def test_a_wrong_option_names_the_choices(ontology, options, message):
+def test_obo_wrong_option_names_the_choices(ontology, options, message):
     with pytest.raises(BadInput, match=message):
         list(convert(OBO, ontology(TREE), ConversionReport(), options))
 
@@ -120,7 +120,7 @@ def test_a_wrong_option_names_the_choices(ontology, options, message):
 # The views
 
 
-def test_ea_explains_the_live_terms_that_have_a_definition(ontology):
+def test_obo_ea_explains_the_live_terms_that_have_a_definition(ontology):
     gone = stanza('def: "Gone." []', "is_obsolete: true", identity="X:9", name="old")
     conversion = ConversionReport()
     [record] = records(ontology(TREE + gone), "ea", conversion)
@@ -130,7 +130,7 @@ def test_ea_explains_the_live_terms_that_have_a_definition(ontology):
     assert conversion.left_out == {"term without a definition": 4, "obsolete term": 1}
 
 
-def test_es_pairs_each_exact_synonym_with_a_term_of_another_concept(ontology):
+def test_obo_es_pairs_each_exact_synonym_with_a_term_of_another_concept(ontology):
     found = records(ontology(TREE), "es")
     assert [record.answer for record in found] == ["yes", "no"] * 3
     assert found[0].context == "term 1: lung disease\nterm 2: disorder of lung"
@@ -139,7 +139,7 @@ def test_es_pairs_each_exact_synonym_with_a_term_of_another_concept(ontology):
     assert found[0].group == found[1].group == "X:2"
 
 
-def test_es_takes_other_scopes_when_asked_and_never_as_negatives_of_their_term(ontology):
+def test_obo_es_takes_other_scopes_when_asked_and_never_as_negatives_of_their_term(ontology):
     extra = stanza('synonym: "bronchial disease" RELATED []', identity="X:6", name="bronchial illness")
     path, conversion = ontology(TREE + extra), ConversionReport()
     assert not [record for record in records(path, "es", conversion) if record.group == "X:6"]
@@ -149,7 +149,7 @@ def test_es_takes_other_scopes_when_asked_and_never_as_negatives_of_their_term(o
     assert concepts(with_related[0])[1] == "bronchial disease" != concepts(with_related[1])[1]
 
 
-def test_es_contrasts_with_live_terms_only(ontology):
+def test_obo_es_contrasts_with_live_terms_only(ontology):
     gone = stanza('synonym: "lung disorder of old" EXACT []', "is_obsolete: true", identity="X:9", name="lung disorder")
     for seed in range(12):
         others = {concepts(r)[1] for r in records(ontology(TREE + gone), "es", seed=seed) if r.answer == "no"}
@@ -157,7 +157,7 @@ def test_es_contrasts_with_live_terms_only(ontology):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_er_says_what_the_hierarchy_says(ontology, seed):
+def test_obo_er_says_what_the_hierarchy_says(ontology, seed):
     for record in records(ontology(TREE), "er", seed=seed):
         first, second = concepts(record)
         truth = {"is a kind of": second in ABOVE[first], "is a broader term than": first in ABOVE[second]}
@@ -167,7 +167,7 @@ def test_er_says_what_the_hierarchy_says(ontology, seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_isa_says_what_the_hierarchy_says_twice_per_line(ontology, seed):
+def test_obo_isa_says_what_the_hierarchy_says_twice_per_line(ontology, seed):
     found = records(ontology(TREE), "isa", seed=seed)
     assert [record.answer for record in found] == ["yes", "no"] * 4
     for record in found:
@@ -176,7 +176,7 @@ def test_isa_says_what_the_hierarchy_says_twice_per_line(ontology, seed):
         assert first != second
 
 
-def test_isa_negatives_are_reversed_pairs_siblings_and_strangers(ontology):
+def test_obo_isa_negatives_are_reversed_pairs_siblings_and_strangers(ontology):
     kinds = set()
     for seed in range(60):
         for record in records(ontology(TREE), "isa", seed=seed):
@@ -185,7 +185,7 @@ def test_isa_negatives_are_reversed_pairs_siblings_and_strangers(ontology):
     assert kinds == {("lung disease", "asthma"), ("asthma", "pneumonia"), ("asthma", "skin disease")}
 
 
-def test_any_negatives_of_isa_are_strangers(ontology):
+def test_obo_any_negatives_of_isa_are_strangers(ontology):
     """Neither the line reversed nor, on purpose, a sibling."""
     path = ontology(TREE)
     for seed in range(20):
@@ -198,7 +198,7 @@ def test_any_negatives_of_isa_are_strangers(ontology):
     assert any(narrow in ABOVE[broad] for narrow, broad in asked)
 
 
-def test_any_negatives_of_es_need_not_share_a_word(ontology):
+def test_obo_any_negatives_of_es_need_not_share_a_word(ontology):
     """Near ones do wherever there is such a term."""
     path = ontology(TREE)
     shared = {}
@@ -209,7 +209,7 @@ def test_any_negatives_of_es_need_not_share_a_word(ontology):
     assert shared["any"] < shared["near"]
 
 
-def test_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
+def test_obo_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
     path, splits = ontology(TREE), defaultdict[str, set[str]](set)
     for view in ("er", "isa"):
         for record in records(path, view):
@@ -219,7 +219,7 @@ def test_one_line_of_the_ontology_is_in_one_split_whatever_the_view(ontology):
 
 
 @pytest.mark.parametrize("view", ["er", "isa"])
-def test_lines_that_say_nothing_are_left_out_and_counted(ontology, view):
+def test_obo_lines_that_say_nothing_are_left_out_and_counted(ontology, view):
     """To terms that are not there or obsolete, said before, and in circles, whose terms may still have a parent."""
     strays = [
         stanza("is_a: X:99 ! gone", "is_a: X:9", identity="X:6", name="other"),
@@ -247,7 +247,7 @@ def test_lines_that_say_nothing_are_left_out_and_counted(ontology, view):
     st.booleans(),
     st.integers(0, 50),
 )
-def test_any_hierarchy_gives_only_true_relations(tmp_path_factory, edges, circles, seed):
+def test_obo_any_hierarchy_gives_only_true_relations(tmp_path_factory, edges, circles, seed):
     edges = [edge for edge in edges if circles or edge[1] < edge[0]]
     parents = {child: sorted({p for c, p in edges if c == child}) for child in range(13)}
     above = {child: set(parents[child]) for child in range(13)}
@@ -271,7 +271,7 @@ def test_any_hierarchy_gives_only_true_relations(tmp_path_factory, edges, circle
         assert (record.answer == "yes") == (second in above[first])
 
 
-def test_the_same_file_gives_the_same_records_and_another_seed_others(ontology):
+def test_obo_same_file_gives_the_same_records_and_another_seed_others(ontology):
     path = ontology(TREE)
     for view in ("ea", "es", "er", "isa"):
         assert records(path, view) == records(path, view)
@@ -279,7 +279,7 @@ def test_the_same_file_gives_the_same_records_and_another_seed_others(ontology):
     assert len(drawn) > 1
 
 
-def test_every_record_points_to_the_line_it_was_made_from(ontology):
+def test_obo_every_record_points_to_the_line_it_was_made_from(ontology):
     path = ontology(TREE)
     lines = path.read_text().split("\n")
     tags = {"ea": "def:", "es": "synonym:", "er": "is_a:", "isa": "is_a:"}
@@ -291,7 +291,7 @@ def test_every_record_points_to_the_line_it_was_made_from(ontology):
 
 
 @pytest.mark.parametrize(("view", "count"), [("er", 1), ("isa", 2)])
-def test_an_is_a_that_comes_twice_counts_once(tmp_path, view, count):
+def test_obo_is_a_that_comes_twice_counts_once(tmp_path, view, count):
     path = tmp_path / "doid.obo"
     lines = ("is_a: X:1", "is_a: X:1 ! disease")
     path.write_text(stanza() + stanza(*lines, identity="X:2", name="flu") + stanza(identity="X:3", name="itch"))
@@ -300,7 +300,7 @@ def test_an_is_a_that_comes_twice_counts_once(tmp_path, view, count):
     assert conversion.left_out == {"is_a that the term has twice": 1}
 
 
-def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):
+def test_obo_er_leaves_out_a_term_that_everything_is_related_to(ontology):
     pair = stanza() + stanza("is_a: X:1", identity="X:2", name="illness")
     outcomes = Counter[tuple[int, int]]()
     for seed in range(12):
@@ -310,7 +310,7 @@ def test_er_leaves_out_a_term_that_everything_is_related_to(ontology):
     assert set(outcomes) == {(1, 0), (0, 1)}
 
 
-def test_a_sample_keeps_both_halves_of_a_pair(ontology):
+def test_obo_sample_keeps_both_halves_of_a_pair(ontology):
     conversion = ConversionReport()
     found = records(ontology(TREE), "isa", conversion, limit="4")
     assert [record.answer for record in found] == ["yes", "no"] * 2
@@ -321,7 +321,7 @@ def test_a_sample_keeps_both_halves_of_a_pair(ontology):
 
 
 @needs_release
-def test_the_records_of_the_2016_release():
+def test_obo_records_of_the_2016_release():
     assert len(records(RELEASE, "ea")) == 2686
     conversion = ConversionReport()
     pairs = records(RELEASE, "es", conversion)
@@ -334,7 +334,7 @@ def test_the_records_of_the_2016_release():
 
 
 @needs_release
-def test_the_relations_of_the_2016_release_are_balanced():
+def test_obo_relations_of_the_2016_release_are_balanced():
     relations = Counter(record.answer for record in records(RELEASE, "er"))
     assert sum(relations.values()) == 8062
     assert all(abs(count - 8062 / 3) < 150 for count in relations.values())

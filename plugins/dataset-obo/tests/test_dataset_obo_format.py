@@ -48,13 +48,13 @@ def stanza(*lines, identity="X:1", name="disease"):
         ('"trailing space " []', "trailing space"),
     ],
 )
-def test_quoted_texts_are_unescaped_and_end_at_their_quote(ontology, written, read_as):
+def test_obo_format_quoted_texts_are_unescaped_and_end_at_their_quote(ontology, written, read_as):
     [term] = read(ontology(stanza(f"def: {written}")))
     assert term.definition.text == read_as
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1))
-def test_any_text_survives_being_quoted(tmp_path_factory, text):
+def test_obo_format_any_text_survives_being_quoted(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("obo") / "x.obo"
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     path.write_text(stanza(f'synonym: "{quoted}" EXACT []'), encoding="utf-8")
@@ -72,23 +72,23 @@ def test_any_text_survives_being_quoted(tmp_path_factory, text):
         ("", "RELATED"),
     ],
 )
-def test_a_synonym_has_its_scope_and_without_one_it_is_related(ontology, written, scope):
+def test_obo_format_synonym_has_its_scope_and_without_one_it_is_related(ontology, written, scope):
     [term] = read(ontology(stanza(f'synonym: "ill" {written}')))
     assert [synonym.scope for synonym in term.synonyms] == [scope]
 
 
 @pytest.mark.parametrize("tail", ["", " ! disease", ' {source="x"}', ' {source="x"} ! disease'])
-def test_a_parent_is_an_id_without_modifiers_and_comment(ontology, tail):
+def test_obo_format_parent_is_an_id_without_modifiers_and_comment(ontology, tail):
     child = stanza(f"is_a: X:1{tail}", identity="X:2", name="illness")
     assert [parent.id for parent in read(ontology(stanza() + child))[1].parents] == ["X:1"]
 
 
-def test_a_line_that_ends_in_a_backslash_goes_on(ontology):
+def test_obo_format_line_that_ends_in_a_backslash_goes_on(ontology):
     [term] = read(ontology(stanza('def: "one \\', 'two" []', "is_obsolete: true")))
     assert (term.definition.text, term.definition.line, term.obsolete) == ("one two", 7, True)
 
 
-def test_other_stanzas_comments_and_a_byte_order_mark_are_passed_over(tmp_path):
+def test_obo_format_other_stanzas_comments_and_a_byte_order_mark_are_passed_over(tmp_path):
     path = tmp_path / "x.obo"
     typedef = '\n[Typedef]\nid: part_of\nname: part of\ndef: "Not a term." []\n'
     path.write_text("\ufeff" + HEADER + typedef + stanza("! name: comment"), encoding="utf-8")
@@ -104,7 +104,7 @@ def test_other_stanzas_comments_and_a_byte_order_mark_are_passed_over(tmp_path):
         (stanza() + stanza(name="secret"), 8, "starts a term whose id came before"),
     ],
 )
-def test_a_malformed_line_is_named_by_file_and_line_and_not_quoted(ontology, stanzas, line, reason):
+def test_obo_format_malformed_line_is_named_by_file_and_line_and_not_quoted(ontology, stanzas, line, reason):
     path = ontology(stanza(identity="X:0") + stanzas)
     with pytest.raises(BadInput, match=rf"doid.obo:{line + 4} {reason}") as error:
         read(path)
@@ -112,7 +112,7 @@ def test_a_malformed_line_is_named_by_file_and_line_and_not_quoted(ontology, sta
     assert read(path, skip_bad=True)[0].id == "X:0"
 
 
-def test_a_file_that_is_no_ontology_is_refused(tmp_path):
+def test_obo_format_file_that_is_no_ontology_is_refused(tmp_path):
     (tmp_path / "notes.obo").write_text("nothing\n")
     with pytest.raises(BadInput, match=r"no \[Term\] in .*notes.obo"):
         read(tmp_path / "notes.obo")
@@ -143,7 +143,7 @@ creation_date: 2010-05-14T02:45:23Z
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_stanza_with_every_tag_of_the_release_gives_what_it_says_and_nothing_else(tmp_path, newline):
+def test_obo_format_stanza_with_every_tag_of_the_release_gives_what_it_says_and_nothing_else(tmp_path, newline):
     path = tmp_path / "doid.obo"
     path.write_text(HEADER + OFFICIAL, encoding="utf-8", newline=newline)
     [term] = read(path)
@@ -163,7 +163,7 @@ def test_a_stanza_with_every_tag_of_the_release_gives_what_it_says_and_nothing_e
 
 
 @needs_release
-def test_the_terms_of_the_2016_release():
+def test_obo_format_terms_of_the_2016_release():
     every = read(RELEASE / "doid-2016-03-04.obo")
     live = [term for term in every if not term.obsolete]
     assert (len(every), len(every) - len(live)) == (9243, 2369)
@@ -176,5 +176,5 @@ def test_the_terms_of_the_2016_release():
 
 @needs_release
 @pytest.mark.parametrize(("slim", "count"), [("DO_rare_slim", 3460), ("DO_cancer_slim", 730), ("NCIthesaurus", 4757)])
-def test_the_current_subsets_are_read_whole(slim, count):
+def test_obo_format_current_subsets_are_read_whole(slim, count):
     assert len(read(RELEASE / "subsets" / f"{slim}.obo")) == count

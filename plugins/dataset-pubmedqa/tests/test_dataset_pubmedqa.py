@@ -49,7 +49,7 @@ def test_pubmedqa_conforms():
     assert_conforms("mdkif-dataset-pubmedqa")
 
 
-def test_an_article_becomes_a_listed_choice_about_its_abstract(tmp_path):
+def test_pubmedqa_article_becomes_a_listed_choice_about_its_abstract(tmp_path):
     [record] = run(labeled(tmp_path, {"21645374": article(final_decision="maybe")}))
     assert record.id == "pubmedqa/21645374"
     assert record.query == "Does exercise help? Choose from: yes; no; maybe."
@@ -61,7 +61,7 @@ def test_an_article_becomes_a_listed_choice_about_its_abstract(tmp_path):
 
 
 @pytest.mark.parametrize("view", ["qa", "nli"])
-def test_the_long_answer_and_the_annotators_guesses_stay_out(tmp_path, view):
+def test_pubmedqa_long_answer_and_the_annotators_guesses_stay_out(tmp_path, view):
     source = labeled(tmp_path, {"1": article(LONG_ANSWER="LEAK", reasoning_free_pred="LEAK")})
     assert "LEAK" not in json.dumps([record.to_dict() for record in run(source, view=view)])
 
@@ -69,7 +69,7 @@ def test_the_long_answer_and_the_annotators_guesses_stay_out(tmp_path, view):
 @pytest.mark.parametrize(
     ("decision", "relation"), [("yes", "entailment"), ("no", "contradiction"), ("maybe", "neutral")]
 )
-def test_a_question_can_be_read_as_inference_in_the_words_of_mednli(tmp_path, decision, relation):
+def test_pubmedqa_question_can_be_read_as_inference_in_the_words_of_mednli(tmp_path, decision, relation):
     source = labeled(tmp_path, {"1": article(final_decision=decision)})
     [record] = run(source, view="nli")
     assert record.query == (
@@ -80,7 +80,7 @@ def test_a_question_can_be_read_as_inference_in_the_words_of_mednli(tmp_path, de
     assert (record.id, record.options) == ("pubmedqa/1", ("entailment", "neutral", "contradiction"))
 
 
-def test_both_views_share_the_official_split(tmp_path):
+def test_pubmedqa_both_views_share_the_official_split(tmp_path):
     pmids = [str(number) for number in range(40)]
     source = labeled(tmp_path, dict.fromkeys(pmids, article()), test=pmids[:10])
     splits = [{record.id: record.split for record in run(source, view=view)} for view in ("qa", "nli")]
@@ -88,7 +88,7 @@ def test_both_views_share_the_official_split(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["", "data", "data/ori_pqal.json"])
-def test_the_repository_its_data_folder_and_the_file_are_the_same_source(tmp_path, place):
+def test_pubmedqa_repository_its_data_folder_and_the_file_are_the_same_source(tmp_path, place):
     labeled(tmp_path / "repo" / "data", {"1": article(), "2": article()}, test=["2"])
     source = tmp_path / "repo" / place
     if place == "":
@@ -96,21 +96,21 @@ def test_the_repository_its_data_folder_and_the_file_are_the_same_source(tmp_pat
     assert {record.id: record.split for record in run(source)} == {"pubmedqa/1": "train", "pubmedqa/2": "test"}
 
 
-def test_the_official_ids_are_the_test_and_a_tenth_of_the_others_are_dev(tmp_path):
+def test_pubmedqa_official_ids_are_the_test_and_a_tenth_of_the_others_are_dev(tmp_path):
     pmids = [str(number) for number in range(100, 160)]
     records = run(labeled(tmp_path, dict.fromkeys(pmids, article()), test=pmids[::6]))
     assert Counter(record.split for record in records) == {"test": 10, "dev": 5, "train": 45}
     assert {record.id for record in records if record.split == "test"} == {f"pubmedqa/{pmid}" for pmid in pmids[::6]}
 
 
-def test_the_split_does_not_depend_on_the_order_of_the_file(tmp_path):
+def test_pubmedqa_split_does_not_depend_on_the_order_of_the_file(tmp_path):
     pmids = [str(number) for number in range(40)]
     forth = run(labeled(tmp_path / "a", dict.fromkeys(pmids, article()), test=pmids[:10]))
     back = run(labeled(tmp_path / "b", dict.fromkeys(reversed(pmids), article()), test=pmids[:10]))
     assert {record.id: record.split for record in forth} == {record.id: record.split for record in back}
 
 
-def test_artificial_articles_need_no_test_ids_and_are_never_test(tmp_path):
+def test_pubmedqa_artificial_articles_need_no_test_ids_and_are_never_test(tmp_path):
     articles = {str(number): article() for number in range(400)}
     (tmp_path / "ori_pqaa.json").write_text(json.dumps(articles), encoding="utf-8")
     splits = Counter(record.split for record in run(tmp_path, subset="artificial"))
@@ -118,7 +118,7 @@ def test_artificial_articles_need_no_test_ids_and_are_never_test(tmp_path):
     assert 5 < splits["dev"] < 45  # the authors keep 5 % for development
 
 
-def test_unlabelled_articles_are_left_out_and_counted(tmp_path):
+def test_pubmedqa_unlabelled_articles_are_left_out_and_counted(tmp_path):
     unlabelled = article()
     del unlabelled["final_decision"]
     path = tmp_path / "ori_pqau.json"
@@ -135,7 +135,7 @@ def test_unlabelled_articles_are_left_out_and_counted(tmp_path):
     chunk=st.integers(1, 300),
     indent=st.sampled_from([None, 0, 4]),
 )
-def test_articles_are_read_whole_wherever_the_pieces_break(tmp_path_factory, contexts, chunk, indent):
+def test_pubmedqa_articles_are_read_whole_wherever_the_pieces_break(tmp_path_factory, contexts, chunk, indent):
     path = tmp_path_factory.mktemp("pubmedqa") / "ori_pqaa.json"
     articles = {pmid: article(CONTEXTS=parts) for pmid, parts in contexts.items()}
     path.write_text(json.dumps(articles, indent=indent, ensure_ascii=indent == 0), encoding="utf-8")
@@ -157,7 +157,7 @@ def test_articles_are_read_whole_wherever_the_pieces_break(tmp_path_factory, con
         ({"final_decision": "perhaps"}, "final_decision"),
     ],
 )
-def test_a_malformed_article_is_named_by_file_and_pmid_or_skipped(tmp_path, changes, reason):
+def test_pubmedqa_malformed_article_is_named_by_file_and_pmid_or_skipped(tmp_path, changes, reason):
     source = labeled(tmp_path, {"1": article(), "77": article(**changes)})
     with pytest.raises(BadInput, match=rf"ori_pqal\.json:77 .*{reason}") as caught:
         run(source)
@@ -167,27 +167,27 @@ def test_a_malformed_article_is_named_by_file_and_pmid_or_skipped(tmp_path, chan
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_a_member_that_is_no_article_is_malformed(tmp_path):
+def test_pubmedqa_member_that_is_no_article_is_malformed(tmp_path):
     with pytest.raises(BadInput, match="is not an article"):
         run(labeled(tmp_path, {"1": [article()]}))
 
 
 @pytest.mark.parametrize("end", [1, 30, -1, -30])
-def test_a_file_cut_short_is_refused(tmp_path, end):
+def test_pubmedqa_file_cut_short_is_refused(tmp_path, end):
     path = labeled(tmp_path, {"1": article(), "2": article()}) / "ori_pqal.json"
     path.write_text(path.read_text()[:end])
     with pytest.raises(BadInput, match=r"ori_pqal\.json is cut short"):
         run(tmp_path)
 
 
-def test_another_large_file_is_refused_without_being_read_to_its_end(tmp_path):
+def test_pubmedqa_another_large_file_is_refused_without_being_read_to_its_end(tmp_path):
     path = tmp_path / "ori_pqaa.json"
     path.write_text("[" + "0," * 1_500_000 + "0]")
     with pytest.raises(BadInput, match="not a JSON object of articles"):
         run(path, subset="artificial")
 
 
-def test_an_article_that_comes_twice_is_left_out(tmp_path):
+def test_pubmedqa_article_that_comes_twice_is_left_out(tmp_path):
     path = labeled(tmp_path, {"1": article(), "2": article()}) / "ori_pqal.json"
     path.write_text(f"{path.read_text()[:-1]},{path.read_text()[1:]}")
     conversion = ConversionReport()
@@ -196,7 +196,7 @@ def test_an_article_that_comes_twice_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("text", ['{"%s": 7}' % ("SECRET" * 9), '{"1": ' + "[" * 50_000])
-def test_what_is_no_pmid_or_nests_too_deeply_is_refused_without_quoting_it(tmp_path, text):
+def test_pubmedqa_what_is_no_pmid_or_nests_too_deeply_is_refused_without_quoting_it(tmp_path, text):
     path = tmp_path / "ori_pqaa.json"
     path.write_text(text)
     with pytest.raises(BadInput, match="not a JSON object of articles") as caught:
@@ -204,11 +204,11 @@ def test_what_is_no_pmid_or_nests_too_deeply_is_refused_without_quoting_it(tmp_p
     assert "SECRET" not in str(caught.value)
 
 
-def test_an_empty_object_has_no_records(tmp_path):
+def test_pubmedqa_empty_object_has_no_records(tmp_path):
     assert run(labeled(tmp_path, {})) == []
 
 
-def test_missing_or_mismatched_files_are_named(tmp_path):
+def test_pubmedqa_missing_or_mismatched_files_are_named(tmp_path):
     with pytest.raises(BadInput, match=r"ori_pqal\.json is neither in"):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
@@ -225,7 +225,7 @@ def test_missing_or_mismatched_files_are_named(tmp_path):
         run(tmp_path)
 
 
-def test_an_unknown_subset_names_the_choices(tmp_path):
+def test_pubmedqa_unknown_subset_names_the_choices(tmp_path):
     with pytest.raises(BadInput, match="choose one of labeled, artificial"):
         run(labeled(tmp_path, {"1": article()}), subset="unlabeled")
     with pytest.raises(BadInput, match="no view 'NLI': choose one of qa, nli"):
@@ -235,7 +235,7 @@ def test_an_unknown_subset_names_the_choices(tmp_path):
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"PubMedQA is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_the_official_counts():
+def test_pubmedqa_official_counts():
     records = run(OPEN)
     assert Counter(record.split for record in records) == {"train": 450, "dev": 50, "test": 500}
     assert Counter(record.answer for record in records) == {"yes": 552, "no": 338, "maybe": 110}

@@ -65,41 +65,41 @@ def test_umls_conforms():
 # Finding and reading the files
 
 
-def test_the_meta_folder_its_parent_and_a_file_of_it_are_the_same_source(meta):
+def test_umls_meta_folder_its_parent_and_a_file_of_it_are_the_same_source(meta):
     release = meta(MRCONSO=NAMES, MRDEF=[definition("C0000001", "One.")])
     sources = (release, release / "META", release / "META" / "MRCONSO.RRF")
     assert all(records(source, "ea")[0].answer == "One." for source in sources)
 
 
-def test_a_folder_without_names_is_refused_with_the_remedy(tmp_path):
+def test_umls_folder_without_names_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(BadInput, match=r"no MRCONSO.RRF in .*: give the META folder"):
         records(tmp_path, "ea")
 
 
 @pytest.mark.parametrize(("view", "file"), [("ea", "MRDEF"), ("er", "MRREL")])
-def test_a_missing_file_is_named(meta, view, file):
+def test_umls_missing_file_is_named(meta, view, file):
     with pytest.raises(BadInput, match=f"{file}.RRF is not there"):
         records(meta(MRCONSO=NAMES), view)
 
 
-def test_quotes_and_commas_are_ordinary_characters(meta):
+def test_umls_quotes_and_commas_are_ordinary_characters(meta):
     text = 'Called "the great, imitator" by "some'
     [record] = records(meta(MRCONSO=[NAMES[0]], MRDEF=[definition("C0000001", text)]), "ea")
     assert record.answer == text
 
 
-def test_unusual_line_separators_inside_a_field_do_not_end_the_row(meta):
+def test_umls_unusual_line_separators_inside_a_field_do_not_end_the_row(meta):
     [record] = records(meta(MRCONSO=NAMES, MRDEF=[definition("C0000001", "First\u2028second\x85third.")]), "ea")
     assert record.answer == "First second third."
 
 
-def test_a_byte_order_mark_is_not_part_of_the_first_cui(meta):
+def test_umls_byte_order_mark_is_not_part_of_the_first_cui(meta):
     release = meta(MRCONSO=["\ufeff" + NAMES[0]], MRDEF=[definition("C0000001", "One.")])
     assert [record.group for record in records(release, "ea")] == ["C0000001"]
 
 
 @pytest.mark.parametrize("row", ["C0000002|A1|secret text|", definition("C0000002", "secret text")[:-1], "", "a|" * 9])
-def test_a_row_with_other_fields_is_named_by_file_and_line_and_not_quoted(meta, row):
+def test_umls_row_with_other_fields_is_named_by_file_and_line_and_not_quoted(meta, row):
     release = meta(MRCONSO=NAMES, MRDEF=[definition("C0000001", "One."), row])
     with pytest.raises(BadInput, match=r"MRDEF.RRF:2 does not have 8 fields") as error:
         records(release, "ea")
@@ -110,7 +110,7 @@ def test_a_row_with_other_fields_is_named_by_file_and_line_and_not_quoted(meta, 
 
 
 @pytest.mark.parametrize("view", ["es", "er"])
-def test_a_malformed_row_of_a_file_that_is_read_twice_counts_once(meta, view):
+def test_umls_malformed_row_of_a_file_that_is_read_twice_counts_once(meta, view):
     release = meta(MRCONSO=[*NAMES, "bad"], MRREL=[relation("C0000001", "due_to", "C0000002"), "bad"])
     lenient = ConversionReport(skip_bad=True)
     records(release, view, lenient)
@@ -118,7 +118,7 @@ def test_a_malformed_row_of_a_file_that_is_read_twice_counts_once(meta, view):
     assert set(counted.values()) == {1}
 
 
-def test_rows_out_of_order_are_refused(meta):
+def test_umls_rows_out_of_order_are_refused(meta):
     release = meta(MRCONSO=NAMES, MRDEF=[definition("C0000002", "Two."), definition("C0000001", "One.")])
     with pytest.raises(BadInput, match="not sorted by CUI"):
         records(release, "ea")
@@ -132,7 +132,7 @@ def test_rows_out_of_order_are_refused(meta):
         ({"seed": -1}, "'seed' is -1"),
     ],
 )
-def test_a_wrong_option_names_the_choices(meta, options, message):
+def test_umls_wrong_option_names_the_choices(meta, options, message):
     with pytest.raises(BadInput, match=message):
         list(convert(UMLS, meta(MRCONSO=NAMES), ConversionReport(), options))
 
@@ -140,7 +140,7 @@ def test_a_wrong_option_names_the_choices(meta, options, message):
 # Entity attributes
 
 
-def test_a_definition_explains_the_preferred_english_name(meta):
+def test_umls_definition_explains_the_preferred_english_name(meta):
     names = [
         synonym("C0000001", "Other name", "A0"),
         atom("C0000001", "Nom", "A1", lat="FRE"),
@@ -157,7 +157,7 @@ def test_a_definition_explains_the_preferred_english_name(meta):
     assert (record.id, record.group, record.source) == ("umls/ea/C0000001", "C0000001", "MRDEF.RRF:1")
 
 
-def test_of_several_definitions_the_first_source_vocabulary_speaks(meta):
+def test_umls_of_several_definitions_the_first_source_vocabulary_speaks(meta):
     rows = [
         definition("C0000001", "From Z.", sab="XYZ"),
         definition("C0000001", "From A.", sab="ABC"),
@@ -174,13 +174,13 @@ def test_of_several_definitions_the_first_source_vocabulary_speaks(meta):
     }
 
 
-def test_definitions_of_foreign_vocabularies_are_left_out(meta):
+def test_umls_definitions_of_foreign_vocabularies_are_left_out(meta):
     names = [*NAMES, atom("C0000009", "Enfermedad", "A99", lat="SPA", sab="MSHSPA")]
     rows = [definition("C0000001", "Una enfermedad.", sab="MSHSPA"), definition("C0000002", "Two.")]
     assert [record.answer for record in records(meta(MRCONSO=names, MRDEF=rows), "ea")] == ["Two."]
 
 
-def test_a_concept_without_an_english_name_is_left_out_and_counted(meta):
+def test_umls_concept_without_an_english_name_is_left_out_and_counted(meta):
     conversion = ConversionReport()
     release = meta(MRCONSO=[atom("C0000001", "Nom", "A1", lat="FRE")], MRDEF=[definition("C0000001", "A text.")])
     assert records(release, "ea", conversion) == []
@@ -203,7 +203,7 @@ SYNONYMS = [
 ]
 
 
-def test_every_synonym_gets_one_yes_and_one_no(meta):
+def test_umls_every_synonym_gets_one_yes_and_one_no(meta):
     found = records(meta(MRCONSO=SYNONYMS), "es")
     assert [record.answer for record in found] == ["yes", "no"] * 4
     assert found[0].query == "Do the two medical terms mean the same? Choose from: yes; no."
@@ -215,13 +215,13 @@ def test_every_synonym_gets_one_yes_and_one_no(meta):
     assert len({record.id for record in found}) == 8
 
 
-def test_the_term_of_another_concept_shares_a_word_where_one_does(meta):
+def test_umls_term_of_another_concept_shares_a_word_where_one_does(meta):
     found = records(meta(MRCONSO=SYNONYMS), "es")
     negatives = [record.context.split("term 2: ")[1] for record in found if record.answer == "no"]
     assert negatives[:2] == ["Panic attack", "Panic attack"]
 
 
-def test_a_term_that_two_concepts_share_is_no_negative(meta):
+def test_umls_term_that_two_concepts_share_is_no_negative(meta):
     atoms = [
         atom("C0000001", "Common cold", "A11"),
         synonym("C0000001", "cold", "A12"),
@@ -233,7 +233,7 @@ def test_a_term_that_two_concepts_share_is_no_negative(meta):
     assert conversion.left_out == {"synonym without a term of another concept to contrast with": 2}
 
 
-def test_what_is_not_an_english_unsuppressed_further_name_is_counted(meta):
+def test_umls_what_is_not_an_english_unsuppressed_further_name_is_counted(meta):
     conversion = ConversionReport()
     records(meta(MRCONSO=SYNONYMS), "es", conversion)
     assert conversion.left_out == {
@@ -242,7 +242,7 @@ def test_what_is_not_an_english_unsuppressed_further_name_is_counted(meta):
     }
 
 
-def test_pairs_of_one_concept_stay_in_one_split(meta):
+def test_umls_pairs_of_one_concept_stay_in_one_split(meta):
     splits = defaultdict[str, set[str]](set)
     for record in records(meta(MRCONSO=SYNONYMS), "es"):
         splits[record.group].add(record.split)
@@ -252,14 +252,14 @@ def test_pairs_of_one_concept_stay_in_one_split(meta):
 # Entity relations
 
 
-def test_a_relation_reads_from_the_second_concept_to_the_first(meta):
+def test_umls_relation_reads_from_the_second_concept_to_the_first(meta):
     [record] = records(meta(MRCONSO=NAMES, MRREL=[relation("C0000001", "isa", "C0000002", rel="CHD")]), "er")
     assert record.context == "concept 1: Disease 2\nconcept 2: Disease 1"
     assert (record.answer, record.group, record.source) == ("isa", "C0000002", "MRREL.RRF:1")
     assert record.query == "Determine the relation between the two medical concepts. Choose from: isa."
 
 
-def test_self_relations_empty_names_suppressed_and_nameless_concepts_are_left_out(meta):
+def test_umls_self_relations_empty_names_suppressed_and_nameless_concepts_are_left_out(meta):
     rows = [
         relation("C0000001", "due_to", "C0000001", rui="R1"),
         relation("C0000001", "", "C0000002", rui="R2"),
@@ -284,7 +284,7 @@ def test_self_relations_empty_names_suppressed_and_nameless_concepts_are_left_ou
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
-def test_the_two_directions_of_one_relation_are_told_once(meta, one, other, documented, told, turned):
+def test_umls_two_directions_of_one_relation_are_told_once(meta, one, other, documented, told, turned):
     rows = [relation("C0000001", one, "C0000002", rui="R1"), relation("C0000002", other, "C0000001", rui="R2")]
     conversion = ConversionReport()
     release = meta(MRCONSO=NAMES, MRREL=rows[::-1] if turned else rows, MRDOC=documented)
@@ -293,12 +293,12 @@ def test_the_two_directions_of_one_relation_are_told_once(meta, one, other, docu
     assert conversion.left_out == {"relation that was already told, or told from the other side": 1}
 
 
-def test_a_shared_rui_marks_two_directions_whose_names_are_not_known_as_inverse(meta):
+def test_umls_shared_rui_marks_two_directions_whose_names_are_not_known_as_inverse(meta):
     rows = [relation("C0000001", "eats", "C0000002"), relation("C0000002", "feeds", "C0000001")]
     assert len(records(meta(MRCONSO=NAMES, MRREL=rows), "er")) == 1
 
 
-def test_two_relations_of_one_pair_are_both_told(meta):
+def test_umls_two_relations_of_one_pair_are_both_told(meta):
     rows = [relation("C0000001", "may_treat", "C0000002"), relation("C0000001", "may_prevent", "C0000002", rui="R2")]
     assert {answer for *_, answer in triples(records(meta(MRCONSO=NAMES, MRREL=rows), "er"))} == {
         "may treat",
@@ -306,7 +306,7 @@ def test_two_relations_of_one_pair_are_both_told(meta):
     }
 
 
-def test_the_eight_most_frequent_relations_are_the_labels(meta):
+def test_umls_eight_most_frequent_relations_are_the_labels(meta):
     rows, rui = [], 0
     for often, name in enumerate("jihgfedcba", 1):
         for number in range(often if often < 9 else 9):
@@ -327,7 +327,7 @@ STATED = st.tuples(st.integers(1, 4), st.sampled_from(sorted(BOTH_WAYS)), st.int
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STATED, max_size=25))
-def test_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
+def test_umls_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
     folder = tmp_path_factory.mktemp("META")
     rows = [relation(f"C{two}", rela, f"C{one}", rui=f"R{n}") for n, (one, rela, two) in enumerate(stated)]
     (folder / "MRREL.RRF").write_text("".join(f"{row}\n" for row in rows))
@@ -347,7 +347,7 @@ def test_whatever_is_stated_is_told_exactly_once(tmp_path_factory, stated):
 # Sampling
 
 
-def test_a_limit_samples_that_many_and_counts_the_rest(meta):
+def test_umls_limit_samples_that_many_and_counts_the_rest(meta):
     release = meta(MRCONSO=NAMES, MRDEF=[definition(f"C000000{n}", f"Text {n}.") for n in range(1, 10)])
     whole, conversion = records(release, "ea"), ConversionReport()
     some = records(release, "ea", conversion, limit=4)
@@ -358,7 +358,7 @@ def test_a_limit_samples_that_many_and_counts_the_rest(meta):
     assert records(release, "ea", limit=100) == whole
 
 
-def test_a_sample_keeps_both_halves_of_a_pair(meta):
+def test_umls_sample_keeps_both_halves_of_a_pair(meta):
     found = records(meta(MRCONSO=SYNONYMS), "es", limit=4)
     assert [record.answer for record in found] == ["yes", "no"] * 2
     assert len({record.id.partition("#")[0] for record in found}) == 2

@@ -30,27 +30,27 @@ from mdkif_dataset_umls.pairs import (
         ('see <a href="x">here</a>,\n now', "see here , now"),
     ],
 )
-def test_html_is_stripped_and_comparisons_are_not(html, text):
+def test_umls_pairs_html_is_stripped_and_comparisons_are_not(html, text):
     assert plain(html) == text
 
 
-def test_a_draw_is_the_same_on_every_machine_and_tells_its_parts_apart():
+def test_umls_pairs_draw_is_the_same_on_every_machine_and_tells_its_parts_apart():
     assert draw(0, "C0000001") == 17031638808172320069
     assert draw("ab", "c") != draw("a", "bc")
 
 
 @pytest.mark.parametrize(("given", "number"), [(0, 0), (12, 12), ("12", 12)])
-def test_whole_numbers_may_come_as_text(given, number):
+def test_umls_pairs_whole_numbers_may_come_as_text(given, number):
     assert whole_number("limit", given) == number
 
 
 @pytest.mark.parametrize("given", [-1, "-1", "x", "", 1.5, None, True])
-def test_other_values_are_no_whole_numbers(given):
+def test_umls_pairs_other_values_are_no_whole_numbers(given):
     with pytest.raises(BadInput, match=r"The option 'limit' is .*: give a whole number from 0 up"):
         whole_number("limit", given)
 
 
-def test_a_choice_is_given_back_or_the_choices_are_named():
+def test_umls_pairs_choice_is_given_back_or_the_choices_are_named():
     assert one_of("view", "ea", ("ea", "es")) == "ea"
     with pytest.raises(BadInput, match=r"The option 'view' is 'EA': choose from ea, es"):
         one_of("view", "EA", ("ea", "es"))
@@ -63,7 +63,7 @@ def test_a_choice_is_given_back_or_the_choices_are_named():
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.text("xyz ", min_size=1, max_size=9)), max_size=60), st.randoms()
 )
-def test_a_vocabulary_does_not_depend_on_the_order_of_its_terms(terms, random):
+def test_umls_pairs_vocabulary_does_not_depend_on_the_order_of_its_terms(terms, random):
     one, other = Vocabulary(), Vocabulary()
     for concept, term in terms:
         one.add(term, concept)
@@ -75,7 +75,7 @@ def test_a_vocabulary_does_not_depend_on_the_order_of_its_terms(terms, random):
     assert picked is None or fold(picked) not in own
 
 
-def test_a_vocabulary_holds_few_terms_per_word_and_still_contrasts_every_concept():
+def test_umls_pairs_vocabulary_holds_few_terms_per_word_and_still_contrasts_every_concept():
     vocabulary = Vocabulary()
     for number in range(3000):
         vocabulary.add(f"carcinoma {number}", f"C{number}")
@@ -84,7 +84,7 @@ def test_a_vocabulary_holds_few_terms_per_word_and_still_contrasts_every_concept
     assert 2 <= len(picked) <= 16
 
 
-def test_a_contrast_shares_a_word_where_it_can_and_is_any_term_where_it_cannot():
+def test_umls_pairs_contrast_shares_a_word_where_it_can_and_is_any_term_where_it_cannot():
     vocabulary = Vocabulary()
     for concept, term in (("1", "acute hepatitis"), ("2", "acute nephritis"), ("3", "broken arm")):
         vocabulary.add(term, concept)
@@ -97,7 +97,7 @@ def test_a_contrast_shares_a_word_where_it_can_and_is_any_term_where_it_cannot()
     assert {vocabulary.contrast("acute disease", "1", own, draw(key)) for key in range(20)} == {"broken arm"}
 
 
-def test_short_words_are_not_what_terms_have_in_common():
+def test_umls_pairs_short_words_are_not_what_terms_have_in_common():
     vocabulary = Vocabulary()
     vocabulary.add("loss of hair", "1")
     vocabulary.add("vision", "2")
@@ -117,7 +117,7 @@ def pairs(synonyms, *, also=(), others=("other term",), conversion=None, limit=0
     return list(sample.of(found))
 
 
-def test_a_synonym_makes_a_pair_that_points_to_its_line():
+def test_umls_pairs_synonym_makes_a_pair_that_points_to_its_line():
     yes, no = pairs([Synonym("1", "Alias", "file:7")])
     assert (yes.id, no.id) == ("d/es/C/1#yes", "d/es/C/1#no")
     assert (yes.context, no.context) == ("term 1: Name\nterm 2: Alias", "term 1: Name\nterm 2: other term")
@@ -125,20 +125,20 @@ def test_a_synonym_makes_a_pair_that_points_to_its_line():
     assert (yes.labels, no.labels) == (("yes",), ("no",))
 
 
-def test_terms_that_are_nearly_the_same_are_never_the_contrast():
+def test_umls_pairs_terms_that_are_nearly_the_same_are_never_the_contrast():
     conversion = ConversionReport()
     assert pairs([Synonym("1", "Alias", "f:1")], also=["Other  TERM"], conversion=conversion) == []
     assert conversion.left_out == {"synonym without a term of another concept to contrast with": 1}
 
 
-def test_a_synonym_is_told_once_however_it_is_spelt():
+def test_umls_pairs_synonym_is_told_once_however_it_is_spelt():
     conversion = ConversionReport()
     synonyms = [Synonym(str(n), term, "f:1") for n, term in enumerate(("name", "Alias", "ALIAS", " alias "))]
     assert [record.answer for record in pairs(synonyms, conversion=conversion)] == ["yes", "no"]
     assert conversion.left_out == {"synonym that repeats another term": 3}
 
 
-def test_pairs_that_cannot_be_chosen_are_not_made_but_counted():
+def test_umls_pairs_pairs_that_cannot_be_chosen_are_not_made_but_counted():
     conversion = ConversionReport()
     synonyms = [Synonym(str(n), f"Alias {n}", "f:1") for n in range(50)]
     found = pairs(synonyms, conversion=conversion, limit=10)
@@ -148,7 +148,7 @@ def test_pairs_that_cannot_be_chosen_are_not_made_but_counted():
     assert [record for record in whole if record in found] == found
 
 
-def test_an_explanation_and_a_relation_are_worded_for_the_model():
+def test_umls_pairs_explanation_and_a_relation_are_worded_for_the_model():
     explained = explanation("d", "C", "Name", "What it is.", "f:1")
     assert (explained.id, explained.context, explained.answer) == ("d/ea/C", "Name", "What it is.")
     related = relation("d/er/1", "How?", ("One", "Two"), ("is", "is not"), "is not", "C", "f:2")
@@ -162,7 +162,7 @@ def test_an_explanation_and_a_relation_are_worded_for_the_model():
 
 @settings(max_examples=60, deadline=None)
 @given(st.sets(st.text("abc", min_size=1), max_size=30), st.integers(0, 12), st.integers(0, 3))
-def test_a_sample_is_the_records_with_the_smallest_hashes_in_their_order(names, limit, seed):
+def test_umls_pairs_sample_is_the_records_with_the_smallest_hashes_in_their_order(names, limit, seed):
     records = [Record(id=name, query="q", answer="a") for name in sorted(names)]
     conversion = ConversionReport()
     sample = Sample(limit, seed, conversion)
@@ -172,7 +172,7 @@ def test_a_sample_is_the_records_with_the_smallest_hashes_in_their_order(names, 
     assert conversion.left_out["not in the sample"] == len(names) - len(chosen)
 
 
-def test_without_a_limit_records_flow_one_by_one():
+def test_umls_pairs_without_a_limit_records_flow_one_by_one():
     sample = Sample(0, 0, ConversionReport())
     endless = (Record(id=str(number), query="q", answer="a") for number in iter(int, 1))
     assert next(sample.of(endless)).id == "0"

@@ -61,21 +61,21 @@ def told(folder, conversion=None):
     [{"lat": "GER"}, {"ts": "S"}, {"ts": "p"}, {"ts": "s"}, {"stt": "VO"}, {"stt": "VC"}, {"ispref": "N"}]
     + [{"suppress": mark} for mark in "YEO"],
 )
-def test_each_mark_alone_makes_a_name_other_than_the_preferred(release, marks):
+def test_umls_rows_each_mark_alone_makes_a_name_other_than_the_preferred(release, marks):
     """TS in lower case is a term that is suppressed."""
     names = [atom("C0000001", "Another", "A1", **marks), atom("C0000001", "Preferred", "A2")]
     [record] = read(release(MRCONSO=names, MRDEF=[definition("C0000001", "A text.")]), "ea")
     assert record.context == "Preferred"
 
 
-def test_a_restricted_source_is_read_as_any_other(release):
+def test_umls_rows_restricted_source_is_read_as_any_other(release):
     """Whoever has the file has its licence: SRL says which terms bind what is made of it."""
     names = [atom("C0000001", "Restricted", "A1", srl="3")]
     [record] = read(release(MRCONSO=names, MRDEF=[definition("C0000001", "A text.")]), "ea")
     assert record.context == "Restricted"
 
 
-def test_names_and_definitions_lose_their_html(release):
+def test_umls_rows_names_and_definitions_lose_their_html(release):
     names = [atom("C0000001", "Vitamin B<sub>12</sub> &lt;deficiency&gt;", "A1"), *NAMES[1:]]
     texts = ["<p>Too <b>little</b> of it.</p>", "<p><br/></p>", "p < 0.05 &amp; more"]
     rows = [definition(f"C000000{n}", text) for n, text in enumerate(texts, 1)]
@@ -101,7 +101,7 @@ def test_names_and_definitions_lose_their_html(release):
         ("er", "MRDOC", "RELA|isa|rela_inverse|secret", 4),
     ],
 )
-def test_a_file_of_another_layout_is_named_with_the_fields_it_should_have(release, view, file, old, width):
+def test_umls_rows_file_of_another_layout_is_named_with_the_fields_it_should_have(release, view, file, old, width):
     files = {"MRCONSO": NAMES, "MRREL": [relation("C0000001", "isa", "C0000002")], "MRDEF": [], file: [old]}
     with pytest.raises(BadInput, match=rf"{file}.RRF:1 does not have {width} fields with a \| after each") as error:
         read(release(**files), view)
@@ -109,7 +109,7 @@ def test_a_file_of_another_layout_is_named_with_the_fields_it_should_have(releas
 
 
 @pytest.mark.parametrize("view", ["ea", "es", "er"])
-def test_the_line_ends_of_windows_change_nothing(release, view):
+def test_umls_rows_line_ends_of_windows_change_nothing(release, view):
     names = [*NAMES, atom("C0000006", "Ailment six", "A61", ts="S", ispref="N")]
     names += [atom("C0000007", "Ailment", "A71"), atom("C0000007", "Ailment seven", "A72", ts="S", ispref="N")]
     files = {
@@ -122,12 +122,12 @@ def test_the_line_ends_of_windows_change_nothing(release, view):
     assert read(release(newline="\r\n", **files), view) == unix
 
 
-def test_names_out_of_order_are_refused_where_concepts_are_read_one_by_one(release):
+def test_umls_rows_names_out_of_order_are_refused_where_concepts_are_read_one_by_one(release):
     with pytest.raises(BadInput, match=r"MRCONSO.RRF is not sorted by CUI as NLM ships it"):
         read(release(MRCONSO=NAMES[::-1]), "es")
 
 
-def test_an_atom_that_comes_twice_with_another_text_makes_no_second_id(release):
+def test_umls_rows_atom_that_comes_twice_with_another_text_makes_no_second_id(release):
     further = [atom("C0000001", text, "A9", ts="S", ispref="N") for text in ("Ailment", "Illness")]
     other = atom("C0000002", "Trouble", "A8", ts="S", ispref="N")
     conversion = ConversionReport()
@@ -140,18 +140,18 @@ def test_an_atom_that_comes_twice_with_another_text_makes_no_second_id(release):
 # Relations
 
 
-def test_rows_without_a_number_are_not_taken_for_one(release):
+def test_umls_rows_rows_without_a_number_are_not_taken_for_one(release):
     rows = [relation("C0000001", "causes", "C0000002"), relation("C0000002", "follows", "C0000001")]
     assert told(release(MRCONSO=NAMES, MRREL=rows)) == [(2, "causes", 1), (1, "follows", 2)]
 
 
-def test_one_number_between_other_concepts_is_another_relation(release):
+def test_umls_rows_one_number_between_other_concepts_is_another_relation(release):
     rows = [relation("C0000001", "causes", "C0000002", "R1"), relation("C0000001", "causes", "C0000003", "R1")]
     assert told(release(MRCONSO=NAMES, MRREL=rows)) == [(2, "causes", 1), (3, "causes", 1)]
 
 
 @pytest.mark.parametrize("inverse", ["", "has_part"])
-def test_what_the_release_documents_goes_before_what_names_suggest(release, inverse):
+def test_umls_rows_what_the_release_documents_goes_before_what_names_suggest(release, inverse):
     """`part_of` and `has_part` are two sides by their names; the release may say so, or that neither is."""
     documented = [row("RELA", "part_of", "rela_inverse", inverse), row("RELA", "part_of", "expanded_form", "has_kind")]
     documented.append(row("RELA", "has_part", "rela_inverse", inverse and "part_of"))
@@ -163,7 +163,7 @@ def test_what_the_release_documents_goes_before_what_names_suggest(release, inve
     assert sum(conversion.left_out.values()) == bool(inverse)
 
 
-def test_the_direction_is_that_of_the_manual(release):
+def test_umls_rows_direction_is_that_of_the_manual(release):
     """CHD: the second concept is a child of the first, which the second `isa`."""
     rows = [
         relation("C0000001", "isa", "C0000002", rel="CHD"),
@@ -189,7 +189,7 @@ STRINGS = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STRINGS, max_size=14))
-def test_any_release_gives_synonyms_that_are_and_contrasts_that_are_not(tmp_path_factory, strings):
+def test_umls_rows_any_release_gives_synonyms_that_are_and_contrasts_that_are_not(tmp_path_factory, strings):
     """A contrast is no name of the concept, not even a suppressed or foreign one, whatever its case."""
     rows, own = [], {}
     for cui in range(1, 5):

@@ -63,7 +63,7 @@ def test_wikimed_conforms():
 # Documents and their labels
 
 
-def test_a_document_has_the_classes_of_its_mentions(wikimed):
+def test_wikimed_document_has_the_classes_of_its_mentions(wikimed):
     [record] = wikimed(document("C0000003", "C0000001", "C0000001"))()
     assert (record.id, record.group, record.source) == ("wikimed/12/1", "12", "wikimed.json:1")
     assert record.query.startswith("Which types of medical concepts does the document mention? Choose from: Activities")
@@ -82,40 +82,40 @@ def test_a_document_has_the_classes_of_its_mentions(wikimed):
         ("C9999999", {"Pharmacologic Substance"}),
     ],
 )
-def test_several_concepts_and_types_of_one_mention(wikimed, link, labels):
+def test_wikimed_several_concepts_and_types_of_one_mention(wikimed, link, labels):
     [record] = wikimed(document(link))()
     assert set(record.labels) == labels
 
 
 @pytest.mark.parametrize("links", [(), ("C0000004",), ("C1234567",), ("",), ("C00000011",), ("Q18216",)])
-def test_a_document_without_a_label_is_left_out_and_counted(wikimed, links):
+def test_wikimed_document_without_a_label_is_left_out_and_counted(wikimed, links):
     conversion = ConversionReport()
     [record] = wikimed(document(*links), document("C0000001", name="kept"))(conversion)
     assert record.group == "kept"
     assert conversion.left_out == {"no mention of a concept with a class": 1}
 
 
-def test_a_document_without_text_is_left_out_and_counted(wikimed):
+def test_wikimed_document_without_text_is_left_out_and_counted(wikimed):
     conversion = ConversionReport()
     assert wikimed(document("C0000001", text=" \n"))(conversion) == []
     assert conversion.left_out == {"empty text": 1}
 
 
-def test_official_splits_are_kept_and_valid_is_dev(wikimed):
+def test_wikimed_official_splits_are_kept_and_valid_is_dev(wikimed):
     conversion = ConversionReport()
     rows = [document("C0000001", name=split, split=split) for split in ("train", "valid", "test")]
     assert [record.split for record in wikimed(*rows)(conversion)] == ["train", "dev", "test"]
     assert conversion.splits == {"train": 1, "dev": 1, "test": 1}
 
 
-def test_repeated_ids_stay_unique_and_one_group(wikimed):
+def test_wikimed_repeated_ids_stay_unique_and_one_group(wikimed):
     records = wikimed(document("C0000001"), "", document("C0000001"))()
     assert [record.id for record in records] == ["wikimed/12/1", "wikimed/12/3"]
     assert {record.group for record in records} == {"12"}
 
 
 @given(st.text().filter(str.strip), st.sets(st.sampled_from(sorted(TYPES)), min_size=1))
-def test_any_text_and_any_concepts_are_read(tmp_path_factory, text, concepts):
+def test_wikimed_any_text_and_any_concepts_are_read(tmp_path_factory, text, concepts):
     folder = tmp_path_factory.mktemp("wikimed")
     (folder / "MRSTY.RRF").write_text(type_rows(TYPES))
     (folder / "wikimed.json").write_text(json.dumps(document(*concepts, "C0000001", text=text), ensure_ascii=False))
@@ -128,7 +128,7 @@ def test_any_text_and_any_concepts_are_read(tmp_path_factory, text, concepts):
 # The table of classes
 
 
-def test_every_class_has_a_type_and_every_type_of_the_network_one_class():
+def test_wikimed_every_class_has_a_type_and_every_type_of_the_network_one_class():
     assert set(CLASS_OF.values()) == set(CLASSES)
     assert (len(CLASSES), len(CLASS_OF)) == (24, 127)
     assert list(CLASSES) == sorted(CLASSES)
@@ -145,26 +145,26 @@ def test_every_class_has_a_type_and_every_type_of_the_network_one_class():
         ("Clinical Drug", "Pharmacologic Substance"),
     ],
 )
-def test_types_belong_to_medtypes_classes(kind, label):
+def test_wikimed_types_belong_to_medtypes_classes(kind, label):
     assert CLASS_OF[kind] == label
 
 
 # Finding and reading the files
 
 
-def test_the_folder_and_the_file_are_the_same_source(wikimed, tmp_path, release):
+def test_wikimed_folder_and_the_file_are_the_same_source(wikimed, tmp_path, release):
     expected = wikimed(document("C0000001"))()
     assert run(tmp_path, release) == expected
     assert len(expected) == 1
 
 
 @pytest.mark.parametrize("place", ["", "META", "META/MRSTY.RRF"])
-def test_the_types_may_be_given_as_release_meta_folder_or_file(wikimed, tmp_path, release, place):
+def test_wikimed_types_may_be_given_as_release_meta_folder_or_file(wikimed, tmp_path, release, place):
     wikimed(document("C0000001"))
     assert len(run(tmp_path, release / place)) == 1
 
 
-def test_byte_order_marks_and_windows_line_ends_change_nothing(wikimed, release):
+def test_wikimed_byte_order_marks_and_windows_line_ends_change_nothing(wikimed, release):
     plain = wikimed(document("C0000001"))()
     path = release / "META" / "MRSTY.RRF"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -172,7 +172,7 @@ def test_byte_order_marks_and_windows_line_ends_change_nothing(wikimed, release)
     assert len(plain) == 1
 
 
-def test_missing_files_are_named_with_the_remedy(wikimed, tmp_path, release):
+def test_wikimed_missing_files_are_named_with_the_remedy(wikimed, tmp_path, release):
     with pytest.raises(BadInput, match=r"no wikimed\.json in .*: give the file of WikiMed"):
         run(release, release)
     wikimed(document("C0000001"))
@@ -207,7 +207,7 @@ def test_missing_files_are_named_with_the_remedy(wikimed, tmp_path, release):
         "x" * 2**20,
     ],
 )
-def test_a_malformed_document_is_named_by_line_or_skipped(wikimed, line):
+def test_wikimed_malformed_document_is_named_by_line_or_skipped(wikimed, line):
     read = wikimed(document("C0000001"), line, document("C0000001"))
     with pytest.raises(BadInput, match=r"wikimed\.json:2 is not a document with _id, text, mentions") as caught:
         read()
@@ -217,7 +217,7 @@ def test_a_malformed_document_is_named_by_line_or_skipped(wikimed, line):
     assert sum(conversion.left_out.values()) == 1
 
 
-def test_an_absurd_line_is_passed_over_without_being_held(wikimed):
+def test_wikimed_absurd_line_is_passed_over_without_being_held(wikimed):
     read = wikimed(document("C0000001", text="x" * (3 * LONGEST)), document("C0000001", name="next"))
     with pytest.raises(BadInput, match=r"wikimed\.json:1 is longer than 8 MiB"):
         read()
@@ -229,7 +229,7 @@ def test_an_absurd_line_is_passed_over_without_being_held(wikimed):
     assert peak < 2.5 * LONGEST  # readline joins parts
 
 
-def test_files_that_are_not_wikimed_are_refused_or_skipped(tmp_path, release):
+def test_wikimed_files_that_are_not_wikimed_are_refused_or_skipped(tmp_path, release):
     packed = gzip.compress(json.dumps(document("C0000001")).encode() * 100)
     for content in (packed[:50], "naïve".encode("latin-1"), b"\xff\xfe{", b"PK\x03\x04\n\n"):
         (tmp_path / "wikimed.json").write_bytes(content)
@@ -252,7 +252,7 @@ def test_files_that_are_not_wikimed_are_refused_or_skipped(tmp_path, release):
         "x" * 2**20,
     ],
 )
-def test_a_malformed_row_of_types_is_named_by_line_or_skipped(wikimed, release, row):
+def test_wikimed_malformed_row_of_types_is_named_by_line_or_skipped(wikimed, release, row):
     (release / "META" / "MRSTY.RRF").write_text(type_rows(TYPES) + row + "\n", encoding="utf-8")
     read = wikimed(document("C0000001"))
     with pytest.raises(BadInput, match=r"MRSTY\.RRF:7 does not have the six fields"):
@@ -263,7 +263,7 @@ def test_a_malformed_row_of_types_is_named_by_line_or_skipped(wikimed, release, 
 
 
 @pytest.mark.parametrize("content", ["", type_rows({"C0000004": TYPES["C0000004"]}), "C0000001|ENG|P|L1|\n"])
-def test_types_of_no_known_concept_are_refused(wikimed, release, content):
+def test_wikimed_types_of_no_known_concept_are_refused(wikimed, release, content):
     (release / "META" / "MRSTY.RRF").write_text(content)
     with pytest.raises(BadInput, match="gives no concept a known semantic type"):
         wikimed(document("C0000001"))(ConversionReport(skip_bad=True))

@@ -57,7 +57,7 @@ def test_demo_conforms():
     assert_conforms("mdkif-demo")
 
 
-def test_it_leaves_skills_compositions_and_reports(shown):
+def test_demo_leaves_skills_compositions_and_reports(shown):
     assert shown.code == 0
     for skill in SKILLS:
         card = json.loads((shown.store / "skills" / "tiny" / skill / "skill.json").read_text())
@@ -70,7 +70,7 @@ def test_it_leaves_skills_compositions_and_reports(shown):
         assert len(list((shown.store / "reports").glob(f"{TASK}-{TASK}-{router}-*.json"))) == 1
 
 
-def test_every_row_is_on_the_same_records(shown):
+def test_demo_every_row_is_on_the_same_records(shown):
     reports = [json.loads(path.read_text()) for path in sorted((shown.store / "reports").glob("*.json"))]
     assert len(reports) == 5
     assert len({tuple(row["id"] for row in report["records"]) for report in reports}) == 1
@@ -78,7 +78,7 @@ def test_every_row_is_on_the_same_records(shown):
     assert all(0 <= report["metrics"][METRIC] <= 1 for report in reports)
 
 
-def test_figures_are_of_patients_whom_neither_labels_nor_routers_were_chosen_on(shown):
+def test_demo_figures_are_of_patients_whom_neither_labels_nor_routers_were_chosen_on(shown):
     with gzip.open(shown.store / "demo" / "hospital" / "MIMIC-III" / "ADMISSIONS.csv.gz", "rt", newline="") as file:
         patients = {row["HADM_ID"]: row["SUBJECT_ID"] for row in csv.DictReader(file)}
     [file] = (shown.store / "reports").glob(f"{TASK}-{TASK}-cma-es-*.json")
@@ -89,7 +89,7 @@ def test_figures_are_of_patients_whom_neither_labels_nor_routers_were_chosen_on(
     assert made["origin"]["records"] == QUICK.shots
 
 
-def test_searched_routers_are_no_worse_than_any_reference(shown):
+def test_demo_searched_routers_are_no_worse_than_any_reference(shown):
     def origin(router):
         return json.loads((shown.store / "compositions" / "tiny" / f"{TASK}-{router}.json").read_text())["origin"]
 
@@ -98,7 +98,7 @@ def test_searched_routers_are_no_worse_than_any_reference(shown):
             assert origin(router)["objective"] <= origin(reference)["objective"]
 
 
-def test_the_json_has_the_promised_shape(shown):
+def test_demo_json_has_the_promised_shape(shown):
     printed = json.loads(shown.printed)
     assert printed["task"] == TASK
     assert 10 <= printed["n"] <= QUICK.test
@@ -107,7 +107,7 @@ def test_the_json_has_the_promised_shape(shown):
     assert set(printed["seconds"]) == {"data", "model", "skills", "routers", "evaluation"}
 
 
-def test_people_are_told_the_same_figures_for_the_same_seed(shown, told):
+def test_demo_people_are_told_the_same_figures_for_the_same_seed(shown, told):
     assert told.code == 0
     table = dict(re.findall(r"^(base|[a-z-]+) +(\d\.\d{4})$", told.printed, re.MULTILINE))
     assert table == {row["with"]: f"{row['value']:.4f}" for row in shown.rows}
@@ -117,7 +117,7 @@ def test_people_are_told_the_same_figures_for_the_same_seed(shown, told):
         assert {line.split()[0] for line in bars} == set(SKILLS)
 
 
-def test_all_that_demo_says_to_have_made_is_there(told):
+def test_demo_all_that_demo_says_to_have_made_is_there(told):
     listed = told.printed.partition("What was made:\n")[2].partition("\n\n")[0].splitlines()
     paths = [told.store.parent / line.strip() for line in listed]
     assert len(paths) == 1 + len(SKILLS) + 2
@@ -129,7 +129,7 @@ def test_demo_has_a_store_of_its_own(told):
     assert (told.store / "skills" / "tiny" / "nli" / "skill.json").exists()
 
 
-def test_what_demo_says_to_try_next_works(told, monkeypatch):
+def test_demo_what_demo_says_to_try_next_works(told, monkeypatch):
     """Typed as printed, in the folder where the demonstration ran."""
     monkeypatch.chdir(told.store.parent)
     commands = [shlex.split(line) for line in re.findall(r"^  mdkif (.*)$", told.printed, re.MULTILINE)]
@@ -140,7 +140,7 @@ def test_what_demo_says_to_try_next_works(told, monkeypatch):
     assert (told.store.parent / "icd-lora" / "adapter_model.safetensors").exists()
 
 
-def test_the_task_is_one_no_skill_of_the_demo_was_trained_on():
+def test_demo_task_is_one_no_skill_of_the_demo_was_trained_on():
     kit = Toolkit()
     read = {source.dataset for skill in SKILLS for source in kit.plugins.get(Skill, skill).sources}
     assert not read & {source.dataset for source in kit.plugins.get(Task, TASK).sources}

@@ -84,11 +84,11 @@ def test_classification_metrics_conform() -> None:
     assert_conforms("mdkif-evaluator-classification")
 
 
-def test_only_log_loss_is_better_low() -> None:
+def test_classification_only_log_loss_is_better_low() -> None:
     assert [name for name, higher in METRICS.items() if not higher] == ["log_loss"]
 
 
-def test_four_records_by_hand() -> None:
+def test_classification_four_records_by_hand() -> None:
     found = evaluate(
         [
             predicted(["yes"], [0.0, 2.0]),  # right
@@ -114,7 +114,7 @@ def test_four_records_by_hand() -> None:
     assert "micro_f1" not in found  # with one label a record it would only repeat the accuracy
 
 
-def test_auroc_of_two_options_does_not_saturate_where_probabilities_do() -> None:
+def test_classification_auroc_of_two_options_does_not_saturate_where_probabilities_do() -> None:
     """exp(-800) is zero in double precision, so that probabilities of these would tie."""
     found = evaluate([predicted(["yes"], [-900.0, 0.0]), predicted(["no"], [-800.0, 0.0])])
     assert found["auroc"] == 1.0
@@ -123,7 +123,7 @@ def test_auroc_of_two_options_does_not_saturate_where_probabilities_do() -> None
 
 @quick
 @given(single(YES_NO))
-def test_binary_auroc_counts_pairs_of_score_differences(predictions: list[Prediction]) -> None:
+def test_classification_binary_auroc_counts_pairs_of_score_differences(predictions: list[Prediction]) -> None:
     marks = [p.gold == ("yes",) for p in predictions]
     found = evaluate(predictions)
     if len(set(marks)) == 2:
@@ -135,7 +135,7 @@ def test_binary_auroc_counts_pairs_of_score_differences(predictions: list[Predic
 
 @quick
 @given(single())
-def test_macro_auroc_and_f1_of_three_options_count_pairs(predictions: list[Prediction]) -> None:
+def test_classification_macro_auroc_and_f1_of_three_options_count_pairs(predictions: list[Prediction]) -> None:
     found = evaluate(predictions)
     each = []
     for column, name in enumerate(OPTIONS):
@@ -157,7 +157,7 @@ def test_macro_auroc_and_f1_of_three_options_count_pairs(predictions: list[Predi
 
 @quick
 @given(several())
-def test_multi_label_metrics_count_pairs(predictions: list[Prediction]) -> None:
+def test_classification_multi_label_metrics_count_pairs(predictions: list[Prediction]) -> None:
     found = evaluate(predictions)
     assert "accuracy" not in found
     assert "log_loss" not in found
@@ -179,7 +179,9 @@ def test_multi_label_metrics_count_pairs(predictions: list[Prediction]) -> None:
 
 @quick
 @given(st.one_of(single(), several()), st.randoms())
-def test_metrics_are_bounded_finite_and_blind_to_order(predictions: list[Prediction], rng: random.Random) -> None:
+def test_classification_metrics_are_bounded_finite_and_blind_to_order(
+    predictions: list[Prediction], rng: random.Random
+) -> None:
     found = evaluate(predictions)
     for name, value in found.items():
         assert math.isfinite(value)
@@ -192,7 +194,7 @@ def test_metrics_are_bounded_finite_and_blind_to_order(predictions: list[Predict
 
 @quick
 @given(single(), st.permutations(range(3)))
-def test_the_order_of_the_options_does_not_matter(predictions: list[Prediction], order: list[int]) -> None:
+def test_classification_order_of_the_options_does_not_matter(predictions: list[Prediction], order: list[int]) -> None:
     unique = [p for p in predictions if len(set(p.scores)) == 3]  # a tie goes to the option listed first
     turned = [
         predicted(p.gold, [p.scores[i] for i in order], [OPTIONS[i] for i in order], name=p.id) if n % 2 else p
@@ -203,7 +205,7 @@ def test_the_order_of_the_options_does_not_matter(predictions: list[Prediction],
 
 @quick
 @given(single(), st.floats(-5, 5))
-def test_a_constant_added_to_a_record_changes_nothing(predictions: list[Prediction], shift: float) -> None:
+def test_classification_constant_added_to_a_record_changes_nothing(predictions: list[Prediction], shift: float) -> None:
     """Only differences inside a record matter where one label is right."""
     shift = round(shift, 2)
     moved = [predicted(p.gold, [s + shift for s in p.scores], p.options, name=p.id) for p in predictions]
@@ -211,7 +213,7 @@ def test_a_constant_added_to_a_record_changes_nothing(predictions: list[Predicti
     assert after["log_loss"] == pytest.approx(before["log_loss"], abs=1e-9)
 
 
-def test_multi_label_f1_is_taken_at_the_break_even_point() -> None:
+def test_classification_multi_label_f1_is_taken_at_the_break_even_point() -> None:
     """Three pairs are right, so the three highest scores are marked: 0.9 (a), 0.8 (c) and 0.7 (b)."""
     found = evaluate(
         [
@@ -223,14 +225,14 @@ def test_multi_label_f1_is_taken_at_the_break_even_point() -> None:
     assert found["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
-def test_one_multi_label_record_makes_them_all_multi_label() -> None:
+def test_classification_one_multi_label_record_makes_them_all_multi_label() -> None:
     """A record of a multi-label task may have exactly one label."""
     found = evaluate([predicted(["yes"], [0, 1]), predicted([], [1, 0], multi_label=True)])
     assert "accuracy" not in found
     assert "micro_f1" in found
 
 
-def test_labels_of_one_class_are_left_out_and_counted() -> None:
+def test_classification_labels_of_one_class_are_left_out_and_counted() -> None:
     found = evaluate(
         [
             predicted(["a", "c"], [3, 1, 2], OPTIONS, multi_label=True),
@@ -242,30 +244,30 @@ def test_labels_of_one_class_are_left_out_and_counted() -> None:
     assert found["f1_undefined"] == 1  # "b" is neither right nor marked
 
 
-def test_without_any_right_label_ranking_metrics_are_not_reported() -> None:
+def test_classification_without_any_right_label_ranking_metrics_are_not_reported() -> None:
     found = evaluate([predicted([], [1, 0], multi_label=True), predicted([], [0, 1], multi_label=True)])
     assert found == {"n": 2, "f1_undefined": 2, "auroc_undefined": 2}
 
 
-def test_options_of_their_own_leave_accuracy_and_log_loss() -> None:
+def test_classification_options_of_their_own_leave_accuracy_and_log_loss() -> None:
     """Multiple choice: a class that only one record lists has no F1 and no AUROC."""
     found = evaluate([predicted(["x"], [1, 0], ("x", "y")), predicted(["q"], [1, 0], ("p", "q"))])
     assert set(found) == {"n", "accuracy", "log_loss"}
     assert found["accuracy"] == 0.5
 
 
-def test_free_text_is_refused_with_the_remedy() -> None:
+def test_classification_free_text_is_refused_with_the_remedy() -> None:
     with pytest.raises(BadInput, match=r"prediction r7: it has no scores; evaluate free text with 'generation'"):
         evaluate([Prediction(id="r7", gold=("yes",), answer="yes", text="yes")])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_scores_that_are_no_numbers_are_an_error_and_not_a_metric(bad: float) -> None:
+def test_classification_scores_that_are_no_numbers_are_an_error_and_not_a_metric(bad: float) -> None:
     with pytest.raises(MdkifError, match="prediction r are not finite"):
         evaluate([predicted(["yes"], [0.0, bad])])
 
 
-def test_a_prediction_has_a_score_for_each_option() -> None:
+def test_classification_prediction_has_a_score_for_each_option() -> None:
     with pytest.raises(ValueError, match="prediction r: 1 scores for 2 options"):
         predicted(["yes"], [1.0])
 
@@ -280,7 +282,7 @@ def extracted(
 
 @quick
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
-def test_extracted_single_labels_are_judged_as_they_are(pairs: list[tuple[str, str]]) -> None:
+def test_classification_extracted_single_labels_are_judged_as_they_are(pairs: list[tuple[str, str]]) -> None:
     metrics = evaluate([extracted([gold], [label], "abc") for gold, label in pairs])
     assert metrics["accuracy"] == pytest.approx(sum(gold == label for gold, label in pairs) / len(pairs))
     each = [pair_f1([{g} for g, _ in pairs], [{f} for _, f in pairs], name) for name in "abc"]
@@ -292,7 +294,9 @@ def test_extracted_single_labels_are_judged_as_they_are(pairs: list[tuple[str, s
 
 @quick
 @given(st.lists(st.tuples(st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc"))), min_size=1, max_size=20))
-def test_extracted_lists_of_labels_are_judged_as_they_are(pairs: list[tuple[set[str], set[str]]]) -> None:
+def test_classification_extracted_lists_of_labels_are_judged_as_they_are(
+    pairs: list[tuple[set[str], set[str]]],
+) -> None:
     metrics = evaluate([extracted(sorted(gold), sorted(found), "abc", multi_label=True) for gold, found in pairs])
     hits = sum(len(gold & found) for gold, found in pairs)
     marked = sum(len(gold) + len(found) for gold, found in pairs)
@@ -301,7 +305,7 @@ def test_extracted_lists_of_labels_are_judged_as_they_are(pairs: list[tuple[set[
     assert "auroc" not in metrics
 
 
-def test_precision_at_k_is_the_share_of_right_labels_among_the_k_likeliest() -> None:
+def test_classification_precision_at_k_is_the_share_of_right_labels_among_the_k_likeliest() -> None:
     names = [f"c{i:02}" for i in range(9)]
     first = predicted(["c00", "c08"], [-i for i in range(9)], names, multi_label=True)
     second = predicted(["c00", "c08"], list(range(9)), names, multi_label=True)

@@ -22,15 +22,15 @@ def predicted(gold: list[str], text: str, name: str = "r") -> Prediction:
     return Prediction(id=name, gold=tuple(gold), answer="\n".join(gold) or "none", text=text)
 
 
-def test_entity_metrics_conform() -> None:
+def test_entities_entity_metrics_conform() -> None:
     assert_conforms("mdkif-evaluator-entities")
 
 
-def test_more_is_better_of_every_metric() -> None:
+def test_entities_more_is_better_of_every_metric() -> None:
     assert dict.fromkeys(("precision", "recall", "f1", "macro_f1", "exact_match"), True) == METRICS
 
 
-def test_three_records_by_hand() -> None:
+def test_entities_three_records_by_hand() -> None:
     found = evaluate(
         [
             predicted(["problem: sepsis", "test: CT"], "problem: sepsis\ntest: MRI\ntest: ct"),
@@ -51,18 +51,18 @@ def test_three_records_by_hand() -> None:
     "text",
     ["PROBLEM: Chest Pain", "problem:chest   pain ", "Here they are\nproblem: chest pain\n", "Problem : chest pain"],
 )
-def test_case_spacing_and_lines_that_name_nothing_do_not_matter(text: str) -> None:
+def test_entities_case_spacing_and_lines_that_name_nothing_do_not_matter(text: str) -> None:
     found = evaluate([predicted(["problem: chest pain"], text)])
     assert all(found[name] == 1 for name in METRICS)
 
 
 @pytest.mark.parametrize("text", ["problem: pain", "test: chest pain", "chest pain", "problem: chest pain .", ""])
-def test_part_of_an_entity_or_another_type_is_wrong(text: str) -> None:
+def test_entities_part_of_an_entity_or_another_type_is_wrong(text: str) -> None:
     found = evaluate([predicted(["problem: chest pain"], text)])
     assert all(found[name] == 0 for name in METRICS)
 
 
-def test_an_entity_that_stands_twice_must_be_named_twice() -> None:
+def test_entities_entity_that_stands_twice_must_be_named_twice() -> None:
     twice = ["problem: pain", "problem: pain"]
     once = evaluate([predicted(twice, "problem: pain")])
     assert (once["precision"], once["recall"], once["exact_match"]) == (1, 0.5, 0)
@@ -72,25 +72,25 @@ def test_an_entity_that_stands_twice_must_be_named_twice() -> None:
     assert thrice["recall"] == 1
 
 
-def test_a_record_is_never_credited_for_the_entities_of_another() -> None:
+def test_entities_record_is_never_credited_for_the_entities_of_another() -> None:
     found = evaluate([predicted(["test: CT"], "test: MRI"), predicted(["test: MRI"], "test: CT")])
     assert found["f1"] == found["exact_match"] == 0
 
 
-def test_the_order_of_the_lines_does_not_matter() -> None:
+def test_entities_order_of_the_lines_does_not_matter() -> None:
     assert evaluate([predicted(["problem: a", "test: b"], "test: b\nproblem: a")])["exact_match"] == 1
 
 
-def test_colons_may_be_part_of_an_entity() -> None:
+def test_entities_colons_may_be_part_of_an_entity() -> None:
     assert evaluate([predicted(["test: ratio 1 : 2"], "Test: ratio 1 : 2")])["f1"] == 1
 
 
-def test_an_invented_type_counts_against_precision_but_has_no_f1_of_its_own() -> None:
+def test_entities_invented_type_counts_against_precision_but_has_no_f1_of_its_own() -> None:
     found = evaluate([predicted(["problem: sepsis"], "problem: sepsis\nsure: here you are")])
     assert (found["precision"], found["recall"], found["macro_f1"]) == (0.5, 1, 1)
 
 
-def test_without_any_entity_only_exact_match_is_defined() -> None:
+def test_entities_without_any_entity_only_exact_match_is_defined() -> None:
     assert evaluate([predicted([], "none"), predicted([], "")]) == {"n": 2, "exact_match": 1}
 
 
@@ -100,7 +100,7 @@ def test_entities_where_none_are_right_have_no_precision_and_no_macro_f1() -> No
 
 
 @pytest.mark.parametrize("gold", [["SECRET"], ["problem: a", "SECRET"], ["problem: "], ["problem: a\ntest: b"]])
-def test_gold_that_is_no_entity_is_refused_with_the_remedy(gold: list[str]) -> None:
+def test_entities_gold_that_is_no_entity_is_refused_with_the_remedy(gold: list[str]) -> None:
     with pytest.raises(
         BadInput, match=r"prediction r7: its gold labels are not 'type: entity'.*'generation'"
     ) as caught:
@@ -143,14 +143,16 @@ def f1(gold: set[tuple[int, str, int, int]], named: set[tuple[int, str, int, int
     return 2 / (1 / precision + 1 / recall)
 
 
-def test_tag_sequences_are_decoded_as_conll_does() -> None:
+def test_entities_tag_sequences_are_decoded_as_conll_does() -> None:
     tags = ["B-test", "I-test", "B-test", "O", "B-problem", "B-test", "I-test"]
     assert spans(tags) == {("test", 0, 2), ("test", 2, 3), ("problem", 4, 5), ("test", 5, 7)}
 
 
 @quick
 @given(st.lists(st.tuples(tagged(), tagged()), min_size=1, max_size=5))
-def test_where_words_are_positions_these_are_the_f1_of_tag_sequences(pairs: list[tuple[list[str], list[str]]]) -> None:
+def test_entities_where_words_are_positions_these_are_the_f1_of_tag_sequences(
+    pairs: list[tuple[list[str], list[str]]],
+) -> None:
     found = evaluate([predicted(lines(gold), "\n".join(lines(named))) for gold, named in pairs])
     gold = {(n, *span) for n, (tags, _) in enumerate(pairs) for span in spans(tags)}
     named = {(n, *span) for n, (_, tags) in enumerate(pairs) for span in spans(tags)}
@@ -166,7 +168,7 @@ def test_where_words_are_positions_these_are_the_f1_of_tag_sequences(pairs: list
 
 @quick
 @given(st.lists(st.tuples(tagged(), st.text()), min_size=1, max_size=5), st.randoms())
-def test_whatever_a_model_says_metrics_are_shares_and_blind_to_order(
+def test_entities_whatever_a_model_says_metrics_are_shares_and_blind_to_order(
     pairs: list[tuple[list[str], str]], rng: random.Random
 ) -> None:
     predictions = [predicted(lines(gold), text, str(n)) for n, (gold, text) in enumerate(pairs)]

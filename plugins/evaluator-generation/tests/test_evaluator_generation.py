@@ -40,11 +40,11 @@ def test_generation_metrics_conform() -> None:
     assert_conforms("mdkif-evaluator-generation")
 
 
-def test_more_is_better_of_every_metric() -> None:
+def test_generation_more_is_better_of_every_metric() -> None:
     assert dict.fromkeys(["rouge1", "rougeL", "exact_match", "token_f1"], True) == METRICS
 
 
-def test_two_records_by_hand() -> None:
+def test_generation_two_records_by_hand() -> None:
     found = evaluate(
         [
             predicted("The left lung.", "left lung"),  # equal but for article, case and punctuation
@@ -60,7 +60,7 @@ def test_two_records_by_hand() -> None:
     assert found["rougeL"] == pytest.approx((0.8 + 2 / 3) / 2)
 
 
-def test_rouge_compares_stems() -> None:
+def test_generation_rouge_compares_stems() -> None:
     assert evaluate([predicted("treated infections", "treating infection")])["rouge1"] == 1.0
 
 
@@ -74,11 +74,11 @@ def test_rouge_compares_stems() -> None:
         ("  \n ", []),
     ],
 )
-def test_words_are_those_of_squad(text: str, expected: list[str]) -> None:
+def test_generation_words_are_those_of_squad(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-def test_token_f1_counts_repeated_words() -> None:
+def test_generation_token_f1_counts_repeated_words() -> None:
     # two of the three "pain" are matched: precision 2/3, recall 2/2
     assert token_f1("pain pain", "pain pain pain") == pytest.approx(0.8)
 
@@ -86,13 +86,13 @@ def test_token_f1_counts_repeated_words() -> None:
 @pytest.mark.parametrize(
     ("answer", "text", "expected"), [("", "", 1.0), ("the", "a", 1.0), ("", "x", 0.0), ("x", "", 0.0)]
 )
-def test_texts_without_words_agree_only_with_each_other(answer: str, text: str, expected: float) -> None:
+def test_generation_texts_without_words_agree_only_with_each_other(answer: str, text: str, expected: float) -> None:
     assert token_f1(answer, text) == expected
 
 
 @quick
 @given(texts, texts)
-def test_metrics_agree_with_independent_counts(answer: list[str], text: list[str]) -> None:
+def test_generation_metrics_agree_with_independent_counts(answer: list[str], text: list[str]) -> None:
     found = evaluate([predicted(" ".join(answer), " ".join(text))])
     shared = sum(min(answer.count(word), text.count(word)) for word in set(answer))
     assert found["rouge1"] == pytest.approx(f1(shared, len(answer), len(text)))
@@ -104,7 +104,7 @@ def test_metrics_agree_with_independent_counts(answer: list[str], text: list[str
 
 @quick
 @given(st.lists(st.tuples(any_text, any_text), min_size=1, max_size=6), st.randoms())
-def test_metrics_are_bounded_and_blind_to_order(pairs: list[tuple[str, str]], rng: random.Random) -> None:
+def test_generation_metrics_are_bounded_and_blind_to_order(pairs: list[tuple[str, str]], rng: random.Random) -> None:
     predictions = [predicted(answer, text, str(i)) for i, (answer, text) in enumerate(pairs)]
     found = evaluate(predictions)
     assert set(found) == {"n", *METRICS}
@@ -114,14 +114,14 @@ def test_metrics_are_bounded_and_blind_to_order(pairs: list[tuple[str, str]], rn
 
 @quick
 @given(any_text)
-def test_the_answer_itself_is_right(text: str) -> None:
+def test_generation_answer_itself_is_right(text: str) -> None:
     found = evaluate([predicted(text, text)])
     assert found["exact_match"] == found["token_f1"] == 1.0
 
 
 @quick
 @given(any_text, any_text)
-def test_token_f1_is_symmetric_and_one_only_for_the_same_words(a: str, b: str) -> None:
+def test_generation_token_f1_is_symmetric_and_one_only_for_the_same_words(a: str, b: str) -> None:
     assert token_f1(a, b) == token_f1(b, a)
     assert (token_f1(a, b) == 1.0) == (Counter(words(a)) == Counter(words(b)))
 
@@ -130,7 +130,7 @@ def several(text: str, *gold: str, options: tuple[str, ...] = ()) -> Prediction:
     return Prediction(id="r", gold=gold, answer=gold[0], text=text, options=options)
 
 
-def test_the_nearest_of_several_right_answers_counts_for_each_metric() -> None:
+def test_generation_nearest_of_several_right_answers_counts_for_each_metric() -> None:
     assert evaluate([several("Heart attack.", "MI", "heart attack")]) == {"n": 1, **dict.fromkeys(METRICS, 1.0)}
     # the first answer has both words, but in another order; the second shares one word
     found = evaluate([several("renal pain", "pain renal liver", "pain")])
@@ -139,21 +139,21 @@ def test_the_nearest_of_several_right_answers_counts_for_each_metric() -> None:
     assert found["rougeL"] == pytest.approx(2 / 3)
 
 
-def test_labels_of_a_closed_set_are_one_answer_together() -> None:
+def test_generation_labels_of_a_closed_set_are_one_answer_together() -> None:
     closed = several("sepsis", "sepsis", "asthma", options=("sepsis", "asthma"))
     assert right_answers(closed) == ("sepsis",)
     joined = Prediction(id="r", gold=("a1", "b1"), answer="a1; b1", text="a1", options=("a1", "b1"))
     assert evaluate([joined])["exact_match"] == 0
 
 
-def test_without_gold_answers_there_is_the_answer() -> None:
+def test_generation_without_gold_answers_there_is_the_answer() -> None:
     assert right_answers(Prediction(id="r", gold=(), answer="x")) == ("x",)
     assert evaluate([Prediction(id="r", gold=(), answer="x", text="X!")])["exact_match"] == 1.0
 
 
 @quick
 @given(st.lists(texts.filter(bool), min_size=1, max_size=4), texts)
-def test_several_answers_score_as_the_best_of_them_alone(gold: list[list[str]], text: list[str]) -> None:
+def test_generation_several_answers_score_as_the_best_of_them_alone(gold: list[list[str]], text: list[str]) -> None:
     answers, written = [" ".join(answer) for answer in gold], " ".join(text)
     alone = [evaluate([predicted(answer, written)]) for answer in answers]
     assert evaluate([several(written, *answers)]) == {key: max(each[key] for each in alone) for key in alone[0]}

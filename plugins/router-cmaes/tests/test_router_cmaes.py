@@ -37,7 +37,7 @@ def test_cma_es_conforms():
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 2 * TARGET)])
-def test_search_finds_the_best_weights(scale, target):
+def test_cma_es_search_finds_the_best_weights(scale, target):
     objective = bowl(target, scale)
     found = search(objective, evaluations=400, patience=100)
     torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
@@ -45,7 +45,7 @@ def test_search_finds_the_best_weights(scale, target):
     assert found.value < 0.1 * best(objective.references).value
 
 
-def test_candidate_is_the_best_of_all_that_were_evaluated():
+def test_cma_es_candidate_is_the_best_of_all_that_were_evaluated():
     objective = bowl()
     found = search(objective, evaluations=60)
     evaluated = [
@@ -56,14 +56,14 @@ def test_candidate_is_the_best_of_all_that_were_evaluated():
 
 @pytest.mark.parametrize(("scale", "size"), [("one", 6), ("free", 7)])
 @pytest.mark.parametrize("evaluations", [9, 17, 18, 50])
-def test_budget_is_kept_in_whole_populations(evaluations, scale, size):
+def test_cma_es_budget_is_kept_in_whole_populations(evaluations, scale, size):
     """The population of a space of two directions, or of three: not of the six or seven parameters."""
     objective = bowl(scale=scale)
     search(objective, evaluations=evaluations, patience=1000)
     assert [len(population) for population in objective.populations] == [size] * (evaluations // size)
 
 
-def test_rungs_compare_fewer_candidates_on_growing_parts_of_the_examples():
+def test_cma_es_rungs_compare_fewer_candidates_on_growing_parts_of_the_examples():
     objective = bowl(examples=32)
     found = search(objective, evaluations=9, patience=1000)
     assert objective.rows == [8, 16, 32] * 2, "four whole sets each: 6 / 4 + 3 / 4 + 2 / 2 = 3.25"
@@ -85,7 +85,7 @@ class Rows(Bowl):
         return super().values(parameters, rows)
 
 
-def test_rungs_draw_their_records_anew_for_every_population_and_alike_for_its_candidates():
+def test_cma_es_rungs_draw_their_records_anew_for_every_population_and_alike_for_its_candidates():
     drawn = []
     for seed in (0, 0, 1):
         objective = bowl(examples=32, kind=Rows)
@@ -116,7 +116,7 @@ def begun(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", ["one", "free", "signed"])
-def test_search_begins_at_the_best_single_and_at_uniform_and_ends_with_the_better(begun, scale):
+def test_cma_es_search_begins_at_the_best_single_and_at_uniform_and_ends_with_the_better(begun, scale):
     starts, asked = begun
     objective = bowl(torch.tensor([0.1, 0.8, 0.1]), scale=scale)
     size = 6 if scale == "one" else 7
@@ -132,7 +132,7 @@ def test_search_begins_at_the_best_single_and_at_uniform_and_ends_with_the_bette
     assert (len(starts), asked) == (1, [0] * 5)
 
 
-def test_search_finds_weights_of_either_sign():
+def test_cma_es_search_finds_weights_of_either_sign():
     target = torch.tensor([0.9, -0.4, 0.2])
     found = search(bowl(target, "signed"), evaluations=400, patience=100)
     torch.testing.assert_close(found.weights, target, atol=0.03, rtol=0)
@@ -141,14 +141,14 @@ def test_search_finds_weights_of_either_sign():
 @pytest.mark.parametrize(("settings", "examples", "supports_minibatch"), [
     ({"successive_halving": False}, 32, True), ({}, 15, True), ({}, 32, False),
 ])  # fmt: skip
-def test_rungs_are_none_unasked_on_few_examples_or_for_a_metric(settings, examples, supports_minibatch):
+def test_cma_es_rungs_are_none_unasked_on_few_examples_or_for_a_metric(settings, examples, supports_minibatch):
     objective = bowl(examples=examples)
     objective.supports_minibatch = supports_minibatch
     search(objective, evaluations=18, patience=1000, **settings)
     assert objective.rows == [examples] * 3
 
 
-def test_successive_halving_finds_the_best_weights_for_fewer_evaluations():
+def test_cma_es_successive_halving_finds_the_best_weights_for_fewer_evaluations():
     plain, halving = bowl(), bowl(examples=32)
     search(plain, evaluations=120, patience=1000)
     search(halving, evaluations=120, patience=1000)
@@ -157,13 +157,13 @@ def test_successive_halving_finds_the_best_weights_for_fewer_evaluations():
     torch.testing.assert_close(found.weights, TARGET, atol=0.03, rtol=0)
 
 
-def test_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
+def test_cma_es_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
     objective = bowl(torch.ones(1), norms=torch.ones(1))
     assert search(objective).weights.tolist() == [1.0]
     assert objective.populations == []
 
 
-def test_first_population_has_a_step_towards_the_best_references():
+def test_cma_es_first_population_has_a_step_towards_the_best_references():
     """Four of six places are theirs. pycma shortens what is injected to a likely length: the direction counts."""
     objective = bowl()
     search(objective, evaluations=6)
@@ -179,7 +179,7 @@ def test_first_population_has_a_step_towards_the_best_references():
 
 
 @pytest.mark.parametrize("count", [11, 12, 20])
-def test_references_may_be_more_than_a_population_has_places(count, capfd):
+def test_cma_es_references_may_be_more_than_a_population_has_places(count, capfd):
     """From 12 skills on; the best of them are the ones it steps towards."""
     objective = bowl(torch.softmax(torch.arange(count) / 2.0, 0), norms=torch.linspace(0.8, 1.2, count))
     found = search(objective, evaluations=200, patience=100)
@@ -193,7 +193,7 @@ def test_references_may_be_more_than_a_population_has_places(count, capfd):
     assert torch.cosine_similarity(objective.populations[0] - start, way[None]).max() > 0.999
 
 
-def test_reference_that_nothing_beats_is_the_result():
+def test_cma_es_reference_that_nothing_beats_is_the_result():
     objective = bowl(kind=Flat)
     found = search(objective, evaluations=200, patience=3)
     assert found is objective.references[0]
@@ -203,7 +203,7 @@ def test_reference_that_nothing_beats_is_the_result():
     assert len(once.populations) == 3
 
 
-def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path, monkeypatch):
+def test_cma_es_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cma_signals.in").write_text("stop_now\n")
     np.random.seed(3)
@@ -218,7 +218,7 @@ def test_numpys_state_and_the_folder_are_left_alone_also_after_an_error(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["cma_signals.in"]
 
 
-def test_budget_below_one_population_is_refused():
+def test_cma_es_budget_below_one_population_is_refused():
     objective = bowl()
     with pytest.raises(BadInput, match="evaluations is 5: CMA-ES needs at least 6, for one population of 6"):
         search(objective, evaluations=5)

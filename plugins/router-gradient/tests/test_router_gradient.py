@@ -22,14 +22,14 @@ def test_gradient_conforms():
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 1.7 * TARGET)])
-def test_descent_finds_the_best_weights(scale, target):
+def test_gradient_descent_finds_the_best_weights(scale, target):
     objective = bowl(target, scale)
     found = search(objective, steps=120, learning_rate=0.1)
     torch.testing.assert_close(found.weights, target, atol=0.02, rtol=0)
     assert found.value < 0.05 * best(objective.references).value
 
 
-def test_descent_starts_from_the_best_single_and_from_uniform_and_values_each_end_once():
+def test_gradient_descent_starts_from_the_best_single_and_from_uniform_and_values_each_end_once():
     objective = bowl(torch.tensor([0.02, 0.9, 0.08]))
     assert best(objective.references).name == "skill 1"
     found = search(objective, steps=1, learning_rate=1e-9)
@@ -49,7 +49,7 @@ class Path(Bowl):
         return super().gradient(parameters, rows)
 
 
-def test_best_point_is_returned_and_not_the_last():
+def test_gradient_best_point_is_returned_and_not_the_last():
     """Steps of this length go past the minimum and away again."""
     objective = Path(TARGET, norms=torch.tensor([0.8, 1.0, 1.2]), examples=10)
     found = search(objective, steps=3, learning_rate=2.0)
@@ -61,19 +61,19 @@ def test_best_point_is_returned_and_not_the_last():
 
 
 @pytest.mark.parametrize(("every", "evaluated"), [(2, 3), (5, 2), (0, 1), (6, 1)])
-def test_points_on_mini_batches_are_evaluated_on_all_every_few_steps_and_at_the_end(every, evaluated):
+def test_gradient_points_on_mini_batches_are_evaluated_on_all_every_few_steps_and_at_the_end(every, evaluated):
     objective = bowl(examples=20)
     search(objective, steps=6, batch=4, every=every, start="best")
     assert objective.rows == [20] * evaluated
 
 
 @pytest.mark.parametrize("target", [[0.9, -0.4, 0.2], [0.3, 1.2, 0.4]])
-def test_descent_finds_weights_of_either_sign(target):
+def test_gradient_descent_finds_weights_of_either_sign(target):
     found = search(bowl(torch.tensor(target), "signed"), steps=150, learning_rate=0.1)
     torch.testing.assert_close(found.weights, torch.tensor(target), atol=0.02, rtol=0)
 
 
-def test_end_that_is_worse_than_a_reference_is_not_returned():
+def test_gradient_end_that_is_worse_than_a_reference_is_not_returned():
     objective = bowl(torch.tensor([0.34, 0.33, 0.33]))
     found = search(objective, steps=1, learning_rate=50.0)
     assert objective.value(objective.space.weights(objective.populations[0])[0]) > 0.1
@@ -81,13 +81,13 @@ def test_end_that_is_worse_than_a_reference_is_not_returned():
 
 
 @pytest.mark.parametrize(("batch", "count"), [(0, 10), (10, 10), (64, 10)])
-def test_batch_of_zero_or_all_is_the_whole_set(batch, count):
+def test_gradient_batch_of_zero_or_all_is_the_whole_set(batch, count):
     objective = bowl(examples=count)
     search(objective, steps=3, batch=batch)
     assert objective.batches == [None] * 6
 
 
-def test_mini_batches_are_distinct_rows_drawn_by_the_seed():
+def test_gradient_mini_batches_are_distinct_rows_drawn_by_the_seed():
     drawn = []
     for seed in (0, 0, 1):
         objective = bowl(examples=20)
@@ -98,7 +98,7 @@ def test_mini_batches_are_distinct_rows_drawn_by_the_seed():
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_no_step_needs_no_example():
+def test_gradient_no_step_needs_no_example():
     objective = bowl()
     found = search(objective, steps=0)
     assert objective.batches == []

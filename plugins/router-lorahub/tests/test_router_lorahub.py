@@ -50,11 +50,11 @@ def test_lorahub_conforms():
     assert_conforms("mdkif-router-lorahub")
 
 
-def test_defaults_are_lorahubs():
+def test_lorahub_defaults_are_lorahubs():
     assert LoraHub() == LoraHub(evaluations=40, bound=1.5, l1=0.05)
 
 
-def test_search_finds_weights_of_either_sign():
+def test_lorahub_search_finds_weights_of_either_sign():
     objective = bowl()
     found = search(objective)
     torch.testing.assert_close(found.weights, TARGET, atol=0.1, rtol=0)
@@ -63,13 +63,13 @@ def test_search_finds_weights_of_either_sign():
     assert found.value < 0.1 * best(objective.references).value
 
 
-def test_search_starts_from_the_base_model():
+def test_lorahub_search_starts_from_the_base_model():
     objective = bowl()
     search(objective, evaluations=3)
     assert objective.seen[0].tolist() == [0, 0, 0]
 
 
-def test_choice_has_the_least_loss_with_the_l1_term():
+def test_lorahub_choice_has_the_least_loss_with_the_l1_term():
     """The term is as strong as the loss here, so that the least loss alone would be another candidate."""
     objective = bowl(torch.tensor([0.3, 0.3, -0.3]))
     found = search(objective, l1=1.0)
@@ -80,13 +80,13 @@ def test_choice_has_the_least_loss_with_the_l1_term():
     assert found.value < best(objective.references).value
 
 
-def test_l1_term_draws_the_weights_to_zero():
+def test_lorahub_l1_term_draws_the_weights_to_zero():
     free, drawn = (search(bowl(), l1=strength).weights.abs().sum() for strength in (0.0, 0.5))
     assert drawn < free - 0.1
 
 
 @pytest.mark.parametrize("bound", [1.5, 0.3])
-def test_weights_do_not_pass_the_bound(bound):
+def test_lorahub_weights_do_not_pass_the_bound(bound):
     objective = bowl(torch.tensor([9.0, -9.0, 9.0]))
     search(objective, bound=bound, evaluations=60)
     assert max(weights.abs().max() for weights in objective.seen) <= bound + 1e-6
@@ -96,14 +96,14 @@ def test_weights_do_not_pass_the_bound(bound):
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 5, 40, 150])
-def test_budget_is_kept_exactly(evaluations):
+def test_lorahub_budget_is_kept_exactly(evaluations):
     objective = bowl()
     search(objective, evaluations=evaluations)
     assert len(objective.seen) == evaluations
 
 
 @pytest.mark.parametrize(("evaluations", "takes"), [(-1, "a number from 0"), (0, "1 to 150"), (151, "1 to 150")])
-def test_budget_that_ngopt_cannot_take_is_refused(evaluations, takes):
+def test_lorahub_budget_that_ngopt_cannot_take_is_refused(evaluations, takes):
     objective = bowl()
     with pytest.raises(BadInput, match=rf"\bevaluations .*{evaluations}\b.*: .*{takes}"):
         search(objective, evaluations=evaluations)
@@ -111,7 +111,7 @@ def test_budget_that_ngopt_cannot_take_is_refused(evaluations, takes):
 
 
 @pytest.mark.parametrize("shape", [(1,), (4, 3), (12,)])
-def test_weights_may_have_any_number_and_shape(shape):
+def test_lorahub_weights_may_have_any_number_and_shape(shape):
     target = torch.linspace(-1, 1, torch.Size(shape).numel()).reshape(shape) if shape != (1,) else torch.tensor([0.7])
     objective = bowl(target)
     found = search(objective)
@@ -119,14 +119,14 @@ def test_weights_may_have_any_number_and_shape(shape):
     assert found.value < best(objective.references).value
 
 
-def test_reference_that_nothing_beats_is_the_result():
+def test_lorahub_reference_that_nothing_beats_is_the_result():
     objective = bowl(kind=Flat)
     assert search(objective, evaluations=10) is objective.references[0]
     corner = bowl(torch.tensor([0.0, 1.0, 0.0]))
     assert search(corner, evaluations=5).name == "skill 1"
 
 
-def test_random_states_are_left_alone_after_an_error():
+def test_lorahub_random_states_are_left_alone_after_an_error():
     states = []
     for fail in (False, True):
         random.seed(1)
@@ -139,7 +139,7 @@ def test_random_states_are_left_alone_after_an_error():
     assert states[0] == states[1]
 
 
-def test_threads_do_not_stay_behind_also_after_an_error():
+def test_lorahub_threads_do_not_stay_behind_also_after_an_error():
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError) as kept:  # what is kept of the error holds on to the search
         search(bowl(kind=Broken))
@@ -148,7 +148,7 @@ def test_threads_do_not_stay_behind_also_after_an_error():
     assert kept.traceback
 
 
-def test_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
+def test_lorahub_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
     """In a process of its own, where nevergrad was not imported before; it ends although an error is kept."""
     program = """
         import sys, warnings
@@ -176,14 +176,14 @@ def test_first_import_of_nevergrad_draws_no_number_and_warns_of_nothing():
 
 
 @pytest.mark.parametrize("evaluations", [1, 2, 40])
-def test_search_warns_of_nothing(evaluations):
+def test_lorahub_search_warns_of_nothing(evaluations):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         search(bowl(), evaluations=evaluations)
     assert [str(w.message) for w in seen] == []
 
 
-def test_warnings_of_others_still_reach_the_user():
+def test_lorahub_warnings_of_others_still_reach_the_user():
     class Warning_(Bowl):
         def evaluate_weights(self, weights, rows=None):
             warnings.warn("The disk is nearly full.", stacklevel=1)
@@ -194,7 +194,7 @@ def test_warnings_of_others_still_reach_the_user():
     assert not [w for w in seen if "COBYLA" in str(w.message)]
 
 
-def test_bar_moves_with_every_evaluation():
+def test_lorahub_bar_moves_with_every_evaluation():
     moves = []
 
     class Watching(Progress):
@@ -212,7 +212,7 @@ def test_bar_moves_with_every_evaluation():
     assert best_so_far == sorted(best_so_far, reverse=True)
 
 
-def test_ngopt_takes_cobyla_for_every_budget_that_is_let_through():
+def test_lorahub_ngopt_takes_cobyla_for_every_budget_that_is_let_through():
     for shape, budget in (((1,), 50), ((3,), 150), ((2, 3), 1), ((30, 12), 40)):
         with quiet_ngopt(shape, 1.5, budget, 0) as strategy:
             assert strategy.optim.name == "Cobyla"

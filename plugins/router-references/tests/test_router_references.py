@@ -22,23 +22,23 @@ def test_references_conform():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_uniform_is_one_kth_however_bad(seed):
+def test_references_uniform_is_one_kth_however_bad(seed):
     found = Uniform().search(objective(1.0, [2.0, 0.5, 3.0, 4.0], 9.0), seed, Progress())
     assert found.weights.tolist() == [0.25] * 4
     assert found.value == 9.0
 
 
 @pytest.mark.parametrize(("base", "uniform"), [(5.0, 5.0), (0.1, 5.0), (5.0, 0.1), (0.1, 0.2)])
-def test_single_is_the_best_skill_alone_even_where_base_or_uniform_is_better(base, uniform):
+def test_references_single_is_the_best_skill_alone_even_where_base_or_uniform_is_better(base, uniform):
     found = Single().search(objective(base, [2.0, 0.5, 3.0], uniform), 0, Progress())
     assert found.name == "s1"
     assert found.weights.tolist() == [0.0, 1.0, 0.0]
     assert found.value == 0.5
 
 
-def test_single_is_the_first_of_equal_skills():
+def test_references_single_is_the_first_of_equal_skills():
     assert Single().search(objective(1.0, [3.0, 2.0, 2.0], 1.0), 0, Progress()).name == "s1"
 
 
-def test_single_takes_the_lowest_for_metrics_come_negated():
+def test_references_single_takes_the_lowest_for_metrics_come_negated():
     assert Single().search(objective(0.0, [-0.5, -0.9, -0.7], -1.0), 0, Progress()).name == "s1"

@@ -71,7 +71,7 @@ def test_secant_conforms():
 
 
 @pytest.mark.parametrize(("scale", "target"), [("one", TARGET), ("free", 1.4 * TARGET), ("signed", TARGET - 0.3)])
-def test_search_finds_known_weights_in_few_evaluations(scale, target):
+def test_secant_search_finds_known_weights_in_few_evaluations(scale, target):
     objective = Planted(scale=scale, target=target)
     found = search(objective, evaluations=15, tolerance=0.0)
     torch.testing.assert_close(found.weights, target, atol=0.02, rtol=0)
@@ -79,27 +79,27 @@ def test_search_finds_known_weights_in_few_evaluations(scale, target):
     assert len(objective.evaluated) <= 15
 
 
-def test_first_step_is_the_last_where_logits_are_linear():
+def test_secant_first_step_is_the_last_where_logits_are_linear():
     objective = Planted(bend=0.0)
     found = search(objective, evaluations=1)
     torch.testing.assert_close(found.weights, TARGET, atol=0.01, rtol=0)
 
 
-def test_strong_bends_are_followed_by_correcting_the_forecast():
+def test_secant_strong_bends_are_followed_by_correcting_the_forecast():
     objective = Planted(bend=1.5)
     found = search(objective, evaluations=60, patience=60)
     assert found.value < best(objective.references).value
     assert found.value - objective.least < 0.1 * (best(objective.references).value - objective.least)
 
 
-def test_candidate_is_the_best_of_all_that_were_evaluated():
+def test_secant_candidate_is_the_best_of_all_that_were_evaluated():
     objective = Planted()
     found = search(objective)
     assert found.value == min(objective.value(weights) for weights in objective.evaluated)
     assert found.value == pytest.approx(objective.value(found.weights))
 
 
-def test_blend_is_never_evaluated_twice():
+def test_secant_blend_is_never_evaluated_twice():
     objective = Flat()
     search(objective, evaluations=12, patience=100)
     seen = [reference.weights for reference in objective.references] + objective.evaluated
@@ -108,13 +108,13 @@ def test_blend_is_never_evaluated_twice():
         assert all((weights - other).abs().max() >= 1e-4 for other in seen[:i])
 
 
-def test_reference_that_nothing_beats_is_the_result_after_patience():
+def test_secant_reference_that_nothing_beats_is_the_result_after_patience():
     objective = Flat()
     assert search(objective, evaluations=50, patience=3) is objective.references[0]
     assert len(objective.evaluated) == 3
 
 
-def test_steps_that_gain_little_end_the_search():
+def test_secant_steps_that_gain_little_end_the_search():
     keen, content = Planted(bend=1.0), Planted(bend=1.0)
     search(keen, tolerance=0.0, patience=4)
     search(content, tolerance=0.5, patience=2)
@@ -122,7 +122,7 @@ def test_steps_that_gain_little_end_the_search():
 
 
 @pytest.mark.parametrize("evaluations", [1, 5, 12])
-def test_budget_is_kept(evaluations):
+def test_secant_budget_is_kept(evaluations):
     objective = Planted(bend=2.0)
     search(objective, evaluations=evaluations, patience=100)
     assert len(objective.evaluated) == evaluations
@@ -130,7 +130,7 @@ def test_budget_is_kept(evaluations):
         search(objective, evaluations=0)
 
 
-def test_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
+def test_secant_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
     objective = Planted(target=torch.ones(1), norms=torch.ones(1))
     found = search(objective)
     assert found is best(objective.references)
@@ -139,7 +139,7 @@ def test_one_skill_of_a_fixed_weight_leaves_nothing_to_search():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("best_alone", torch.eye(4))
-def test_a_step_that_must_leave_a_flat_softmax_is_found_in_a_few_tries(monkeypatch, best_alone, seed):
+def test_secant_step_that_must_leave_a_flat_softmax_is_found_in_a_few_tries(monkeypatch, best_alone, seed):
     tried, known = [], mdkif_router_secant.known
     monkeypatch.setattr(mdkif_router_secant, "known", lambda *given: tried.append(given) or known(*given))
     found = search(Planted(bend=0.0, target=best_alone), seed, evaluations=8, patience=8)

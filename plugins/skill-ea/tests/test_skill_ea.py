@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_ea_conforms():
+def test_skill_ea_conforms():
     assert_conforms("mdkif-skill-ea")
 
 
@@ -13,7 +13,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "A progressive brain disorder that slowly destroys memory and thinking skills."
 
 
-def test_ontology_gives_the_same_instruction():
+def test_skill_ea_ontology_gives_the_same_instruction():
     umls, ontology = (instructions_of("ea", dataset=dataset) for dataset in ("umls", "disease-ontology"))
     assert {each.query for each in umls} == {each.query for each in ontology}
     told = {each.context: each.answer for each in ontology}

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_er_conforms():
+def test_skill_er_conforms():
     assert_conforms("mdkif-skill-er")
 
 
@@ -19,7 +19,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "isa"
 
 
-def test_ontology_asks_for_three_relations_of_its_own():
+def test_skill_er_ontology_asks_for_three_relations_of_its_own():
     instructions = instructions_of("er", dataset="disease-ontology")
     assert {instruction.query for instruction in instructions} == {
         "Determine the relation between the two medical concepts. "

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_es_conforms():
+def test_skill_es_conforms():
     assert_conforms("mdkif-skill-es")
 
 
@@ -18,7 +18,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "yes"
 
 
-def test_ontology_gives_the_same_labels_in_turn():
+def test_skill_es_ontology_gives_the_same_labels_in_turn():
     umls, ontology = (instructions_of("es", dataset=dataset) for dataset in ("umls", "disease-ontology"))
     assert {each.query for each in umls} == {each.query for each in ontology}
     assert ontology[0].context == "term 1: lung disease\nterm 2: disease of the lungs"

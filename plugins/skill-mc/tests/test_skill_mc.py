@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_mc_conforms():
+def test_skill_mc_conforms():
     assert_conforms("mdkif-skill-mc")
 
 
@@ -21,7 +21,7 @@ def test_prompt_of_the_sample():
     )
 
 
-def test_open_dialogues_are_instructed_in_the_same_words():
+def test_skill_mc_open_dialogues_are_instructed_in_the_same_words():
     queries = [
         {each.query for each in instructions_of("mc", dataset=name)} for name in ("healthcaremagic", "chatdoctor")
     ]

@@ -4,7 +4,7 @@ import pytest
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_mcqa_conforms():
+def test_skill_mcqa_conforms():
     assert_conforms("mdkif-skill-mcqa")
 
 
@@ -21,11 +21,11 @@ def test_prompt_of_the_sample():
 
 
 @pytest.mark.parametrize(("dataset", "choices"), [("medquad", 4), ("medqa", 5), ("medmcqa", 4)])
-def test_every_question_has_its_data_sets_number_of_choices(dataset, choices):
+def test_skill_mcqa_every_question_has_its_data_sets_number_of_choices(dataset, choices):
     assert {len(record.options) for record in records_of("mcqa", dataset=dataset)} == {choices}
 
 
-def test_medmcqa_asks_as_medqa_does():
+def test_skill_mcqa_medmcqa_asks_as_medqa_does():
     asked = [{record.query.partition(" Choose from: ")[0] for record in records_of("mcqa", dataset=dataset)}
              for dataset in ("medqa", "medmcqa")]  # fmt: skip
     assert asked == [{"Which answer is right?"}] * 2

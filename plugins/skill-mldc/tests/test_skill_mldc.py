@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_mldc_conforms():
+def test_skill_mldc_conforms():
     assert_conforms("mdkif-skill-mldc")
 
 
@@ -22,7 +22,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "Disease or Syndrome; Pharmacologic Substance"
 
 
-def test_both_data_sets_list_their_classes_and_give_several_labels():
+def test_skill_mldc_both_data_sets_list_their_classes_and_give_several_labels():
     for dataset, classes in (("wikimed", 24), ("hoc", 10)):
         records = records_of("mldc", dataset=dataset)
         assert {len(record.options) for record in records} == {classes}

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_mrc_conforms():
+def test_skill_mrc_conforms():
     assert_conforms("mdkif-skill-mrc")
 
 
@@ -22,7 +22,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "acute renal failure"
 
 
-def test_stand_in_asks_as_clicr_does():
+def test_skill_mrc_stand_in_asks_as_clicr_does():
     for dataset in ("clicr", "medquad"):
         for each in instructions_of("mrc", dataset=dataset):
             assert each.query.startswith("Fill in @placeholder: ")

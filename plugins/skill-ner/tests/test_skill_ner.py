@@ -4,7 +4,7 @@ from mdkif import parse_entities
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_ner_conforms():
+def test_skill_ner_conforms():
     assert_conforms("mdkif-skill-ner")
 
 
@@ -18,7 +18,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "problem: very little urine output"
 
 
-def test_open_abstracts_name_entities_as_notes_do():
+def test_skill_ner_open_abstracts_name_entities_as_notes_do():
     for dataset, kinds in (("i2b2", {"problem", "test", "treatment"}), ("ncbi-disease", {"disease"})):
         named = [entity for each in instructions_of("ner", dataset=dataset) for entity in parse_entities(each.answer)]
         assert {entity.partition(": ")[0] for entity in named} == kinds

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_nli_conforms():
+def test_skill_nli_conforms():
     assert_conforms("mdkif-skill-nli")
 
 
@@ -18,7 +18,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "entailment"
 
 
-def test_open_stand_in_has_the_form_of_mednli():
+def test_skill_nli_open_stand_in_has_the_form_of_mednli():
     mednli, pubmedqa = (records_of("nli", dataset=dataset) for dataset in ("mednli", "pubmedqa"))
     assert {record.query for record in mednli} == {record.query for record in pubmedqa}
     assert {record.options for record in pubmedqa} == {("entailment", "neutral", "contradiction")}

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_qa_conforms():
+def test_skill_qa_conforms():
     assert_conforms("mdkif-skill-qa")
 
 

@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_re_conforms():
+def test_skill_re_conforms():
     assert_conforms("mdkif-skill-re")
 
 
@@ -18,7 +18,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "e1 causes e2"
 
 
-def test_both_data_sets_tag_two_entities_and_list_their_own_labels():
+def test_skill_re_both_data_sets_tag_two_entities_and_list_their_own_labels():
     for dataset, labels in (("mimic-cause", 9), ("ddi", 5)):
         records = records_of("re", dataset=dataset)
         assert {len(record.options) for record in records} == {labels}

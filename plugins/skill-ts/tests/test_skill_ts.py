@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_ts_conforms():
+def test_skill_ts_conforms():
     assert_conforms("mdkif-skill-ts")
 
 

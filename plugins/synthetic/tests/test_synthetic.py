@@ -38,7 +38,7 @@ def test_synthetic_conforms():
     assert_conforms("mdkif-synthetic")
 
 
-def test_it_has_the_official_files_and_nothing_else(hospital):
+def test_synthetic_has_the_official_files_and_nothing_else(hospital):
     names = {
         name
         for name in digests(hospital)
@@ -88,19 +88,19 @@ def test_it_has_the_official_files_and_nothing_else(hospital):
     }
 
 
-def test_same_seed_same_bytes(hospital, tmp_path):
+def test_synthetic_bytes_are_the_same_with_the_same_seed(hospital, tmp_path):
     generate(tmp_path / "again", seed=3, patients=40)
     assert digests(tmp_path / "again") == digests(hospital)
 
 
-def test_same_bytes_in_another_process_with_another_hash_seed(hospital, tmp_path):
+def test_synthetic_bytes_are_the_same_in_another_process_with_another_hash_seed(hospital, tmp_path):
     code = "import sys, pathlib, mdkif_synthetic as m; m.generate(pathlib.Path(sys.argv[1]), seed=3, patients=40)"
     command = [sys.executable, "-c", code, str(tmp_path / "a")]
     subprocess.run(command, check=True, env={"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"})
     assert digests(tmp_path / "a") == digests(hospital)
 
 
-def test_another_seed_changes_every_family_but_the_knowledge(hospital, tmp_path):
+def test_synthetic_another_seed_changes_every_family_but_the_knowledge(hospital, tmp_path):
     generate(tmp_path / "other", seed=4, patients=40)
     ours, theirs = digests(hospital), digests(tmp_path / "other")
     marks = ("SYNTHETIC.txt", "SYNTHETIC.md", ".xml")
@@ -117,7 +117,7 @@ def test_another_seed_changes_every_family_but_the_knowledge(hospital, tmp_path)
     assert any(theirs.get(name) != ours[name] for name in ours if name.endswith(".xml"))
 
 
-def test_more_patients_leave_the_first_ones_as_they_are(tmp_path):
+def test_synthetic_more_patients_leave_the_first_ones_as_they_are(tmp_path):
     generate(tmp_path / "few", seed=1, patients=12, only=["mimic-iii"])
     generate(tmp_path / "more", seed=1, patients=15, only=["mimic-iii"])
     few, more = (
@@ -129,7 +129,7 @@ def test_more_patients_leave_the_first_ones_as_they_are(tmp_path):
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(-(2**40), 2**40), patients=st.integers(10, 24))
-def test_any_seed_and_size_gives_a_whole_hospital_twice_the_same(tmp_path_factory, seed, patients):
+def test_synthetic_any_seed_and_size_gives_a_whole_hospital_twice_the_same(tmp_path_factory, seed, patients):
     folder = tmp_path_factory.mktemp("any")
     counts = generate(folder / "a", seed=seed, patients=patients).counts
     assert generate(folder / "b", seed=seed, patients=patients).counts == counts
@@ -139,7 +139,7 @@ def test_any_seed_and_size_gives_a_whole_hospital_twice_the_same(tmp_path_factor
     assert all(count > 0 for name, count in counts.items() if not name.endswith("procedures_icd"))
 
 
-def test_every_folder_says_that_it_is_synthetic(hospital):
+def test_synthetic_every_folder_says_that_it_is_synthetic(hospital):
     folders = [hospital, *(path for path in hospital.rglob("*") if path.is_dir())]
     assert len(folders) > 20
     for folder in folders:
@@ -148,7 +148,7 @@ def test_every_folder_says_that_it_is_synthetic(hospital):
     assert "SYNTHETIC" in (hospital / "README.txt").read_text(encoding="utf-8")
 
 
-def test_files_say_it_inside_where_the_layout_has_room(hospital):
+def test_synthetic_files_say_it_inside_where_the_layout_has_room(hospital):
     for path in hospital.rglob("*.xml"):
         assert "<!--SYNTHETIC" in path.read_text(encoding="utf-8"), path
     for path in hospital.rglob("*.gz"):
@@ -172,7 +172,7 @@ def test_files_say_it_inside_where_the_layout_has_room(hospital):
     assert all("Synthetic" in article["MESHES"] for article in articles.values())
 
 
-def test_time_leaves_no_trace_in_the_archives(hospital):
+def test_synthetic_time_leaves_no_trace_in_the_archives(hospital):
     for path in hospital.rglob("*.gz"):
         assert path.read_bytes()[4:8] == b"\0\0\0\0", path
     with zipfile.ZipFile(hospital / "MIMIC-Cause" / "mimicause.zip") as archive:
@@ -183,7 +183,7 @@ def test_time_leaves_no_trace_in_the_archives(hospital):
     assert core.count("1980-01-01T00:00:00Z") == 2
 
 
-def test_an_earlier_hospital_is_replaced_whole(tmp_path):
+def test_synthetic_earlier_hospital_is_replaced_whole(tmp_path):
     folder = tmp_path / "hospital"
     generate(folder, seed=1, patients=10)
     stray = folder / "MIMIC-III" / "left-over.csv"
@@ -194,14 +194,14 @@ def test_an_earlier_hospital_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["hospital"]
 
 
-def test_an_empty_folder_is_filled(tmp_path):
+def test_synthetic_empty_folder_is_filled(tmp_path):
     (tmp_path / "empty").mkdir()
     generate(tmp_path / "empty", patients=10)
     assert (tmp_path / "empty" / "README.txt").exists()
 
 
 @pytest.mark.parametrize("foreign", ["thesis.txt", "SYNTHETIC.txt", "README.txt"])
-def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, foreign):
+def test_synthetic_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, foreign):
     (tmp_path / foreign).write_text("mine")
     with pytest.raises(BadInput, match="did not write"):
         generate(tmp_path, patients=10)
@@ -209,26 +209,26 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, foreig
     assert (tmp_path / foreign).read_text() == "mine"
 
 
-def test_a_mark_that_is_not_text_is_no_mark(tmp_path):
+def test_synthetic_mark_that_is_not_text_is_no_mark(tmp_path):
     (tmp_path / "SYNTHETIC.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="did not write"):
         generate(tmp_path, patients=10)
 
 
-def test_a_file_in_the_way_is_refused(tmp_path):
+def test_synthetic_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BadInput, match="is a file"):
         generate(tmp_path / "file", patients=10)
 
 
 @pytest.mark.parametrize("patients", [9, 0, -1])
-def test_too_few_patients_are_refused(tmp_path, patients):
+def test_synthetic_too_few_patients_are_refused(tmp_path, patients):
     with pytest.raises(BadInput, match="10 or more"):
         generate(tmp_path / "tiny", patients=patients)
     assert not (tmp_path / "tiny").exists()
 
 
-def test_a_failure_leaves_the_earlier_hospital_and_no_rubbish(tmp_path, monkeypatch):
+def test_synthetic_failure_leaves_the_earlier_hospital_and_no_rubbish(tmp_path, monkeypatch):
     folder = tmp_path / "hospital"
     generate(folder, seed=1, patients=10)
     before = digests(folder)
@@ -243,7 +243,7 @@ def test_a_failure_leaves_the_earlier_hospital_and_no_rubbish(tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["hospital"]
 
 
-def test_the_default_size_is_as_promised(tmp_path):
+def test_synthetic_default_size_is_as_promised(tmp_path):
     counts = generate(tmp_path / "default").counts
     assert counts["patients"] == 400
     assert 400 < counts["admissions"] < 700
@@ -257,7 +257,7 @@ def test_the_default_size_is_as_promised(tmp_path):
     assert counts["mimic_iv_admissions"] == counts["mimic_iv_discharge"] == counts["admissions"]
 
 
-def test_it_tells_where_each_data_set_lies(tmp_path):
+def test_synthetic_tells_where_each_data_set_lies(tmp_path):
     written = generate(tmp_path / "h", patients=12)
     assert list(written) == [
         "medqa", "medquad", "pubmedqa", "mednli", "meqsum", "umls", "healthcaremagic", "wikimed", "clicr",
@@ -268,7 +268,7 @@ def test_it_tells_where_each_data_set_lies(tmp_path):
     assert all(f"  {name} " in readme for name in written)
 
 
-def test_only_some_data_sets_are_the_same_bytes_as_among_all(hospital, tmp_path):
+def test_synthetic_only_some_data_sets_are_the_same_bytes_as_among_all(hospital, tmp_path):
     written = generate(tmp_path / "some", seed=3, patients=40, only=["mimic-iv", "clicr", "i2b2"])
     assert list(written) == ["clicr", "i2b2", "mimic-iv"]
     ours = digests(tmp_path / "some")
@@ -277,13 +277,13 @@ def test_only_some_data_sets_are_the_same_bytes_as_among_all(hospital, tmp_path)
     assert ours.items() <= digests(hospital).items()
 
 
-def test_an_unknown_data_set_is_refused(tmp_path):
+def test_synthetic_unknown_data_set_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no synthetic 'hoc': choose from medqa, "):
         generate(tmp_path / "h", patients=12, only=["clicr", "hoc"])
     assert not (tmp_path / "h").exists()
 
 
-def test_memory_does_not_grow_with_the_notes(tmp_path):
+def test_synthetic_memory_does_not_grow_with_the_notes(tmp_path):
     peaks = {}
     for patients in (20, 200):
         hospital = admit(0, patients)
@@ -295,7 +295,7 @@ def test_memory_does_not_grow_with_the_notes(tmp_path):
         assert peaks[200] - peaks[20] < len(notes.read()) / 2
 
 
-def test_the_hook_declares_the_command_and_imports_nothing_heavy():
+def test_synthetic_hook_declares_the_command_and_imports_nothing_heavy():
     (command,) = mdkif_commands()
     assert (command.kind, command.name) == ("command", "synth")
     assert command.load() is synth
@@ -307,7 +307,7 @@ def test_the_hook_declares_the_command_and_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_command_prints_one_json_document(tmp_path):
+def test_synthetic_command_prints_one_json_document(tmp_path):
     result = CliRunner().invoke(synth, [str(tmp_path / "h"), "--size", "12", "--seed", "5", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -319,31 +319,31 @@ def test_the_command_prints_one_json_document(tmp_path):
     assert told["seconds"] >= 0
 
 
-def test_the_command_tells_people_what_it_wrote_and_where(tmp_path):
+def test_synthetic_command_tells_people_what_it_wrote_and_where(tmp_path):
     result = CliRunner().invoke(synth, [str(tmp_path / "h"), "--size", "12"])
     assert "12 invented patients" in result.stdout
     assert f"mimic-cause      {tmp_path / 'h' / 'MIMIC-Cause' / 'mimicause.zip'}" in result.stdout
     assert str(tmp_path / "h" / "README.txt") in result.stdout
 
 
-def test_the_command_writes_only_what_is_asked_for(tmp_path):
+def test_synthetic_command_writes_only_what_is_asked_for(tmp_path):
     result = CliRunner().invoke(synth, [str(tmp_path / "h"), "--size", "12", "--only", "umls", "--only", "i2b2"])
     assert result.exit_code == 0
     assert sorted(path.name for path in (tmp_path / "h").iterdir() if path.is_dir()) == ["UMLS", "i2b2"]
 
 
-def test_the_command_refuses_foreign_folders_and_silly_sizes(tmp_path):
+def test_synthetic_command_refuses_foreign_folders_and_silly_sizes(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     assert isinstance(CliRunner().invoke(synth, [str(tmp_path), "--size", "12"]).exception, BadInput)
     assert CliRunner().invoke(synth, [str(tmp_path / "h"), "--size", "3"]).exit_code == 2
 
 
-def test_it_lists_its_data_sets_for_the_command_line(hospital):
+def test_synthetic_lists_its_data_sets_for_the_command_line(hospital):
     """`--sources` takes the file; every path is there."""
     listed = tomllib.loads((hospital / "sources.toml").read_text("utf-8"))
     assert {name: hospital / place for name, place in listed.items()} == dict(generate(hospital, seed=3, patients=40))
     assert all((hospital / place).exists() for place in listed.values())
 
 
-def test_the_types_of_concepts_lie_beside_the_articles(hospital):
+def test_synthetic_types_of_concepts_lie_beside_the_articles(hospital):
     assert (hospital / "WikiMed/MRSTY.RRF").read_bytes() == (hospital / "UMLS/META/MRSTY.RRF").read_bytes()

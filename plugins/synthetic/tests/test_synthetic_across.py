@@ -120,7 +120,7 @@ def reports(older: dict[str, list[dict[str, str]]]) -> Iterator[dict[str, str]]:
             yield row
 
 
-def test_the_head_of_a_report_is_what_the_tables_say(older, stays):
+def test_synthetic_head_of_a_report_is_what_the_tables_say(older, stays):
     for row in reports(older):
         stay = stays[row["HADM_ID"]]
         day, month = r"\[\*\*(\d+)-(\d+)-(\d+)\*\*\]", row["TEXT"]
@@ -138,7 +138,7 @@ def test_the_head_of_a_report_is_what_the_tables_say(older, stays):
         assert ("expired" in row["TEXT"]) == stay.died
 
 
-def test_addenda_are_about_drugs_of_the_stay_and_none_of_the_dead_is_discharged(older, stays):
+def test_synthetic_addenda_are_about_drugs_of_the_stay_and_none_of_the_dead_is_discharged(older, stays):
     addenda = [row for row in older["NOTEEVENTS"] if row["DESCRIPTION"] == "Addendum"]
     assert len(addenda) >= 5
     for row in addenda:
@@ -148,7 +148,7 @@ def test_addenda_are_about_drugs_of_the_stay_and_none_of_the_dead_is_discharged(
         assert rest == ("" if stays[row["HADM_ID"]].died else " before discharge")
 
 
-def test_notes_of_the_ward_tell_of_the_stay(older, stays):
+def test_synthetic_notes_of_the_ward_tell_of_the_stay(older, stays):
     """A nurse gives what is prescribed; findings, tests and names are of a coded condition."""
     kinds = set()
     of_patient = defaultdict[str, set[str]](set)
@@ -180,7 +180,7 @@ def test_notes_of_the_ward_tell_of_the_stay(older, stays):
 # i2b2
 
 
-def test_i2b2_tells_of_the_stay_it_is_named_after(written, firsts):
+def test_synthetic_i2b2_tells_of_the_stay_it_is_named_after(written, firsts):
     numbers = dict(firsts)
     found = sorted(written["i2b2"].rglob("record-*.con"))
     assert [path.stem for path in found if path.stem.removeprefix("record-") not in numbers] == []
@@ -210,7 +210,7 @@ def emrqa(written) -> dict[str, list[dict[str, Any]]]:
     return {part["title"]: part["paragraphs"] for part in data}
 
 
-def test_emrqa_medication_lists_the_diagnoses_with_a_drug_and_its_dose(emrqa, stays, firsts):
+def test_synthetic_emrqa_medication_lists_the_diagnoses_with_a_drug_and_its_dose(emrqa, stays, firsts):
     assert [note["note_id"] for note in emrqa["medication"]] == [number for number, _ in firsts[::4]]
     for note in emrqa["medication"]:
         stay = stays[note["note_id"]]
@@ -224,7 +224,7 @@ def test_emrqa_medication_lists_the_diagnoses_with_a_drug_and_its_dose(emrqa, st
         assert told.keys() == stay.codes
 
 
-def test_emrqa_asks_for_the_risks_that_are_coded(emrqa, stays):
+def test_synthetic_emrqa_asks_for_the_risks_that_are_coded(emrqa, stays):
     risks, asked = {"4019", "25000", "2724", "41401"}, 0
     for note in emrqa["risk-dataset"]:
         names = {qa["question"][0].removeprefix("Does the patient have ").removesuffix("?") for qa in note["qas"]}
@@ -233,7 +233,7 @@ def test_emrqa_asks_for_the_risks_that_are_coded(emrqa, stays):
     assert asked > 20
 
 
-def test_emrqa_smoking_and_obesity_are_about_reports_of_the_stay(emrqa, stays, firsts):
+def test_synthetic_emrqa_smoking_and_obesity_are_about_reports_of_the_stay(emrqa, stays, firsts):
     for title in ("smoking", "obesity"):
         assert [note["note_id"] for note in emrqa[title]] == [number for number, _ in firsts[::5]]
         for note in emrqa[title]:
@@ -245,7 +245,7 @@ def test_emrqa_smoking_and_obesity_are_about_reports_of_the_stay(emrqa, stays, f
             assert {drug(name) for name in listed} <= stay.given.keys()
 
 
-def test_emrqa_smoking_says_what_is_the_answer_and_nothing_against_it(emrqa):
+def test_synthetic_emrqa_smoking_says_what_is_the_answer_and_nothing_against_it(emrqa):
     said = {"CURRENT SMOKER": "Smokes", "PAST SMOKER": "Quit smoking", "NON-SMOKER": "Has never smoked"}
     for note in emrqa["smoking"]:
         history = note["context"].rpartition("Social History:\n")[2]
@@ -255,7 +255,7 @@ def test_emrqa_smoking_says_what_is_the_answer_and_nothing_against_it(emrqa):
         assert not (HINT in " ".join(note["context"].split()) and re.search(r"[Ll]ives with", history))
 
 
-def test_emrqa_obesity_judges_as_the_codes_do(emrqa, stays):
+def test_synthetic_emrqa_obesity_judges_as_the_codes_do(emrqa, stays):
     judged = {
         "Asthma": "49390", "CAD": "41401", "CHF": "4280", "Depression": "311", "Diabetes": "25000",
         "Gallstones": "57420", "GERD": "53081", "Gout": "2749", "Hypertension": "4019", "OA": "71590",
@@ -282,7 +282,7 @@ def known(firsts: list[tuple[str, Stay]]) -> set[tuple[int, str, str]]:
     return {(stay.age, stay.sex, code) for _, stay in firsts for code in stay.codes}
 
 
-def test_clicr_reports_the_first_stays(written, firsts):
+def test_synthetic_clicr_reports_the_first_stays(written, firsts):
     for split in ("train", "dev", "test"):
         for case in json.loads((written["clicr"] / f"{split}1.0.json").read_text(encoding="utf-8"))["data"]:
             _, stay = firsts[int(case["source"].removeprefix("synthetic."))]
@@ -294,7 +294,7 @@ def test_clicr_reports_the_first_stays(written, firsts):
             assert coded(document["title"]) <= stay.codes
 
 
-def test_medqa_and_healthcaremagic_are_about_patients_of_the_hospital(written, firsts):
+def test_synthetic_medqa_and_healthcaremagic_are_about_patients_of_the_hospital(written, firsts):
     people, asked = known(firsts), 0
     for path in sorted(written["medqa"].rglob("*.jsonl")):
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
@@ -310,7 +310,7 @@ def test_medqa_and_healthcaremagic_are_about_patients_of_the_hospital(written, f
     assert asked == sum(written.counts[f"medqa_{split}"] for split in ("train", "dev", "test"))
 
 
-def test_mednli_premises_are_about_stays(written, stays):
+def test_synthetic_mednli_premises_are_about_stays(written, stays):
     """What is said before the denial is coded, what is denied is not; a date is that of an admission."""
     denial = re.compile(r"no evidence of|ruled out for|denied any history of|has never had|negative for|no sign of")
     dated = 0
@@ -332,7 +332,7 @@ def test_mednli_premises_are_about_stays(written, stays):
     assert dated > 10
 
 
-def test_mimic_cause_dates_are_those_of_a_stay_that_its_sentence_fits(written, stays):
+def test_synthetic_mimic_cause_dates_are_those_of_a_stay_that_its_sentence_fits(written, stays):
     with zipfile.ZipFile(written["mimic-cause"]) as archive:
         rows = list(csv.DictReader(archive.read("mimicause.csv").decode("utf-8").splitlines()))
     dated = 0
@@ -350,7 +350,7 @@ def test_mimic_cause_dates_are_those_of_a_stay_that_its_sentence_fits(written, s
     assert dated > 20
 
 
-def test_a_concept_has_one_number_in_every_data_set(written):
+def test_synthetic_concept_has_one_number_in_every_data_set(written):
     """MedQuAD and CliCR tell CUIs, which the UMLS gives a name and a type."""
     meta = written["umls"] / "META"
     rows = [line.split("|") for line in (meta / "MRCONSO.RRF").read_text(encoding="utf-8").splitlines()]

@@ -52,7 +52,7 @@ def when(text: str) -> datetime:
 
 @many
 @given(seed=SEEDS, size=SIZES)
-def test_people_could_live(seed, size):
+def test_synthetic_people_could_live(seed, size):
     """They are grown up and not older than people get; nobody is in hospital twice at a time, or after death."""
     for patient in admit(seed, size).patients:
         assert patient.sex in ("F", "M")
@@ -71,7 +71,7 @@ def test_people_could_live(seed, size):
 
 @many
 @given(seed=SEEDS, size=SIZES)
-def test_who_died_is_not_sent_home_and_everyone_else_is(seed, size):
+def test_synthetic_who_died_is_not_sent_home_and_everyone_else_is(seed, size):
     rng = Random(seed)
     for patient in admit(seed, size).patients:
         for stay in patient.admissions[-1:]:
@@ -91,7 +91,7 @@ def treatments(patient: Patient) -> dict[str, set[tuple[str, ...]]]:
 
 @many
 @given(seed=SEEDS, size=SIZES)
-def test_people_could_be_ill_as_they_are(seed, size):
+def test_synthetic_people_could_be_ill_as_they_are(seed, size):
     for patient in admit(seed, size).patients:
         lasting = [[c.code for c in stay.diagnoses if c.chronic] for stay in patient.admissions]
         assert all(codes == lasting[0] for codes in lasting)
@@ -110,7 +110,7 @@ def test_people_could_be_ill_as_they_are(seed, size):
 
 @many
 @given(seed=SEEDS, size=SIZES, more=st.integers(1, 20))
-def test_numbers_are_ones_own_and_more_patients_change_nobody(seed, size, more):
+def test_synthetic_numbers_are_ones_own_and_more_patients_change_nobody(seed, size, more):
     few_people, many_people = admit(seed, size).patients, admit(seed, size + more).patients
     assert many_people[:size] == few_people
     stays = [stay.id for patient in many_people for stay in patient.admissions]
@@ -123,7 +123,7 @@ def test_numbers_are_ones_own_and_more_patients_change_nobody(seed, size, more):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_times_of_mimic_iii_are_in_order(hospital, seed, size):
+def test_synthetic_times_of_mimic_iii_are_in_order(hospital, seed, size):
     folder = hospital("mimic-iii", seed, size)["mimic-iii"]
     people = {row["SUBJECT_ID"]: row for row in table(folder / "PATIENTS.csv.gz")}
     stays = {row["HADM_ID"]: row for row in table(folder / "ADMISSIONS.csv.gz")}
@@ -147,7 +147,7 @@ def test_times_of_mimic_iii_are_in_order(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_times_of_mimic_iv_are_in_order(hospital, seed, size):
+def test_synthetic_times_of_mimic_iv_are_in_order(hospital, seed, size):
     folder = hospital("mimic-iv", seed, size)["mimic-iv"]
     stays = {row["hadm_id"]: row for row in table(folder / "hosp/admissions.csv.gz")}
     for row in stays.values():
@@ -164,7 +164,7 @@ def test_times_of_mimic_iv_are_in_order(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_codes_are_in_their_dictionaries(hospital, seed, size):
+def test_synthetic_codes_are_in_their_dictionaries(hospital, seed, size):
     older, newer = hospital("mimic-iii", seed, size)["mimic-iii"], hospital("mimic-iv", seed, size)["mimic-iv"]
     for kind in ("DIAGNOSES", "PROCEDURES"):
         known = {row["ICD9_CODE"] for row in table(older / f"D_ICD_{kind}.csv.gz")}
@@ -176,7 +176,7 @@ def test_codes_are_in_their_dictionaries(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES, edition=st.sampled_from(["mimic-iii", "mimic-iv"]))
-def test_who_goes_home_takes_what_was_prescribed_and_can_be_taken_at_home(hospital, seed, size, edition):
+def test_synthetic_who_goes_home_takes_what_was_prescribed_and_can_be_taken_at_home(hospital, seed, size, edition):
     folder = hospital(edition, seed, size)[edition]
     tables = folder if edition == "mimic-iii" else folder / "hosp"
     case = str.upper if edition == "mimic-iii" else str.lower
@@ -200,7 +200,7 @@ def test_who_goes_home_takes_what_was_prescribed_and_can_be_taken_at_home(hospit
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_counts_are_those_of_the_files(tmp_path_factory, seed, size):
+def test_synthetic_counts_are_those_of_the_files(tmp_path_factory, seed, size):
     written = generate(tmp_path_factory.mktemp("any") / "h", seed=seed, patients=size)
     files = {}
     for path in written["mimic-iii"].glob("*.csv.gz"):
@@ -226,7 +226,7 @@ def test_counts_are_those_of_the_files(tmp_path_factory, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_mentions_of_wikimed_stand_at_their_offsets(hospital, seed, size):
+def test_synthetic_mentions_of_wikimed_stand_at_their_offsets(hospital, seed, size):
     found = 0
     for line in (hospital("wikimed", seed, size)["wikimed"] / "wikimed.json").read_text(encoding="utf-8").splitlines():
         article = json.loads(line)
@@ -239,7 +239,7 @@ def test_mentions_of_wikimed_stand_at_their_offsets(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_concepts_of_i2b2_stand_at_their_tokens(hospital, seed, size):
+def test_synthetic_concepts_of_i2b2_stand_at_their_tokens(hospital, seed, size):
     root, found = hospital("i2b2", seed, size)["i2b2"], Counter[str]()
     for note in root.rglob("record-*.txt"):
         lines = [line.split(" ") for line in note.read_text(encoding="utf-8").splitlines()]
@@ -256,7 +256,7 @@ def test_concepts_of_i2b2_stand_at_their_tokens(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_answers_of_emrqa_stand_at_their_line_and_token(hospital, seed, size):
+def test_synthetic_answers_of_emrqa_stand_at_their_line_and_token(hospital, seed, size):
     found = 0
     for part in json.loads(hospital("emrqa", seed, size)["emrqa"].read_text(encoding="utf-8"))["data"]:
         for note in part["paragraphs"]:
@@ -279,7 +279,7 @@ def test_answers_of_emrqa_stand_at_their_line_and_token(hospital, seed, size):
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_doses_of_emrqa_are_how_a_drug_is_prescribed(hospital, seed, size):
+def test_synthetic_doses_of_emrqa_are_how_a_drug_is_prescribed(hospital, seed, size):
     doses = {name.lower(): f"{drug.dose} {drug.unit}".lower() for name, drug in drugs().items()}
     medication, *_ = json.loads(hospital("emrqa", seed, size)["emrqa"].read_text(encoding="utf-8"))["data"]
     for qa in (qa for note in medication["paragraphs"] for qa in note["qas"] if qa["id"][1] == "dosage"):

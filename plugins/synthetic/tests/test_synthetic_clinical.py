@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Marked sentences
 
 
-def test_a_mention_knows_where_it_stands():
+def test_synthetic_mention_knows_where_it_stands():
     drug, name = Mention("aspirin", ("drug", "aspirin")), Mention("CAD", ("condition", "coronary artery disease"))
     told = tell("{drug} for {name}, no {drug}.", drug=drug, name=name)
     assert plain(told) == "Aspirin for CAD, no aspirin."
@@ -49,7 +49,7 @@ def test_a_mention_knows_where_it_stands():
 
 
 @given(st.lists(st.sampled_from(["Crohn's disease", "a, b", "sodium chloride 3%", "CAD (old)", "0.9 mg.", "x"])))
-def test_tokens_of_concepts_are_where_annotations_say(phrases):
+def test_synthetic_tokens_of_concepts_are_where_annotations_say(phrases):
     pieces = tuple(piece for phrase in phrases for piece in (" and ", Mention(phrase, ("finding", phrase))))
     note = annotate("x", [Line(pieces)])
     words = note.lines[0].split(" ") if phrases else []
@@ -82,7 +82,7 @@ def rows(place: Path, kind: str, name: str) -> list[str]:
     return (place / kind / f"{name}.{suffix}").read_text(encoding="utf-8").splitlines()
 
 
-def test_i2b2_has_the_official_folders_and_a_file_of_each_kind_for_every_note(folder):
+def test_synthetic_i2b2_has_the_official_folders_and_a_file_of_each_kind_for_every_note(folder):
     root = folder / "i2b2"
     texts = [root / TRAINING / "beth", root / TRAINING / "partners", root / TEST]
     assert [len(list((place / "txt").glob("*.txt"))) for place in texts] == [10, 10, 20]
@@ -94,7 +94,7 @@ def test_i2b2_has_the_official_folders_and_a_file_of_each_kind_for_every_note(fo
     assert len(i2b2(folder)) == 40
 
 
-def test_i2b2_concepts_stand_where_they_say(folder):
+def test_synthetic_i2b2_concepts_stand_where_they_say(folder):
     kinds = Counter[str]()
     for name, (lines, place) in i2b2(folder).items():
         for row in rows(place, "concept", name):
@@ -106,7 +106,7 @@ def test_i2b2_concepts_stand_where_they_say(folder):
     assert kinds["problem"] > kinds["treatment"] > kinds["test"] > 20
 
 
-def test_i2b2_lines_are_tokens_between_single_spaces(folder):
+def test_synthetic_i2b2_lines_are_tokens_between_single_spaces(folder):
     for lines, _ in i2b2(folder).values():
         assert len(lines) > 8
         for line in lines:
@@ -114,7 +114,7 @@ def test_i2b2_lines_are_tokens_between_single_spaces(folder):
             assert not re.search(r"\w[,;:]( |$)|\w\.$", line)
 
 
-def test_i2b2_annotations_of_problems_and_pairs_are_of_concepts(folder):
+def test_synthetic_i2b2_annotations_of_problems_and_pairs_are_of_concepts(folder):
     statuses, codes = Counter[str](), Counter[str]()
     for name, (_, place) in i2b2(folder).items():
         known = rows(place, "concept", name)
@@ -134,12 +134,12 @@ def test_i2b2_annotations_of_problems_and_pairs_are_of_concepts(folder):
     assert codes.keys() == {f'r="{code}"' for code in RELATIONS}
 
 
-def test_i2b2_has_some_concepts_twice(folder):
+def test_synthetic_i2b2_has_some_concepts_twice(folder):
     twice = [n for n, (_, place) in i2b2(folder).items() if len(set(r := rows(place, "concept", n))) < len(r)]
     assert len(twice) == 4
 
 
-def test_i2b2_notes_are_of_the_stay_they_are_named_after(folder):
+def test_synthetic_i2b2_notes_are_of_the_stay_they_are_named_after(folder):
     """A drug that is given for a condition is one of that condition's."""
     checked = 0
     for lines, _ in i2b2(folder).values():
@@ -161,7 +161,7 @@ def emrqa(folder) -> dict[str, list[dict[str, Any]]]:
     return {part["title"]: part["paragraphs"] for part in data}
 
 
-def test_emrqa_contexts_are_lines_or_text_as_the_generator_left_them(emrqa):
+def test_synthetic_emrqa_contexts_are_lines_or_text_as_the_generator_left_them(emrqa):
     for title, paragraphs in emrqa.items():
         assert paragraphs
         for paragraph in paragraphs:
@@ -173,7 +173,7 @@ def test_emrqa_contexts_are_lines_or_text_as_the_generator_left_them(emrqa):
                 assert all(line.endswith("\n") == (title != "risk-dataset") for line in context)
 
 
-def test_emrqa_questions_are_paraphrases_with_their_templates(emrqa):
+def test_synthetic_emrqa_questions_are_paraphrases_with_their_templates(emrqa):
     for paragraphs in emrqa.values():
         for qa in (qa for paragraph in paragraphs for qa in paragraph["qas"]):
             assert set(qa) == {"question", "id", "answers"}
@@ -191,7 +191,7 @@ def parts(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def test_emrqa_answers_stand_at_their_line_and_token(emrqa):
+def test_synthetic_emrqa_answers_stand_at_their_line_and_token(emrqa):
     kinds = Counter[tuple[str, str]]()
     for title in ("medication", "relations", "risk-dataset"):
         for paragraph in emrqa[title]:
@@ -214,7 +214,7 @@ def test_emrqa_answers_stand_at_their_line_and_token(emrqa):
     }  # fmt: skip
 
 
-def test_emrqa_classes_stand_nowhere(emrqa):
+def test_synthetic_emrqa_classes_stand_nowhere(emrqa):
     classes = defaultdict(set)
     for title in ("smoking", "obesity"):
         for answer in (a for paragraph in emrqa[title] for qa in paragraph["qas"] for a in qa["answers"]):
@@ -225,13 +225,13 @@ def test_emrqa_classes_stand_nowhere(emrqa):
     assert classes["obesity"] == {"yes", "UNK"}
 
 
-def test_emrqa_risk_notes_have_entities_of_html(emrqa):
+def test_synthetic_emrqa_risk_notes_have_entities_of_html(emrqa):
     lines = [line for paragraph in emrqa["risk-dataset"] for line in paragraph["context"]]
     assert any("&gt;" in line and "&amp;" in line for line in lines)
     assert not any(re.search(r"[<>'\"]", line) for line in lines)
 
 
-def test_emrqa_asks_about_the_notes_of_i2b2(folder, emrqa):
+def test_synthetic_emrqa_asks_about_the_notes_of_i2b2(folder, emrqa):
     notes = i2b2(folder)
     assert {paragraph["note_id"] for paragraph in emrqa["relations"]} == notes.keys()
     for paragraph in emrqa["relations"]:
@@ -249,7 +249,7 @@ def causes(folder) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(archive.read(name).decode("utf-8"), newline="")))
 
 
-def test_mimic_cause_has_both_entities_once_and_all_labels_as_often(causes):
+def test_synthetic_mimic_cause_has_both_entities_once_and_all_labels_as_often(causes):
     assert list(causes[0]) == ["text", "label"]
     counts = Counter(row["label"] for row in causes)
     assert counts.keys() == set(LABELS)
@@ -261,13 +261,13 @@ def test_mimic_cause_has_both_entities_once_and_all_labels_as_often(causes):
             assert len(re.findall(f"<{tag}>[^<]+</{tag}>", row["text"])) == 1
 
 
-def test_mimic_cause_has_traps(causes):
+def test_synthetic_mimic_cause_has_traps(causes):
     assert 20 < sum(row["text"].index("<e2>") < row["text"].index("<e1>") for row in causes) < 100
     assert all("[**" in row["text"] for row in causes)
     assert any("\n" in row["text"] for row in causes)
 
 
-def test_mimic_cause_labels_follow_from_the_sentences(causes):
+def test_synthetic_mimic_cause_labels_follow_from_the_sentences(causes):
     """Who acts is found in the table of medicine alone."""
     names = {name.lower(): c for c in conditions() for name in c.synonyms}
     checked = Counter[str]()
@@ -289,6 +289,6 @@ def test_mimic_cause_labels_follow_from_the_sentences(causes):
     assert len(checked) == 5
 
 
-def test_what_drugs_prevent_is_of_the_table():
+def test_synthetic_what_drugs_prevent_is_of_the_table():
     assert all(code in by_code() for _, code in PREVENTS)
     assert len(set(PREVENTS)) == len(PREVENTS)

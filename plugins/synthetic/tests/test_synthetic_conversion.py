@@ -29,7 +29,7 @@ def convert(toolkit, written, name: str, **options: object) -> tuple[list[Record
 
 
 @pytest.mark.parametrize("name", ["medqa", "pubmedqa", "mednli", "meqsum", "healthcaremagic", "mimic-cause"])
-def test_every_row_is_read(toolkit, written, name):
+def test_synthetic_every_row_is_read(toolkit, written, name):
     records, conversion = convert(toolkit, written, name)
     assert not +conversion.left_out
     counts = {key.replace("_", "-"): count for key, count in written.counts.items()}
@@ -37,13 +37,13 @@ def test_every_row_is_read(toolkit, written, name):
     assert len(records) == sum(counts[part] for part in whole)
 
 
-def test_medquad_leaves_out_the_questions_without_answer(toolkit, written):
+def test_synthetic_medquad_leaves_out_the_questions_without_answer(toolkit, written):
     records, conversion = convert(toolkit, written, "medquad")
     assert len(records) == written.counts["medquad_answered"]
     assert +conversion.left_out == {"empty answer": written.counts["medquad"] - len(records)}
 
 
-def test_wikimed_gets_its_labels_from_the_semantic_types_of_the_umls(toolkit, written):
+def test_synthetic_wikimed_gets_its_labels_from_the_semantic_types_of_the_umls(toolkit, written):
     records, conversion = convert(toolkit, written, "wikimed", mrsty=str(written["umls"] / "META"))
     assert len(records) + sum(conversion.left_out.values()) == written.counts["wikimed"]
     labels = Counter(label for record in records for label in record.labels)
@@ -53,7 +53,7 @@ def test_wikimed_gets_its_labels_from_the_semantic_types_of_the_umls(toolkit, wr
 
 
 @pytest.mark.parametrize("window", ["2", "all"])
-def test_clicr_finds_every_answer_or_a_synonym_in_the_report(toolkit, written, window):
+def test_synthetic_clicr_finds_every_answer_or_a_synonym_in_the_report(toolkit, written, window):
     records, conversion = convert(toolkit, written, "clicr", window=window)
     assert not +conversion.left_out
     splits = Counter(record.split for record in records)
@@ -64,7 +64,7 @@ def test_clicr_finds_every_answer_or_a_synonym_in_the_report(toolkit, written, w
         assert all(record.context[start:end].casefold() in names for start, end in record.spans)
 
 
-def test_emrqa_finds_every_answer_that_is_not_complex(toolkit, written):
+def test_synthetic_emrqa_finds_every_answer_that_is_not_complex(toolkit, written):
     sets = "medication,relations,risk,smoking,obesity"
     records, conversion = convert(toolkit, written, "emrqa", sets=sets, paraphrases="all")
     assert set(+conversion.left_out) == {"complex answer"}
@@ -74,7 +74,7 @@ def test_emrqa_finds_every_answer_that_is_not_complex(toolkit, written):
     assert {"yes", "UNK", "PAST SMOKER"} <= {record.answer for record in records if not record.spans}
 
 
-def test_i2b2_finds_every_concept(toolkit, written):
+def test_synthetic_i2b2_finds_every_concept(toolkit, written):
     records, conversion = convert(toolkit, written, "i2b2")
     assert set(+conversion.left_out) == {"no concept"}
     assert sum(len(record.spans) for record in records) == written.counts["i2b2_concepts"]
@@ -82,7 +82,7 @@ def test_i2b2_finds_every_concept(toolkit, written):
 
 
 @pytest.mark.parametrize("name", ["mimic-iii", "mimic-iv"])
-def test_notes_of_all_admissions_are_coded(toolkit, written, name):
+def test_synthetic_notes_of_all_admissions_are_coded(toolkit, written, name):
     records, conversion = convert(toolkit, written, name, view="icd", keep_empty="yes")
     assert len(records) == written.counts["admissions"]
     assert not any(reason.startswith("malformed") for reason in conversion.left_out)
@@ -90,7 +90,7 @@ def test_notes_of_all_admissions_are_coded(toolkit, written, name):
 
 
 @pytest.mark.parametrize("name", ["mimic-iii", "mimic-iv"])
-def test_drugs_of_admissions_can_be_recommended(toolkit, written, name):
+def test_synthetic_drugs_of_admissions_can_be_recommended(toolkit, written, name):
     records, conversion = convert(toolkit, written, name, view="medication", top=20)
     assert conversion.left_out["prescription of a base or an additive"] > 0
     assert len(records) > written.counts["admissions"] / 2
@@ -98,7 +98,7 @@ def test_drugs_of_admissions_can_be_recommended(toolkit, written, name):
 
 
 @pytest.mark.parametrize("name", ["mimic-iii", "mimic-iv"])
-def test_admissions_are_readmitted_or_not(toolkit, written, name):
+def test_synthetic_admissions_are_readmitted_or_not(toolkit, written, name):
     records, conversion = convert(toolkit, written, name, view="readmission")
     answers = Counter(record.answer for record in records)
     assert answers.keys() == {"yes", "no"}
@@ -106,7 +106,7 @@ def test_admissions_are_readmitted_or_not(toolkit, written, name):
     assert not any(reason.startswith("malformed") for reason in conversion.left_out)
 
 
-def test_the_same_patients_run_through_the_data_sets(written):
+def test_synthetic_same_patients_run_through_the_data_sets(written):
     """Notes are named after admissions, and the drugs that emrQA asks about are prescribed in them."""
     prescribed = defaultdict(set)
     with gzip.open(written["mimic-iii"] / "PRESCRIPTIONS.csv.gz", "rt", encoding="utf-8", newline="") as file:

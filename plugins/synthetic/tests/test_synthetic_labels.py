@@ -75,7 +75,7 @@ def notes(name: str, tables: Tables) -> Counter[str]:
 # MIMIC
 
 
-def test_codes_are_the_most_frequent_of_the_tables(convert, edition):
+def test_synthetic_labels_codes_are_the_most_frequent_of_the_tables(convert, edition):
     """The ten whose share of the admissions is largest, give or take the chance of what is for training."""
     name, tables = edition
     records, left_out = convert(name, view="icd")
@@ -118,13 +118,13 @@ def told_by(name: str, tables: Tables, kind: str) -> dict[str, set[str]]:
     return found
 
 
-def test_procedures_are_coded_too(convert, edition):
+def test_synthetic_labels_procedures_are_coded_too(convert, edition):
     name, tables = edition
     records, _ = convert(name, view="icd", codes="procedures", top="full")
     assert {admission(record): set(record.labels) for record in records} == told_by(name, tables, "PROCEDURES")
 
 
-def test_diagnoses_and_procedures_can_be_asked_for_together(convert, edition):
+def test_synthetic_labels_diagnoses_and_procedures_can_be_asked_for_together(convert, edition):
     name, tables = edition
     records, _ = convert(name, view="icd", codes="both", top="full")
     diagnosed, done = (told_by(name, tables, kind) for kind in ("DIAGNOSES", "PROCEDURES"))
@@ -132,7 +132,7 @@ def test_diagnoses_and_procedures_can_be_asked_for_together(convert, edition):
     assert 20 < len(done) < len(diagnosed)
 
 
-def test_drugs_are_those_prescribed_and_no_context_tells_the_answer(convert, edition):
+def test_synthetic_labels_drugs_are_those_prescribed_and_no_context_tells_the_answer(convert, edition):
     name, tables = edition
     records, left_out = convert(name, view="medication", top=15)
     given_at = defaultdict(set)
@@ -169,7 +169,7 @@ def readmitted(tables: Tables) -> dict[str, bool]:
     return found
 
 
-def test_readmissions_are_those_of_the_admissions_and_the_note_hints_at_them(convert, edition):
+def test_synthetic_labels_readmissions_are_those_of_the_admissions_and_the_note_hints_at_them(convert, edition):
     name, tables = edition
     records, left_out = convert(name, view="readmission", balance="no")
     expected = readmitted(tables)
@@ -187,7 +187,7 @@ def test_readmissions_are_those_of_the_admissions_and_the_note_hints_at_them(con
     assert told["no", True] / (told["no", True] + told["no", False]) < 0.2
 
 
-def test_as_many_who_do_not_come_back_are_kept_as_who_do(convert, edition):
+def test_synthetic_labels_as_many_who_do_not_come_back_are_kept_as_who_do(convert, edition):
     name, tables = edition
     records, left_out = convert(name, view="readmission")
     expected = readmitted(tables)
@@ -197,7 +197,7 @@ def test_as_many_who_do_not_come_back_are_kept_as_who_do(convert, edition):
 
 
 @pytest.mark.parametrize("view", ["icd", "medication", "readmission"])
-def test_a_patient_is_in_one_split(convert, edition, view):
+def test_synthetic_labels_patient_is_in_one_split(convert, edition, view):
     name, tables = edition
     patients = {row["HADM_ID"]: row["SUBJECT_ID"] for row in tables["ADMISSIONS"]}
     splits = defaultdict(set)
@@ -223,7 +223,7 @@ def names(rrf) -> dict[str, str]:
     return {row[0]: row[14] for row in rrf["MRCONSO"] if (row[1], row[2], row[4], row[6], row[16]) == marks}
 
 
-def test_definitions_explain_every_concept_that_has_one(convert, rrf, names):
+def test_synthetic_labels_definitions_explain_every_concept_that_has_one(convert, rrf, names):
     records, left_out = convert("umls", view="ea")
     wanted = {row[0]: re.sub("</?p>", "", row[5]) for row in rrf["MRDEF"] if row[6] == "N"}
     assert {record.group: (record.context, record.answer) for record in records} == {
@@ -233,7 +233,7 @@ def test_definitions_explain_every_concept_that_has_one(convert, rrf, names):
     assert left_out == {"definition that is empty, suppressed or not English": suppressed}
 
 
-def test_synonyms_are_strings_of_the_concept_and_their_contrasts_of_another(convert, rrf, names):
+def test_synthetic_labels_synonyms_are_strings_of_the_concept_and_their_contrasts_of_another(convert, rrf, names):
     records, left_out = convert("umls", view="es")
     strings, further = defaultdict(set), defaultdict(list)
     for row in rrf["MRCONSO"]:
@@ -254,7 +254,7 @@ def test_synonyms_are_strings_of_the_concept_and_their_contrasts_of_another(conv
     }
 
 
-def test_relations_are_facts_of_the_table_of_medicine(convert, rrf):
+def test_synthetic_labels_relations_are_facts_of_the_table_of_medicine(convert, rrf):
     """Each is told from one side, but for those whose other side no file calls inverse."""
     records, left_out = convert("umls", view="er")
     of = {condition.name: condition for condition in conditions()}
@@ -295,7 +295,7 @@ def test_relations_are_facts_of_the_table_of_medicine(convert, rrf):
 # WikiMed and i2b2
 
 
-def test_articles_have_the_types_of_what_they_mention(convert, written, rrf):
+def test_synthetic_labels_articles_have_the_types_of_what_they_mention(convert, written, rrf):
     records, left_out = convert("wikimed")
     types = {row[0]: row[3].replace("Body Part, Organ, or Organ Component", "Anatomy") for row in rrf["MRSTY"]}
     articles = list(map(json.loads, (written["wikimed"] / "wikimed.json").read_text("utf-8").splitlines()))
@@ -312,7 +312,7 @@ def test_articles_have_the_types_of_what_they_mention(convert, written, rrf):
     assert all(record.split == splits[record.group] for record in records)
 
 
-def test_lines_have_the_concepts_that_were_annotated_in_them(convert, written):
+def test_synthetic_labels_lines_have_the_concepts_that_were_annotated_in_them(convert, written):
     records, left_out = convert("i2b2")
     told = {(record.group.rpartition("/")[2], record.id.rpartition("/")[2]): set(record.labels) for record in records}
     expected, lines = defaultdict(set), 0
@@ -335,7 +335,9 @@ def test_lines_have_the_concepts_that_were_annotated_in_them(convert, written):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(-(2**40), 2**40), size=st.integers(10, 25))
-def test_every_converter_reads_any_hospital_without_a_malformed_row(tmp_path_factory, toolkit, seed, size):
+def test_synthetic_labels_every_converter_reads_any_hospital_without_a_malformed_row(
+    tmp_path_factory, toolkit, seed, size
+):
     """It raises otherwise; what is left out is so by design, and everything read can be traced to its file."""
     written = generate(tmp_path_factory.mktemp("any") / "h", seed=seed, patients=size)
     designed = {

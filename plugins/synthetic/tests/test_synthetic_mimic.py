@@ -82,13 +82,13 @@ def time(text: str) -> datetime:
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_headers_are_the_official_ones_and_rows_are_numbered(tables, name):
+def test_synthetic_mimic_headers_are_the_official_ones_and_rows_are_numbered(tables, name):
     assert list(tables[name][0]) == HEADERS[name].split()
     assert [int(row["ROW_ID"]) for row in tables[name]] == list(range(1, len(tables[name]) + 1))
     assert not any(None in row or None in row.values() for row in tables[name])
 
 
-def test_texts_are_quoted_and_numbers_and_nulls_are_not(folder):
+def test_synthetic_mimic_texts_are_quoted_and_numbers_and_nulls_are_not(folder):
     first, second = gzip.decompress((folder / "ADMISSIONS.csv.gz").read_bytes()).decode().splitlines()[:2]
     assert first.startswith('"ROW_ID","SUBJECT_ID"')
     assert re.match(
@@ -97,13 +97,13 @@ def test_texts_are_quoted_and_numbers_and_nulls_are_not(folder):
     assert '""' not in second
 
 
-def test_identifiers_lie_outside_the_real_ranges(tables):
+def test_synthetic_mimic_identifiers_lie_outside_the_real_ranges(tables):
     assert {len(row["HADM_ID"]) for row in tables["ADMISSIONS"]} == {6}
     assert min(int(row["SUBJECT_ID"]) for row in tables["PATIENTS"]) > 99999
     assert min(int(row["HADM_ID"]) for row in tables["ADMISSIONS"]) > 199999
 
 
-def test_keys_hold_between_tables(tables):
+def test_synthetic_mimic_keys_hold_between_tables(tables):
     patients = {row["SUBJECT_ID"] for row in tables["PATIENTS"]}
     stays = {row["HADM_ID"]: row["SUBJECT_ID"] for row in tables["ADMISSIONS"]}
     assert len(patients) == len(tables["PATIENTS"]) == 400
@@ -115,7 +115,7 @@ def test_keys_hold_between_tables(tables):
             assert not row["HADM_ID"] or stays[row["HADM_ID"]] == row["SUBJECT_ID"]
 
 
-def test_patients_have_one_to_three_stays_in_order(tables):
+def test_synthetic_mimic_patients_have_one_to_three_stays_in_order(tables):
     by_patient = defaultdict(list)
     for row in tables["ADMISSIONS"]:
         assert time(row["ADMITTIME"]) < time(row["DISCHTIME"])
@@ -128,7 +128,7 @@ def test_patients_have_one_to_three_stays_in_order(tables):
             assert one["HOSPITAL_EXPIRE_FLAG"] == "0"
 
 
-def test_some_die_in_hospital_and_the_tables_agree(tables):
+def test_synthetic_mimic_some_die_in_hospital_and_the_tables_agree(tables):
     dead = {row["SUBJECT_ID"]: row for row in tables["ADMISSIONS"] if row["HOSPITAL_EXPIRE_FLAG"] == "1"}
     assert 3 <= len(dead) <= 40
     for row in tables["ADMISSIONS"]:
@@ -141,7 +141,7 @@ def test_some_die_in_hospital_and_the_tables_agree(tables):
         assert (row["EXPIRE_FLAG"] == "1") == bool(row["DOD"]) == (row["SUBJECT_ID"] in dead)
 
 
-def test_some_come_back_within_thirty_days_and_their_notes_often_hint_at_it(tables, reports):
+def test_synthetic_mimic_some_come_back_within_thirty_days_and_their_notes_often_hint_at_it(tables, reports):
     hospital = admit(7, 400)
     stays = hospital.stays()
     soon = {str(stay.id) for _, stay in stays if stay.soon_back}
@@ -156,14 +156,14 @@ def test_some_come_back_within_thirty_days_and_their_notes_often_hint_at_it(tabl
     assert len(hinted - soon) / (len(stays) - len(soon)) < 0.2
 
 
-def test_chronic_conditions_stay_with_their_patient(tables, coded):
+def test_synthetic_mimic_chronic_conditions_stay_with_their_patient(tables, coded):
     by_patient = defaultdict(list)
     for row in tables["ADMISSIONS"]:
         by_patient[row["SUBJECT_ID"]].append({c for c in coded[row["HADM_ID"]] if by_code()[c].chronic})
     assert all(all(codes == stays[0] for codes in stays) for stays in by_patient.values())
 
 
-def test_stays_have_two_to_five_different_diagnoses_in_sequence(tables, coded):
+def test_synthetic_mimic_stays_have_two_to_five_different_diagnoses_in_sequence(tables, coded):
     assert {len(codes) for codes in coded.values()} == {2, 3, 4, 5}
     assert all(len(codes) == len(set(codes)) for codes in coded.values())
     sequence = defaultdict(list)
@@ -173,13 +173,13 @@ def test_stays_have_two_to_five_different_diagnoses_in_sequence(tables, coded):
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in sequence.values())
 
 
-def test_a_few_rows_have_no_code_as_in_the_real_table(tables):
+def test_synthetic_mimic_few_rows_have_no_code_as_in_the_real_table(tables):
     empty = [row for row in tables["DIAGNOSES_ICD"] if not row["ICD9_CODE"]]
     assert 1 <= len(empty) <= len(tables["ADMISSIONS"]) // 50
     assert all(not row["SEQ_NUM"] for row in empty)
 
 
-def test_codes_keep_their_zeros_and_are_described(tables):
+def test_synthetic_mimic_codes_keep_their_zeros_and_are_described(tables):
     described = {row["ICD9_CODE"]: row["LONG_TITLE"] for row in tables["D_ICD_DIAGNOSES"]}
     assert described == {condition.code: condition.long_title for condition in conditions()}
     assert {row["ICD9_CODE"] for row in tables["DIAGNOSES_ICD"]} - {""} <= described.keys()
@@ -188,14 +188,14 @@ def test_codes_keep_their_zeros_and_are_described(tables):
     assert "0066" in {row["ICD9_CODE"] for row in tables["PROCEDURES_ICD"]}
 
 
-def test_only_the_sex_that_can_has_a_condition(tables, coded):
+def test_synthetic_mimic_only_the_sex_that_can_has_a_condition(tables, coded):
     sexes = {row["SUBJECT_ID"]: row["GENDER"] for row in tables["PATIENTS"]}
     for row in tables["ADMISSIONS"]:
         assert all(by_code()[code].sex in ("", sexes[row["SUBJECT_ID"]]) for code in coded[row["HADM_ID"]])
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_ten_most_frequent_diagnoses_are_neither_rare_nor_universal(seed):
+def test_synthetic_mimic_ten_most_frequent_diagnoses_are_neither_rare_nor_universal(seed):
     stays = admit(seed, 400).stays()
     counts = Counter(condition.code for _, stay in stays for condition in stay.diagnoses)
     shares = [count / len(stays) for _, count in counts.most_common(11)]
@@ -204,12 +204,12 @@ def test_the_ten_most_frequent_diagnoses_are_neither_rare_nor_universal(seed):
     assert len(counts) == len(conditions())
 
 
-def test_procedures_are_rarer_than_the_ten_most_frequent_diagnoses(tables, coded):
+def test_synthetic_mimic_procedures_are_rarer_than_the_ten_most_frequent_diagnoses(tables, coded):
     tenth = Counter(code for codes in coded.values() for code in codes).most_common(10)[-1][1]
     assert max(Counter(row["ICD9_CODE"] for row in tables["PROCEDURES_ICD"]).values()) < tenth
 
 
-def test_drugs_belong_to_the_diagnoses_of_the_stay(tables, coded):
+def test_synthetic_mimic_drugs_belong_to_the_diagnoses_of_the_stay(tables, coded):
     names = {name.title(): name for name in drugs()}
     treated = defaultdict(set)
     for row in tables["PRESCRIPTIONS"]:
@@ -221,7 +221,7 @@ def test_drugs_belong_to_the_diagnoses_of_the_stay(tables, coded):
         assert treated[number] <= set().union(*fitting)
 
 
-def test_drug_codes_keep_their_zeros_and_some_are_unknown(tables):
+def test_synthetic_mimic_drug_codes_keep_their_zeros_and_some_are_unknown(tables):
     rows = tables["PRESCRIPTIONS"]
     assert {row["DRUG_TYPE"] for row in rows} == {"MAIN", "BASE"}
     assert all(re.fullmatch(r"0\d{10}|0", row["NDC"]) for row in rows)
@@ -229,7 +229,7 @@ def test_drug_codes_keep_their_zeros_and_some_are_unknown(tables):
     assert all(re.fullmatch(r"0\d{5}", row["GSN"]) for row in rows if row["DRUG_TYPE"] == "MAIN")
 
 
-def test_every_stay_has_one_report_and_some_have_more(tables):
+def test_synthetic_mimic_every_stay_has_one_report_and_some_have_more(tables):
     per_stay = Counter(row["HADM_ID"] for row in tables["NOTEEVENTS"] if is_report(row))
     assert per_stay.keys() == {row["HADM_ID"] for row in tables["ADMISSIONS"]}
     assert set(per_stay.values()) == {1}
@@ -239,7 +239,7 @@ def test_every_stay_has_one_report_and_some_have_more(tables):
     assert all(kinds[category, "Report", ""] for category in ("Nursing", "Radiology", "Physician "))
 
 
-def test_discharge_summaries_have_a_date_and_no_time(tables):
+def test_synthetic_mimic_discharge_summaries_have_a_date_and_no_time(tables):
     for row in tables["NOTEEVENTS"]:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["CHARTDATE"])
         assert bool(row["CHARTTIME"]) == (row["CATEGORY"] != "Discharge summary")
@@ -247,7 +247,7 @@ def test_discharge_summaries_have_a_date_and_no_time(tables):
     assert any(not row["HADM_ID"] for row in tables["NOTEEVENTS"])
 
 
-def test_no_report_contains_an_icd_title_of_its_diagnoses_or_procedures(tables, coded, reports):
+def test_synthetic_mimic_no_report_contains_an_icd_title_of_its_diagnoses_or_procedures(tables, coded, reports):
     done = defaultdict(list)
     for row in tables["PROCEDURES_ICD"]:
         done[row["HADM_ID"]].append(row["ICD9_CODE"])
@@ -259,7 +259,7 @@ def test_no_report_contains_an_icd_title_of_its_diagnoses_or_procedures(tables, 
             assert thing.long_title.lower() not in text.lower()
 
 
-def test_every_report_tells_each_of_its_diagnoses(coded, reports):
+def test_synthetic_mimic_every_report_tells_each_of_its_diagnoses(coded, reports):
     for number, text in reports.items():
         for condition in (by_code()[code] for code in coded[number]):
             named = any(name.lower() in text.lower() for name in condition.synonyms)
@@ -268,7 +268,7 @@ def test_every_report_tells_each_of_its_diagnoses(coded, reports):
             assert named or (shown and given), (number, condition.name)
 
 
-def test_reports_also_name_conditions_the_patient_has_not(coded, reports):
+def test_synthetic_mimic_reports_also_name_conditions_the_patient_has_not(coded, reports):
     distracted = 0
     for number, text in reports.items():
         others = [condition for condition in conditions() if condition.code not in coded[number]]
@@ -279,14 +279,14 @@ def test_reports_also_name_conditions_the_patient_has_not(coded, reports):
     assert distracted == len(reports)
 
 
-def test_reports_deny_nothing_the_patient_has(coded, reports):
+def test_synthetic_mimic_reports_deny_nothing_the_patient_has(coded, reports):
     for number, text in reports.items():
         (denied,) = re.findall(r"(?:No evidence of|Denies any history of|Ruled out for|Negative for) ([^.]*)\.", text)
         said = [phrase for code in coded[number] for phrase in (*by_code()[code].synonyms, *by_code()[code].findings)]
         assert not set(denied.split(" or ")) & set(said)
 
 
-def test_reports_are_short_and_in_sections(tables):
+def test_synthetic_mimic_reports_are_short_and_in_sections(tables):
     lengths = []
     for row in filter(is_report, tables["NOTEEVENTS"]):
         text = row["TEXT"]
@@ -304,7 +304,7 @@ def test_reports_are_short_and_in_sections(tables):
     assert lengths[len(lengths) // 10] >= 30
 
 
-def test_names_and_dates_are_masked_as_in_the_real_notes(tables, reports):
+def test_synthetic_mimic_names_and_dates_are_masked_as_in_the_real_notes(tables, reports):
     admitted = {row["HADM_ID"]: time(row["ADMITTIME"]) for row in tables["ADMISSIONS"]}
     for number, text in reports.items():
         day = admitted[number]
@@ -319,7 +319,7 @@ def section(text: str, header: str) -> list[str]:
     return text.split(f"{header}:\n")[1].split("\n\n")[0].splitlines()
 
 
-def test_lists_of_drugs_are_those_of_the_stay_without_what_only_a_hospital_gives(tables, coded):
+def test_synthetic_mimic_lists_the_drugs_of_the_stay_without_what_only_a_hospital_gives(tables, coded):
     died = {row["HADM_ID"] for row in tables["ADMISSIONS"] if row["DEATHTIME"]}
     given = defaultdict(set)
     for row in tables["PRESCRIPTIONS"]:
@@ -338,7 +338,7 @@ def test_lists_of_drugs_are_those_of_the_stay_without_what_only_a_hospital_gives
         assert all(any(line.startswith(f"{drug} ") for drug in chronic) for line in before)
 
 
-def test_lists_of_drugs_are_numbered_or_say_that_there_is_none(tables):
+def test_synthetic_mimic_lists_of_drugs_are_numbered_or_say_that_there_is_none(tables):
     empty = 0
     for row in filter(is_report, tables["NOTEEVENTS"]):
         lines = section(row["TEXT"], "Discharge Medications")
@@ -347,7 +347,7 @@ def test_lists_of_drugs_are_numbered_or_say_that_there_is_none(tables):
     assert empty
 
 
-def test_admissions_are_of_three_types_and_some_later_ones_are_planned(tables):
+def test_synthetic_mimic_admissions_are_of_three_types_and_some_later_ones_are_planned(tables):
     firsts: dict[str, str] = {}
     kinds, later = Counter[str](), Counter[str]()
     for row in tables["ADMISSIONS"]:
@@ -360,7 +360,7 @@ def test_admissions_are_of_three_types_and_some_later_ones_are_planned(tables):
     assert later["ELECTIVE"] >= 3
 
 
-def test_unplanned_returns_within_thirty_days_can_be_told_from_the_note(tables, reports):
+def test_synthetic_mimic_unplanned_returns_within_thirty_days_can_be_told_from_the_note(tables, reports):
     """Label as Huang et al. 2019 do: the next admission that is not elective begins within thirty days."""
     by_patient = defaultdict(list)
     for row in tables["ADMISSIONS"]:

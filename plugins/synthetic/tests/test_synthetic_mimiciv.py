@@ -45,12 +45,12 @@ def tables(folder) -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_headers_are_the_official_ones_and_rows_are_whole(tables, name):
+def test_synthetic_mimic_iv_headers_are_the_official_ones_and_rows_are_whole(tables, name):
     assert list(tables[name][0]) == HEADERS[name].split()
     assert not any(None in row or None in row.values() for row in tables[name])
 
 
-def test_texts_are_quoted_only_where_they_must_be(folder):
+def test_synthetic_mimic_iv_texts_are_quoted_only_where_they_must_be(folder):
     first, second = gzip.decompress((folder / "MIMIC-IV/hosp/admissions.csv.gz").read_bytes()).decode().split("\n")[:2]
     assert first == ",".join(HEADERS["hosp/admissions"].split())
     assert '"' not in second
@@ -58,12 +58,12 @@ def test_texts_are_quoted_only_where_they_must_be(folder):
     assert 'I509,10,"Heart failure, unspecified"\n' in titles
 
 
-def test_numbers_have_eight_digits_and_lie_outside_the_real_ranges(tables):
+def test_synthetic_mimic_iv_numbers_have_eight_digits_and_lie_outside_the_real_ranges(tables):
     assert all(re.fullmatch(r"98\d{6}", row["subject_id"]) for row in tables["hosp/patients"])
     assert all(re.fullmatch(r"99\d{6}", row["hadm_id"]) for row in tables["hosp/admissions"])
 
 
-def test_stays_are_those_of_mimic_iii(folder, tables):
+def test_synthetic_mimic_iv_stays_are_those_of_mimic_iii(folder, tables):
     older = read(folder / "MIMIC-III" / "ADMISSIONS.csv.gz")
     kinds = {"EMERGENCY": "EW EMER.", "URGENT": "URGENT", "ELECTIVE": "ELECTIVE"}
     assert [
@@ -81,7 +81,7 @@ def test_stays_are_those_of_mimic_iii(folder, tables):
     ]
 
 
-def test_keys_hold_between_tables(tables):
+def test_synthetic_mimic_iv_keys_hold_between_tables(tables):
     patients = {row["subject_id"] for row in tables["hosp/patients"]}
     stays = {row["hadm_id"]: row["subject_id"] for row in tables["hosp/admissions"]}
     assert set(stays.values()) == patients
@@ -90,14 +90,14 @@ def test_keys_hold_between_tables(tables):
     assert {row["hadm_id"] for row in tables["note/discharge"]} == stays.keys()
 
 
-def test_the_dead_have_a_date(tables):
+def test_synthetic_mimic_iv_dead_have_a_date(tables):
     dead = {row["subject_id"] for row in tables["hosp/admissions"] if row["hospital_expire_flag"] == "1"}
     assert dead
     assert {row["subject_id"] for row in tables["hosp/patients"] if row["dod"]} == dead
     assert all(re.fullmatch(r"(\d{4}-\d\d-\d\d)?", row["dod"]) for row in tables["hosp/patients"])
 
 
-def test_stays_are_coded_in_one_of_two_versions(folder, tables):
+def test_synthetic_mimic_iv_stays_are_coded_in_one_of_two_versions(folder, tables):
     versions, codes = defaultdict(set), defaultdict(list)
     for row in tables["hosp/diagnoses_icd"]:
         versions[row["hadm_id"]].add(row["icd_version"])
@@ -114,7 +114,7 @@ def test_stays_are_coded_in_one_of_two_versions(folder, tables):
     assert older == {number: [newer.get(code, code) for code in found] for number, found in codes.items()}
 
 
-def test_codes_keep_their_zeros_and_have_a_title_in_their_version(tables):
+def test_synthetic_mimic_iv_codes_keep_their_zeros_and_have_a_title_in_their_version(tables):
     titles = {(row["icd_code"], row["icd_version"]): row["long_title"] for row in tables["hosp/d_icd_diagnoses"]}
     assert len(titles) == len(tables["hosp/d_icd_diagnoses"]) == 2 * len(conditions())
     assert {(row["icd_code"], row["icd_version"]) for row in tables["hosp/diagnoses_icd"]} <= titles.keys()
@@ -122,7 +122,7 @@ def test_codes_keep_their_zeros_and_have_a_title_in_their_version(tables):
     assert titles["A419", "10"] == "Sepsis, unspecified organism"
 
 
-def test_procedures_are_those_of_mimic_iii_in_the_version_of_their_stay(folder, tables):
+def test_synthetic_mimic_iv_procedures_are_those_of_mimic_iii_in_the_version_of_their_stay(folder, tables):
     versions = {row["hadm_id"]: row["icd_version"] for row in tables["hosp/diagnoses_icd"]}
     newer = {procedure.icd10: procedure.code for procedure in procedures()}
     assert [
@@ -143,21 +143,21 @@ def test_procedures_are_those_of_mimic_iii_in_the_version_of_their_stay(folder, 
         assert (row["icd_code"] in newer) == (row["icd_version"] == "10")
 
 
-def test_procedures_were_done_during_the_stay(tables):
+def test_synthetic_mimic_iv_procedures_were_done_during_the_stay(tables):
     stays = {row["hadm_id"]: row for row in tables["hosp/admissions"]}
     days = [(row["chartdate"], stays[row["hadm_id"]]) for row in tables["hosp/procedures_icd"]]
     assert all(stay["admittime"][:10] <= day <= stay["dischtime"][:10] for day, stay in days)
     assert any(day > stay["admittime"][:10] for day, stay in days)
 
 
-def test_the_titles_of_procedures_are_in_both_versions(tables):
+def test_synthetic_mimic_iv_titles_of_procedures_are_in_both_versions(tables):
     titles = {(row["icd_code"], row["icd_version"]): row["long_title"] for row in tables["hosp/d_icd_procedures"]}
     assert len(titles) == len(tables["hosp/d_icd_procedures"]) == 2 * len(procedures())
     assert titles["0331", "9"] == "Spinal tap"
     assert titles["009U3ZX", "10"] == "Drainage of Spinal Canal, Percutaneous Approach, Diagnostic"
 
 
-def test_no_report_contains_a_title_of_its_codes(tables):
+def test_synthetic_mimic_iv_no_report_contains_a_title_of_its_codes(tables):
     told = defaultdict(list)
     for kind in ("diagnoses", "procedures"):
         titles = {(row["icd_code"], row["icd_version"]): row["long_title"] for row in tables[f"hosp/d_icd_{kind}"]}
@@ -168,7 +168,7 @@ def test_no_report_contains_a_title_of_its_codes(tables):
         assert not [title for title in told[row["hadm_id"]] if title.lower() in text]
 
 
-def test_prescriptions_are_those_of_mimic_iii(folder, tables):
+def test_synthetic_mimic_iv_prescriptions_are_those_of_mimic_iii(folder, tables):
     older = {
         (str(int(row["HADM_ID"]) + 99_000_000), row["DRUG"])
         for row in read(folder / "MIMIC-III" / "PRESCRIPTIONS.csv.gz")
@@ -183,7 +183,7 @@ def test_prescriptions_are_those_of_mimic_iii(folder, tables):
     assert {row["pharmacy_id"] for row in base} <= {row["pharmacy_id"] for row in main if row["route"] == "IV"}
 
 
-def test_notes_are_masked_with_underscores_and_numbered(tables):
+def test_synthetic_mimic_iv_notes_are_masked_with_underscores_and_numbered(tables):
     for row in tables["note/discharge"]:
         assert row["note_id"] == f"{row['subject_id']}-DS-{row['note_seq']}"
         assert row["note_type"] == "DS"
@@ -204,7 +204,7 @@ def older(folder) -> dict[str, list[dict[str, str]]]:
     return {path.name.partition(".")[0]: read(path) for path in (folder / "MIMIC-III").glob("*.csv.gz")}
 
 
-def test_both_editions_know_the_same_patients(older, tables):
+def test_synthetic_mimic_iv_both_editions_know_the_same_patients(older, tables):
     came = {row["SUBJECT_ID"]: row["ADMITTIME"] for row in reversed(older["ADMISSIONS"])}
     for one, two in zip(older["PATIENTS"], tables["hosp/patients"], strict=True):
         assert int(two["subject_id"]) - int(one["SUBJECT_ID"]) == 98_000_000
@@ -216,7 +216,7 @@ def test_both_editions_know_the_same_patients(older, tables):
         assert int(two["anchor_age"]) == int(first[:4]) - int(one["DOB"][:4]) - younger
 
 
-def test_both_editions_say_the_same_of_every_admission_in_their_own_words(older, tables):
+def test_synthetic_mimic_iv_both_editions_say_the_same_of_every_admission_in_their_own_words(older, tables):
     words = {
         "DISCHARGE_LOCATION": {"SNF": "SKILLED NURSING FACILITY", "DEAD/EXPIRED": "DIED"},
         "INSURANCE": {"Private": "Other"},
@@ -230,7 +230,7 @@ def test_both_editions_say_the_same_of_every_admission_in_their_own_words(older,
         assert len({row[column] for row in older["ADMISSIONS"]}) >= 3
 
 
-def test_what_is_of_a_person_does_not_change_between_stays(older):
+def test_synthetic_mimic_iv_what_is_of_a_person_does_not_change_between_stays(older):
     for column in ("INSURANCE", "LANGUAGE", "RELIGION", "MARITAL_STATUS"):
         found = defaultdict(set)
         for row in older["ADMISSIONS"]:
@@ -239,7 +239,7 @@ def test_what_is_of_a_person_does_not_change_between_stays(older):
         assert len(set.union(*found.values())) >= 3
 
 
-def test_a_drug_has_one_number_dose_and_route_everywhere(older, tables):
+def test_synthetic_mimic_iv_drug_has_one_number_dose_and_route_everywhere(older, tables):
     """But for a number that is not known."""
     rows = [*older["PRESCRIPTIONS"], *({key.upper(): row[key] for key in row} for row in tables["hosp/prescriptions"])]
     numbers, facts = defaultdict(set), defaultdict(set)
@@ -252,7 +252,7 @@ def test_a_drug_has_one_number_dose_and_route_everywhere(older, tables):
     assert {len(found) for found in facts.values()} == {1}
 
 
-def test_the_reports_of_both_editions_list_the_same_drugs(older, tables):
+def test_synthetic_mimic_iv_reports_of_both_editions_list_the_same_drugs(older, tables):
     def lists(text: str) -> list[str]:
         return [
             text.split(f"{header}:\n")[1].split("\n\n")[0]

@@ -68,7 +68,7 @@ def right(row: dict[str, Any], condition: Condition) -> list[str]:
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_a_question_of_medqa_has_one_right_option_and_is_asked_once(made, seed, size):
+def test_synthetic_question_of_medqa_has_one_right_option_and_is_asked_once(made, seed, size):
     rows = jsonl(made("medqa", seed, size))
     for row in rows:
         (condition,) = [c for c in conditions() if c.test in row["question"]]
@@ -83,7 +83,7 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return jsonl(generate(directory, seed=13, patients=1600, only=["medqa"])["medqa"])
 
 
-def test_medqa_asks_everything_of_every_condition(questions):
+def test_synthetic_medqa_asks_everything_of_every_condition(questions):
     kinds = defaultdict(set)
     for row in questions:
         (condition,) = [c for c in conditions() if c.test in row["question"]]
@@ -96,7 +96,7 @@ def test_medqa_asks_everything_of_every_condition(questions):
     assert sum(found == everything for found in kinds.values()) > len(kinds) / 2
 
 
-def test_medqa_cannot_be_answered_by_the_look_of_the_options(questions):
+def test_synthetic_medqa_cannot_be_answered_by_the_look_of_the_options(questions):
     """Neither the longest nor the first nor the one most often right is right much more often than by chance."""
     often = Counter(row["answer"] for row in questions)
     guesses = {
@@ -115,7 +115,7 @@ def test_medqa_cannot_be_answered_by_the_look_of_the_options(questions):
 
 @few
 @given(seed=SEEDS, size=st.integers(40, 160))
-def test_a_gap_of_clicr_is_filled_by_one_entity_of_the_report(made, seed, size):
+def test_synthetic_gap_of_clicr_is_filled_by_one_entity_of_the_report(made, seed, size):
     """The others in the report that the table would allow are none."""
     kinds, folder = Counter[str](), made("clicr", seed, size)
     for split in ("train", "dev", "test"):
@@ -142,7 +142,7 @@ def test_a_gap_of_clicr_is_filled_by_one_entity_of_the_report(made, seed, size):
     assert kinds["drug"] >= 3
 
 
-def test_clicr_asks_in_four_ways_though_only_where_the_answer_is_clear(made):
+def test_synthetic_clicr_asks_in_four_ways_though_only_where_the_answer_is_clear(made):
     folder, kinds, cases = made("clicr", 4, 400), Counter[str](), 0
     for case in json.loads((folder / "train1.0.json").read_text(encoding="utf-8"))["data"]:
         assert case["document"]["qas"], "every report is asked about"
@@ -174,7 +174,7 @@ def patient(*codes: str, **treated: str) -> Hospital:
     return Hospital(3, (Patient(id=990001, sex="M", born=datetime(2070, 1, 1), admissions=(stay,)),))
 
 
-def test_a_drug_for_two_conditions_has_both_reasons_under_one_question(tmp_path):
+def test_synthetic_drug_for_two_conditions_has_both_reasons_under_one_question(tmp_path):
     emrqa.write(tmp_path, patient("5920", "60000", c5920="tamsulosin", c60000="tamsulosin"))
     medication, *_ = json.loads((tmp_path / "emrQA/data.json").read_text(encoding="utf-8"))["data"]
     (note,) = medication["paragraphs"]
@@ -190,7 +190,7 @@ def test_a_drug_for_two_conditions_has_both_reasons_under_one_question(tmp_path)
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_answers_of_emrqa_follow_from_the_line_they_stand_in(made, seed, size):
+def test_synthetic_answers_of_emrqa_follow_from_the_line_they_stand_in(made, seed, size):
     """Reason, therapy and relations: whatever is asked for is the thing beside the one that is asked about."""
     medication, relations, *_ = json.loads(made("emrqa", seed, size).read_text(encoding="utf-8"))["data"]
     plain = {" ".join(re.sub(r"('s)", r" \1", name).split()): c for name, c in SYNONYMS.items()}
@@ -217,7 +217,7 @@ def test_answers_of_emrqa_follow_from_the_line_they_stand_in(made, seed, size):
 
 @few
 @given(seed=SEEDS, size=st.integers(60, 200))
-def test_what_mimic_cause_calls_unrelated_neither_helps_nor_prevents(made, seed, size):
+def test_synthetic_what_mimic_cause_calls_unrelated_neither_helps_nor_prevents(made, seed, size):
     with zipfile.ZipFile(made("mimic-cause", seed, size)) as archive:
         rows = list(csv.DictReader(io.StringIO(archive.read("mimicause.csv").decode("utf-8"), newline="")))
     others = 0
@@ -236,7 +236,7 @@ def test_what_mimic_cause_calls_unrelated_neither_helps_nor_prevents(made, seed,
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_mednli_has_each_label_once_for_a_premise_and_a_premise_in_one_split(made, seed, size):
+def test_synthetic_mednli_has_each_label_once_for_a_premise_and_a_premise_in_one_split(made, seed, size):
     splits, labels = defaultdict(set), defaultdict(list)
     folder = made("mednli", seed, size)
     for split in ("train", "dev", "test"):
@@ -250,7 +250,7 @@ def test_mednli_has_each_label_once_for_a_premise_and_a_premise_in_one_split(mad
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_pubmedqa_draws_every_decision_for_training_and_for_the_test(made, seed, size):
+def test_synthetic_pubmedqa_draws_every_decision_for_training_and_for_the_test(made, seed, size):
     data = made("pubmedqa", seed, size) / "data"
     articles = json.loads((data / "ori_pqal.json").read_text(encoding="utf-8"))
     truth = json.loads((data / "test_ground_truth.json").read_text(encoding="utf-8"))
@@ -268,7 +268,7 @@ def test_pubmedqa_draws_every_decision_for_training_and_for_the_test(made, seed,
 
 @few
 @given(seed=SEEDS, size=SIZES)
-def test_summaries_of_meqsum_ask_what_the_letter_asks(made, seed, size):
+def test_synthetic_summaries_of_meqsum_ask_what_the_letter_asks(made, seed, size):
     """About the same condition, the same drug if there is one, and a relative who can have it."""
     (path,) = made("meqsum", seed, size).glob("*.xlsx")
     with closing(load_workbook(path, read_only=True)) as book:
@@ -289,7 +289,7 @@ def test_summaries_of_meqsum_ask_what_the_letter_asks(made, seed, size):
 
 @few
 @given(seed=SEEDS, size=st.integers(40, 120))
-def test_articles_of_wikimed_say_what_the_table_says(made, seed, size):
+def test_synthetic_articles_of_wikimed_say_what_the_table_says(made, seed, size):
     said = Counter[str]()
     for line in (made("wikimed", seed, size) / "wikimed.json").read_text(encoding="utf-8").splitlines():
         article = json.loads(line)

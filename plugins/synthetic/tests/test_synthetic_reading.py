@@ -40,14 +40,14 @@ def letters(folder) -> list[dict[str, str]]:
     return rows
 
 
-def test_healthcaremagic_is_one_array_with_the_official_keys(letters):
+def test_synthetic_healthcaremagic_is_one_array_with_the_official_keys(letters):
     assert len(letters) == 300
     assert all(list(letter) == ["instruction", "input", "output"] for letter in letters)
     assert {letter["instruction"] for letter in letters} == {INSTRUCTION}
     assert all(letter["output"].endswith("Chat Doctor.") for letter in letters)
 
 
-def test_healthcaremagic_answers_are_about_what_is_asked(letters):
+def test_synthetic_healthcaremagic_answers_are_about_what_is_asked(letters):
     kinds = Counter[str]()
     for letter in letters:
         found = [c for c in conditions() if any(finding in letter["input"] for finding in c.findings)]
@@ -70,13 +70,13 @@ def articles(folder) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "WikiMed/wikimed.json").read_text(encoding="utf-8").splitlines()]
 
 
-def test_wikimed_is_lines_with_the_official_keys(articles):
+def test_synthetic_wikimed_is_lines_with_the_official_keys(articles):
     assert len(articles) == len({article["_id"] for article in articles}) == 150
     assert all(set(article) == {"_id", "text", "title", "split", "mentions"} for article in articles)
     assert Counter(article["split"] for article in articles) == {"train": 120, "valid": 15, "test": 15}
 
 
-def test_wikimed_mentions_stand_at_their_offsets_and_name_their_concept(articles, strings):
+def test_synthetic_wikimed_mentions_stand_at_their_offsets_and_name_their_concept(articles, strings):
     ambiguous = 0
     for article in articles:
         for mention in article["mentions"]:
@@ -89,7 +89,7 @@ def test_wikimed_mentions_stand_at_their_offsets_and_name_their_concept(articles
     assert ambiguous >= 3
 
 
-def test_wikimed_offsets_count_characters_not_bytes(articles):
+def test_synthetic_wikimed_offsets_count_characters_not_bytes(articles):
     after = [
         mention
         for article in articles
@@ -99,7 +99,7 @@ def test_wikimed_offsets_count_characters_not_bytes(articles):
     assert len(after) > 10
 
 
-def test_wikimed_has_articles_without_mentions_and_of_different_types(articles, folder):
+def test_synthetic_wikimed_has_articles_without_mentions_and_of_different_types(articles, folder):
     types = {}
     for line in (folder / "UMLS/META/MRSTY.RRF").read_text(encoding="utf-8").splitlines():
         cui, _, _, name, *_ = line.split("|")
@@ -112,7 +112,7 @@ def test_wikimed_has_articles_without_mentions_and_of_different_types(articles, 
     assert max(sets.values()) < len(articles) / 2
 
 
-def test_wikimed_drugs_are_given_for_what_they_treat(articles):
+def test_synthetic_wikimed_drugs_are_given_for_what_they_treat(articles):
     for article in articles:
         if use := re.search(r"It is given for (.*?)\.", article["text"]):
             (condition,) = [c for c in conditions() if c.name == use.group(1)]
@@ -122,7 +122,7 @@ def test_wikimed_drugs_are_given_for_what_they_treat(articles):
 # UMLS, for the types of what WikiMed mentions
 
 
-def test_umls_semantic_types_are_those_of_the_concepts(folder, strings):
+def test_synthetic_umls_semantic_types_are_those_of_the_concepts(folder, strings):
     types: dict[str, tuple[str, str]] = {}
     for line in (folder / "UMLS/META/MRSTY.RRF").read_text(encoding="utf-8").splitlines():
         cui, tui, _, name, *_ = line.split("|")
@@ -150,7 +150,7 @@ def queries(cases: dict[str, list[dict[str, Any]]]) -> list[tuple[dict[str, Any]
     return [(case["document"], query) for part in cases.values() for case in part for query in case["document"]["qas"]]
 
 
-def test_clicr_has_the_official_keys_and_a_case_in_one_split(cases):
+def test_synthetic_clicr_has_the_official_keys_and_a_case_in_one_split(cases):
     assert {split: len(part) for split, part in cases.items()} == {"train": 61, "dev": 7, "test": 7}
     assert len({case["source"] for part in cases.values() for case in part}) == 75
     for part in cases.values():
@@ -165,7 +165,7 @@ def test_clicr_has_the_official_keys_and_a_case_in_one_split(cases):
         assert all(set(answer) == {"text", "cui", "sem_type", "origin"} for answer in query["answers"])
 
 
-def test_clicr_has_one_answer_of_the_text_and_the_other_names_of_its_concept(cases, strings):
+def test_synthetic_clicr_has_one_answer_of_the_text_and_the_other_names_of_its_concept(cases, strings):
     for _, query in queries(cases):
         first, *others = query["answers"]
         assert first["origin"] == "dataset"
@@ -175,14 +175,14 @@ def test_clicr_has_one_answer_of_the_text_and_the_other_names_of_its_concept(cas
         assert len({answer["cui"] for answer in query["answers"]}) == 1
 
 
-def test_clicr_marks_its_entities_in_pairs(cases):
+def test_synthetic_clicr_marks_its_entities_in_pairs(cases):
     for document, query in queries(cases):
         for text in (document["title"], document["context"], query["query"]):
             assert not re.sub(r"BEG__[^_]+__END", "", text).count("__")
         assert document["context"].count("BEG__") >= 5
 
 
-def test_clicr_has_traps(cases):
+def test_synthetic_clicr_has_traps(cases):
     def shown(document: dict[str, Any], answer: dict[str, Any]) -> bool:
         text = re.sub("BEG__|__END", "", f"{document['title']}\n{document['context']}").lower()
         return answer["text"].lower() in text
@@ -196,7 +196,7 @@ def test_clicr_has_traps(cases):
     assert any("__END." in d["context"] for d, _ in everything)
 
 
-def test_clicr_answers_fit_their_queries(cases):
+def test_synthetic_clicr_answers_fit_their_queries(cases):
     brands = {name: drug.name for drug in drugs().values() for name in (drug.name, *drug.brands)}
     checked = Counter[int]()
     for _, query in queries(cases):

@@ -46,7 +46,7 @@ def pairs(folder) -> dict[str, list[dict[str, Any]]]:
     return {split: jsonl(folder / "MedNLI" / f"mli_{split}_v1.jsonl") for split in ("train", "dev", "test")}
 
 
-def test_mednli_has_the_official_keys_and_one_pair_for_each_label(pairs):
+def test_synthetic_mednli_has_the_official_keys_and_one_pair_for_each_label(pairs):
     ids, everything = set(), [pair for rows in pairs.values() for pair in rows]
     premises = defaultdict(list)
     for pair in everything:
@@ -60,13 +60,13 @@ def test_mednli_has_the_official_keys_and_one_pair_for_each_label(pairs):
     assert all(sorted(labels) == ["contradiction", "entailment", "neutral"] for labels in premises.values())
 
 
-def test_mednli_premises_do_not_straddle_splits(pairs):
+def test_synthetic_mednli_premises_do_not_straddle_splits(pairs):
     seen = {split: {pair["sentence1"] for pair in rows} for split, rows in pairs.items()}
     assert not seen["train"] & seen["dev"] | seen["train"] & seen["test"] | seen["dev"] & seen["test"]
     assert {split: len(premises) for split, premises in seen.items()} == {"train": 70, "dev": 10, "test": 20}
 
 
-def test_mednli_labels_follow_from_the_sentences(pairs):
+def test_synthetic_mednli_labels_follow_from_the_sentences(pairs):
     """Read premise and hypothesis back with the table alone, and judge again."""
     checked = 0
     for pair in (pair for rows in pairs.values() for pair in rows):
@@ -95,7 +95,7 @@ def test_mednli_labels_follow_from_the_sentences(pairs):
     assert checked == 300
 
 
-def test_mednli_hypotheses_alone_do_not_give_the_label_away(pairs):
+def test_synthetic_mednli_hypotheses_alone_do_not_give_the_label_away(pairs):
     negative = Counter(
         pair["gold_label"]
         for rows in pairs.values()
@@ -105,7 +105,7 @@ def test_mednli_hypotheses_alone_do_not_give_the_label_away(pairs):
     assert all(30 <= negative[label] <= 70 for label in ("entailment", "neutral", "contradiction"))
 
 
-def test_mednli_parses_keep_the_words(pairs):
+def test_synthetic_mednli_parses_keep_the_words(pairs):
     for pair in pairs["test"]:
         assert pair["sentence1_parse"].startswith("(ROOT ")
         words = pair["sentence2_binary_parse"].replace("(", " ").replace(")", " ").split()
@@ -119,11 +119,11 @@ def test_mednli_parses_keep_the_words(pairs):
      ({"486"}, False, "entailment"), ({"496"}, True, "neutral"), ({"496"}, False, "neutral"),
      (kind("hypertensive disorder"), True, "entailment"), (kind("infectious disease"), False, "neutral")],
 )  # fmt: skip
-def test_judging(claimed, asserted, label):
+def test_synthetic_judging_by_hand(claimed, asserted, label):
     assert judge({"4019"}, {"486"}, claimed, asserted) == label
 
 
-def test_claims_about_the_same_organs_are_doubtful():
+def test_synthetic_claims_about_the_same_organs_are_doubtful():
     assert doubtful({"42731"}, kind("heart disease"))
     assert not doubtful({"4280"}, kind("heart disease"))
     assert not doubtful({"42731"}, kind("bone disease"))
@@ -139,7 +139,7 @@ def articles(folder) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_pubmedqa_has_the_official_keys(articles):
+def test_synthetic_pubmedqa_has_the_official_keys(articles):
     assert len(articles) == 150
     for pmid, article in articles.items():
         assert re.fullmatch(r"99\d{6}", pmid)
@@ -152,7 +152,7 @@ def test_pubmedqa_has_the_official_keys(articles):
     assert any(article["YEAR"] is None for article in articles.values())
 
 
-def test_pubmedqa_tests_on_half_of_every_decision(folder, articles):
+def test_synthetic_pubmedqa_tests_on_half_of_every_decision(folder, articles):
     truth = json.loads((folder / "PubMedQA" / "data" / "test_ground_truth.json").read_text(encoding="utf-8"))
     assert all(articles[pmid]["final_decision"] == decision for pmid, decision in truth.items())
     whole, test = Counter(a["final_decision"] for a in articles.values()), Counter(truth.values())
@@ -162,7 +162,7 @@ def test_pubmedqa_tests_on_half_of_every_decision(folder, articles):
     assert all(abs(2 * test[decision] - whole[decision]) <= 1 for decision in whole)
 
 
-def test_pubmedqa_decisions_follow_from_the_results(articles):
+def test_synthetic_pubmedqa_decisions_follow_from_the_results(articles):
     for article in articles.values():
         results = article["CONTEXTS"][2]
         one, two = map(int, re.findall(r"(\d+)%", results)[:2])
@@ -173,7 +173,7 @@ def test_pubmedqa_decisions_follow_from_the_results(articles):
         assert subgroup == (decision == "maybe")
 
 
-def test_pubmedqa_contexts_do_not_hold_the_conclusion(articles):
+def test_synthetic_pubmedqa_contexts_do_not_hold_the_conclusion(articles):
     assert not any(
         article["LONG_ANSWER"] in context for article in articles.values() for context in article["CONTEXTS"]
     )
@@ -191,7 +191,7 @@ def questions(folder) -> list[dict[str, Any]]:
     ]
 
 
-def test_medqa_has_five_different_options_and_a_matching_answer(questions):
+def test_synthetic_medqa_has_five_different_options_and_a_matching_answer(questions):
     assert len(questions) == 150
     for row in questions:
         assert set(row) == {"question", "answer", "options", "meta_info", "answer_idx"}
@@ -203,7 +203,7 @@ def test_medqa_has_five_different_options_and_a_matching_answer(questions):
     assert min(letters[letter] for letter in "ABCDE") > 10
 
 
-def test_medqa_has_exactly_one_right_option(questions):
+def test_synthetic_medqa_has_exactly_one_right_option(questions):
     """The vignette's test is one condition's alone, so the table gives the answer."""
     kinds = Counter[str]()
     for row in questions:
@@ -231,7 +231,7 @@ def documents(folder) -> dict[str, ElementTree.Element]:
     return {str(path.relative_to(root)): ElementTree.parse(path).getroot() for path in sorted(root.rglob("*.xml"))}
 
 
-def test_medquad_has_all_official_folders_and_file_names(documents):
+def test_synthetic_medquad_has_all_official_folders_and_file_names(documents):
     found = defaultdict(list)
     for name in documents:
         place, file = name.split("/")
@@ -243,7 +243,7 @@ def test_medquad_has_all_official_folders_and_file_names(documents):
     )
 
 
-def test_medquad_has_one_file_of_each_odd_schema(documents):
+def test_synthetic_medquad_has_one_file_of_each_odd_schema(documents):
     roots = Counter(root.tag for root in documents.values())
     assert (roots["doc"], roots["DiseaseFile"]) == (1, 1)
     assert roots["Document"] == len(documents) - 2
@@ -252,7 +252,7 @@ def test_medquad_has_one_file_of_each_odd_schema(documents):
     assert sum(root.find("QAPairs") is not None and len(root.find("QAPairs")) == 0 for root in documents.values()) == 1
 
 
-def test_medquad_annotations_are_where_the_official_folders_have_them(documents):
+def test_synthetic_medquad_annotations_are_where_the_official_folders_have_them(documents):
     for name, root in documents.items():
         number = int(name.split("_")[0])
         if root.tag == "doc":
@@ -265,7 +265,7 @@ def test_medquad_annotations_are_where_the_official_folders_have_them(documents)
         assert root.find("UMLS") is None or number == 9
 
 
-def test_medquad_answers_are_empty_only_in_the_last_three_folders(documents):
+def test_synthetic_medquad_answers_are_empty_only_in_the_last_three_folders(documents):
     counts = Counter[bool]()
     for name, root in documents.items():
         for pair in [*root.iter("QAPair"), *root.iter("pair")]:
@@ -277,7 +277,7 @@ def test_medquad_answers_are_empty_only_in_the_last_three_folders(documents):
     assert counts[False] == 3 * len(conditions())
 
 
-def test_medquad_answers_come_from_the_table(documents):
+def test_synthetic_medquad_answers_come_from_the_table(documents):
     names = {condition.name: condition for condition in conditions()}
     for root in documents.values():
         focus = root.findtext("Focus")
@@ -296,7 +296,7 @@ def test_medquad_answers_come_from_the_table(documents):
 # MeQSum
 
 
-def test_meqsum_is_one_sheet_with_stray_empty_cells(folder):
+def test_synthetic_meqsum_is_one_sheet_with_stray_empty_cells(folder):
     (path,) = (folder / "MeQSum").glob("*.xlsx")
     book = load_workbook(path)
     assert book.sheetnames == ["QS"]
@@ -310,7 +310,7 @@ def test_meqsum_is_one_sheet_with_stray_empty_cells(folder):
     assert len(re.findall(r'<c r="D\d+"', sheet)) == 100 // 15
 
 
-def test_meqsum_summaries_are_short_and_in_other_words(folder):
+def test_synthetic_meqsum_summaries_are_short_and_in_other_words(folder):
     rows = list(
         load_workbook(next((folder / "MeQSum").glob("*.xlsx")))["QS"].iter_rows(min_row=2, max_col=3, values_only=True)
     )
@@ -327,7 +327,7 @@ def test_meqsum_summaries_are_short_and_in_other_words(folder):
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_umls_rows_end_with_a_bar_and_are_sorted(folder, name):
+def test_synthetic_umls_rows_end_with_a_bar_and_are_sorted(folder, name):
     text = (folder / "UMLS" / "META" / f"{name}.RRF").read_bytes()
     lines = text.splitlines(keepends=True)
     assert lines == sorted(lines)
@@ -336,7 +336,7 @@ def test_umls_rows_end_with_a_bar_and_are_sorted(folder, name):
     assert all(re.fullmatch(r"C99\d{5}", row[0]) for row in rrf(folder, name))
 
 
-def test_umls_concepts_have_one_preferred_english_name(folder):
+def test_synthetic_umls_concepts_have_one_preferred_english_name(folder):
     rows = rrf(folder, "MRCONSO")
     preferred = Counter(
         row[0] for row in rows if (row[1], row[2], row[4], row[6], row[16]) == ("ENG", "P", "PF", "Y", "N")
@@ -348,7 +348,7 @@ def test_umls_concepts_have_one_preferred_english_name(folder):
     assert len({row[7] for row in rows}) == len(rows)
 
 
-def test_umls_synonyms_are_those_of_the_table(folder):
+def test_synthetic_umls_synonyms_are_those_of_the_table(folder):
     strings = defaultdict(set)
     for row in rrf(folder, "MRCONSO"):
         if row[1] == "ENG" and row[16] == "N":
@@ -361,7 +361,7 @@ def test_umls_synonyms_are_those_of_the_table(folder):
         assert {drug.name, *drug.brands} in strings.values()
 
 
-def test_umls_relations_say_what_the_second_concept_has_to_the_first(folder):
+def test_synthetic_umls_relations_say_what_the_second_concept_has_to_the_first(folder):
     names = {row[0]: row[14] for row in rrf(folder, "MRCONSO") if row[12] == "PT" and row[1] == "ENG"}
     told = {(names[row[4]], row[7], names[row[0]]): row[3] for row in rrf(folder, "MRREL") if row[7]}
     assert told["heart failure", "isa", "heart disease"] == "CHD"
@@ -376,7 +376,7 @@ def test_umls_relations_say_what_the_second_concept_has_to_the_first(folder):
     assert ("lisinopril", "isa", "ACE inhibitor") in told
 
 
-def test_umls_relations_come_in_both_directions_and_some_say_nothing(folder):
+def test_synthetic_umls_relations_come_in_both_directions_and_some_say_nothing(folder):
     rows = rrf(folder, "MRREL")
     directed = Counter(frozenset((row[0], row[4])) for row in rows if row[7])
     assert all(count % 2 == 0 for count in directed.values())
@@ -387,7 +387,7 @@ def test_umls_relations_come_in_both_directions_and_some_say_nothing(folder):
     assert all(atoms[row[1]] == row[0] and atoms[row[5]] == row[4] for row in rows)
 
 
-def test_umls_definitions_are_of_known_concepts_and_some_need_care(folder):
+def test_synthetic_umls_definitions_are_of_known_concepts_and_some_need_care(folder):
     rows = rrf(folder, "MRDEF")
     known = {row[0] for row in rrf(folder, "MRCONSO")}
     assert {row[0] for row in rows} <= known

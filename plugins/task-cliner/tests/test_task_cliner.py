@@ -6,7 +6,7 @@ from mdkif.testing import assert_conforms, instructions_of, records_of
 from mdkif_evaluator_entities import evaluate
 
 
-def test_cliner_conforms():
+def test_task_cliner_conforms():
     assert_conforms("mdkif-task-cliner")
 
 
@@ -27,7 +27,7 @@ def predictions(answered):
     ]
 
 
-def test_own_answers_are_perfect_and_part_of_them_is_not():
+def test_task_cliner_own_answers_are_perfect_and_part_of_them_is_not():
     assert evaluate(predictions(str))["f1"] == 1
     entities = sum(len(each.gold) for each in predictions(str))
     kept = sum(bool(each.gold) for each in predictions(str))
@@ -36,5 +36,5 @@ def test_own_answers_are_perfect_and_part_of_them_is_not():
     assert first == pytest.approx(2 * kept / (kept + entities))
 
 
-def test_notes_are_those_of_the_test_and_of_training():
+def test_task_cliner_notes_are_those_of_the_test_and_of_training():
     assert {record.split for record in records_of("cliner")} == {"train", "test"}

@@ -6,7 +6,7 @@ from mdkif.testing import assert_conforms, instructions_of, records_of
 from mdkif_evaluator_generation import evaluate
 
 
-def test_emrqa_conforms():
+def test_task_emrqa_conforms():
     assert_conforms("mdkif-task-emrqa")
 
 
@@ -24,7 +24,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "1 g"
 
 
-def test_every_answer_of_a_question_is_right():
+def test_task_emrqa_every_answer_of_a_question_is_right():
     for record in records_of("emrqa"):
         for text, right in ((record.labels[-1].upper() + ".", 1), ("no such thing", 0)):
             prediction = Prediction(id=record.id, gold=record.labels, answer=record.answer, text=text)
@@ -32,7 +32,7 @@ def test_every_answer_of_a_question_is_right():
 
 
 @pytest.mark.parametrize("seed", ["paper", "paper:1"])
-def test_papers_policy_keeps_notes_whole(seed):
+def test_task_emrqa_papers_policy_keeps_notes_whole(seed):
     splits = {}
     for record in records_of("emrqa", split_policy=seed):
         assert splits.setdefault(record.group, record.split) == record.split

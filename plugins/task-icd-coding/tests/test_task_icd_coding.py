@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_icd_coding_conforms():
+def test_task_icd_coding_conforms():
     assert_conforms("mdkif-task-icd-coding")
 
 
@@ -54,7 +54,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "Pneumonia, organism NOS; Acute kidney failure NOS"
 
 
-def test_several_diagnoses_may_be_right_of_ten_that_are_listed():
+def test_task_icd_coding_several_diagnoses_may_be_right_of_ten_that_are_listed():
     for dataset in ("mimic-iii", "mimic-iv"):
         records = records_of("icd-coding", dataset=dataset)
         assert {len(record.options) for record in records} == {10}

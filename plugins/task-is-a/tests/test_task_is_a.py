@@ -3,7 +3,7 @@
 from mdkif.testing import assert_conforms, instructions_of
 
 
-def test_is_a_conforms():
+def test_task_is_a_conforms():
     assert_conforms("mdkif-task-is-a")
 
 
@@ -18,7 +18,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "yes"
 
 
-def test_pair_is_asked_either_way():
+def test_task_is_a_pair_is_asked_either_way():
     yes, no = ({tuple(each.context.splitlines()) for each in instructions_of("is-a") if each.answer == answer}
                for answer in ("yes", "no"))  # fmt: skip
     assert ("concept 1: lung disease", "concept 2: disease") in yes

@@ -5,7 +5,7 @@ import csv
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_medication_conforms():
+def test_task_medication_conforms():
     assert_conforms("mdkif-task-medication")
 
 
@@ -22,14 +22,14 @@ def test_prompt_of_the_sample():
     assert first.answer == "azithromycin; calcium gluconate; levofloxacin"
 
 
-def test_ten_drugs_are_listed_and_nothing_of_the_stay_is_read():
+def test_task_medication_ten_drugs_are_listed_and_nothing_of_the_stay_is_read():
     for dataset in ("mimic-iii", "mimic-iv"):
         for record in records_of("medication", dataset=dataset):
             assert len(record.options) == 10
             assert "Discharge" not in record.context
 
 
-def test_less_data_than_the_papers_is_divided_in_their_shares(tmp_path):
+def test_task_medication_less_data_than_the_papers_is_divided_in_their_shares(tmp_path):
     text = "Chief Complaint:\nFever\n\nBrief Hospital Course:\nAspirin given.\n\nDischarge Medications:\nAspirin\n"
     tables = {
         "NOTEEVENTS": (

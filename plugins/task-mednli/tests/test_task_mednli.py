@@ -6,7 +6,7 @@ from mdkif import ConversionReport
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_mednli_conforms():
+def test_task_mednli_conforms():
     assert_conforms("mdkif-task-mednli")
 
 
@@ -24,7 +24,7 @@ def test_prompt_of_the_sample():
 LABELS = ("entailment", "neutral", "contradiction")
 
 
-def test_papers_sizes_add_up_to_the_official_test_file_and_keep_premises_whole(tmp_path):
+def test_task_mednli_papers_sizes_add_up_to_the_official_test_file_and_keep_premises_whole(tmp_path):
     rows = (
         {"pairID": str(n), "gold_label": LABELS[n % 3], "sentence1": f"Note {n // 3}.", "sentence2": f"Claim {n}."}
         for n in range(1422)

@@ -4,7 +4,7 @@ from mdkif import ConversionReport
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_medquad_conforms():
+def test_task_medquad_conforms():
     assert_conforms("mdkif-task-medquad")
 
 
@@ -20,7 +20,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "Breast cancer is a cancer that starts in the tissue of the breast."
 
 
-def test_papers_policy_draws_their_shares_of_what_has_an_answer(tmp_path):
+def test_task_medquad_papers_policy_draws_their_shares_of_what_has_an_answer(tmp_path):
     for number in range(100):
         (tmp_path / f"{number:07}.xml").write_text(
             f'<Document><Focus>D{number}</Focus><QAPairs><QAPair pid="1"><Question qtype="causes">What causes '

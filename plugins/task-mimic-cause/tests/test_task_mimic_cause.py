@@ -6,7 +6,7 @@ from mdkif import ConversionReport
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_mimic_cause_conforms():
+def test_task_mimic_cause_conforms():
     assert_conforms("mdkif-task-mimic-cause")
 
 
@@ -21,7 +21,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "e1 causes e2"
 
 
-def test_papers_policy_draws_their_shares(tmp_path):
+def test_task_mimic_cause_papers_policy_draws_their_shares(tmp_path):
     with (tmp_path / "cause.csv").open("w", newline="") as file:
         rows = ([f"<e1>Drug {n}</e1> caused <e2>pain</e2>.", str(n % 9)] for n in range(2714))
         csv.writer(file).writerows([["Text", "Label"], *rows])

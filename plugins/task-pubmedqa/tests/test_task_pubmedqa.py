@@ -5,7 +5,7 @@ import json
 from mdkif.testing import assert_conforms, instructions_of, records_of, sample_of
 
 
-def test_pubmedqa_conforms():
+def test_task_pubmedqa_conforms():
     assert_conforms("mdkif-task-pubmedqa")
 
 
@@ -23,7 +23,7 @@ def test_prompt_of_the_sample():
     assert first.answer == "no"
 
 
-def test_test_records_are_the_official_ones():
+def test_task_pubmedqa_test_records_are_the_official_ones():
     truth = json.loads((sample_of("pubmedqa") / "data" / "test_ground_truth.json").read_text())
     tested = {record.id.partition("/")[2] for record in records_of("pubmedqa") if record.split == "test"}
     assert tested == set(truth)

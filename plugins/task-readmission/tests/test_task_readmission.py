@@ -5,7 +5,7 @@ import csv
 from mdkif.testing import assert_conforms, instructions_of, records_of
 
 
-def test_readmission_conforms():
+def test_task_readmission_conforms():
     assert_conforms("mdkif-task-readmission")
 
 
@@ -67,13 +67,13 @@ def hospital(folder, patients):
     return folder
 
 
-def test_half_the_answers_are_yes(tmp_path):
+def test_task_readmission_half_the_answers_are_yes(tmp_path):
     found = records_of("readmission", hospital(tmp_path, 40))
     assert [record.answer for record in found].count("yes") == len(found) / 2 == 20
     assert {record.options for record in found} == {("yes", "no")}
 
 
-def test_papers_shares_keep_patients_whole(tmp_path):
+def test_task_readmission_papers_shares_keep_patients_whole(tmp_path):
     splits = {}
     found = records_of("readmission", hospital(tmp_path, 400), split_policy="paper")
     for record in found:

@@ -67,11 +67,11 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_plugin_conforms():
+def test_tracker_tensorboard_plugin_conforms():
     assert_conforms("mdkif-tracker-tensorboard")
 
 
-def test_a_run_of_each_stage_is_there_as_it_was(hospital, tmp_path, monkeypatch):
+def test_tracker_tensorboard_run_of_each_stage_is_there_as_it_was(hospital, tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "curves"))
     kit = Toolkit(tmp_path / "store", "tiny", dtype="float32")
     questions = {"pubmedqa": hospital / "PubMedQA"}
@@ -103,7 +103,7 @@ def test_a_run_of_each_stage_is_there_as_it_was(hospital, tmp_path, monkeypatch)
     assert "| limit | 4 |" in texts["run"]
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+def test_tracker_tensorboard_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDER, raising=False)
     monkeypatch.chdir(tmp_path)
     mdkif_run_began(RUN)
@@ -113,7 +113,7 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_runs_side_by_side_keep_their_figures_apart(tmp_path, monkeypatch):
+def test_tracker_tensorboard_runs_side_by_side_keep_their_figures_apart(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path))
     other = Run(id="adapt-mednli-2", stage="adapt", name="mednli", base="tiny", settings={})
     for run in (RUN, other):
@@ -133,7 +133,7 @@ def test_runs_side_by_side_keep_their_figures_apart(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/curves", "gs://bucket/curves"])
-def test_an_address_on_a_network_is_a_folder_here(tmp_path, monkeypatch, address):
+def test_tracker_tensorboard_address_on_a_network_is_a_folder_here(tmp_path, monkeypatch, address):
     """tensorboardX would upload to it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(FOLDER, address)
@@ -143,7 +143,7 @@ def test_an_address_on_a_network_is_a_folder_here(tmp_path, monkeypatch, address
     assert file.parent.name == RUN.id
 
 
-def test_a_folder_that_cannot_be_written_stops_no_run(hospital, tmp_path, monkeypatch):
+def test_tracker_tensorboard_folder_that_cannot_be_written_stops_no_run(hospital, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(FOLDER, str(tmp_path / "file" / "curves"))
     kit = Toolkit(tmp_path / "store", "tiny", dtype="float32")

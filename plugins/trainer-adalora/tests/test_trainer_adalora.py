@@ -75,7 +75,7 @@ def test_adalora_conforms():
 
 
 @pytest.mark.parametrize("start", ["lora", "gradient", "peft"])
-def test_every_linear_layer_but_the_head_gets_factors_and_an_update_of_zero(model, ids, start):
+def test_adalora_every_linear_layer_but_the_head_gets_factors_and_an_update_of_zero(model, ids, start):
     with torch.no_grad():
         bare = model(input_ids=ids).logits
     _, adapted = attach(model, ids, start=start)
@@ -89,7 +89,7 @@ def test_every_linear_layer_but_the_head_gets_factors_and_an_update_of_zero(mode
     assert all(n.endswith((".lora_A.default", ".lora_B.default", ".lora_E.default")) for n in trainable)
 
 
-def test_starting_as_lora_is_a_zero_u_ones_and_an_orthonormal_v(model, ids):
+def test_adalora_starting_as_lora_is_a_zero_u_ones_and_an_orthonormal_v(model, ids):
     _, adapted = attach(model, ids, start="lora")
     for letter, expected in (("B", 0.0), ("E", 1.0)):
         assert all((value == expected).all() for value in factors(adapted, letter).values())
@@ -97,7 +97,7 @@ def test_starting_as_lora_is_a_zero_u_ones_and_an_orthonormal_v(model, ids):
         torch.testing.assert_close(value @ value.T, torch.eye(4), atol=1e-5, rtol=0)
 
 
-def test_starting_from_the_gradient_takes_its_leading_singular_vectors(model, ids):
+def test_adalora_starting_from_the_gradient_takes_its_leading_singular_vectors(model, ids):
     bare = make_model().requires_grad_(True)
     loss_of(bare, ids).backward()
     gradients = {name: layer.weight.grad for name, layer in layers(bare).items()}
@@ -115,7 +115,7 @@ def test_starting_from_the_gradient_takes_its_leading_singular_vectors(model, id
     assert all((value == 0).all() for value in factors(adapted, "E").values())
 
 
-def test_the_gradient_leaves_the_base_frozen_and_without_gradients(model, ids):
+def test_adalora_gradient_leaves_the_base_frozen_and_without_gradients(model, ids):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = gradient_directions(model, lambda: loss_of(model, ids), 4)
     assert set(found) == set(layers(model))
@@ -134,7 +134,7 @@ def test_the_gradient_leaves_the_base_frozen_and_without_gradients(model, ids):
 
 
 @pytest.mark.parametrize("start", ["lora", "gradient", "peft"])
-def test_the_penalty_is_pefts_own(model, ids, start):
+def test_adalora_penalty_is_pefts_own(model, ids, start):
     """PEFT adds it to the loss whenever labels are passed, evaluations included; mdkif only to the training loss."""
     method, adapted = attach(model, ids, start=start, orthogonality=0.7)
     run(method, adapted, ids, 3)
@@ -147,12 +147,12 @@ def test_the_penalty_is_pefts_own(model, ids, start):
     assert method.penalty(adapted).item() == pytest.approx(0.7 * torch.stack(by_hand).mean().item(), rel=1e-4)
 
 
-def test_without_orthogonality_there_is_no_penalty(model, ids):
+def test_adalora_without_orthogonality_there_is_no_penalty(model, ids):
     method, adapted = attach(model, ids, orthogonality=0.0)
     assert method.penalty(adapted) is None
 
 
-def test_lambda_has_a_learning_rate_of_its_own(model, ids):
+def test_adalora_lambda_has_a_learning_rate_of_its_own(model, ids):
     method, adapted = attach(model, ids, learning_rate=2e-3, lambda_rate=5.0)
     vectors, values = method.groups(adapted)
     assert "lr" not in vectors
@@ -161,7 +161,7 @@ def test_lambda_has_a_learning_rate_of_its_own(model, ids):
     assert [tuple(p.shape) for p in values["params"]] == [(4, 1)] * MODULES
 
 
-def test_ranks_fall_from_the_initial_to_the_target_between_the_shares(model, ids):
+def test_adalora_ranks_fall_from_the_initial_to_the_target_between_the_shares(model, ids):
     method, adapted = attach(model, ids)
     ranks = run(method, adapted, ids, 20)
     assert ranks[:6] == [4.0] * 6
@@ -173,7 +173,7 @@ def test_ranks_fall_from_the_initial_to_the_target_between_the_shares(model, ids
     assert len(set(own.values())) > 1, "the budget went where it matters"
 
 
-def test_the_scale_stays_that_of_the_initial_rank(model, ids):
+def test_adalora_scale_stays_that_of_the_initial_rank(model, ids):
     method, adapted = attach(model, ids, alpha=3.0)
     run(method, adapted, ids, 20)
     for module in adapted.modules():
@@ -184,7 +184,7 @@ def test_the_scale_stays_that_of_the_initial_rank(model, ids):
 
 
 @pytest.mark.parametrize("cut", [10, 16])
-def test_state_and_restore_continue_as_if_never_interrupted(ids, cut):
+def test_adalora_state_and_restore_continue_as_if_never_interrupted(ids, cut):
     """In the middle of the cuts, and after the final choice of triplets."""
     method, whole = attach(make_model(), ids, dropout=0.0)
     run(method, whole, ids, cut)
@@ -216,7 +216,7 @@ def test_state_and_restore_continue_as_if_never_interrupted(ids, cut):
         ({"warmup_share": -0.1}, "warmup_share cannot be '-0.1': give a number from 0"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_before_the_model_is_touched(model, ids, chosen, message):
+def test_adalora_settings_that_cannot_work_are_refused_before_the_model_is_touched(model, ids, chosen, message):
     with pytest.raises(BadInput, match=message):
         attach(model, ids, start="gradient", **chosen)
     assert not any("lora" in name for name, _ in model.named_modules())
@@ -225,7 +225,7 @@ def test_settings_that_cannot_work_are_refused_before_the_model_is_touched(model
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 9), st.floats(0, 1), st.floats(0, 1), st.integers(2, 5), st.integers(1, 4))
-def test_whatever_is_not_refused_meets_its_budget(steps, warmup, final, init, target):
+def test_adalora_whatever_is_not_refused_meets_its_budget(steps, warmup, final, init, target):
     ids = torch.randint(0, 50, (2, 6), generator=torch.Generator().manual_seed(1))
     chosen = {"warmup_share": warmup, "final_share": final, "init_rank": init, "target_rank": target}
     try:
@@ -239,7 +239,7 @@ def test_whatever_is_not_refused_meets_its_budget(steps, warmup, final, init, ta
 
 @pytest.mark.parametrize("steps", [9, 20])
 @pytest.mark.parametrize("shares", [(0.3, 0.3), (0.0, 0.0), (0.5, 0.1)])
-def test_importance_and_cuts_are_pefts_own_to_the_last_bit(ids, steps, shares):
+def test_adalora_importance_and_cuts_are_pefts_own_to_the_last_bit(ids, steps, shares):
     """The same gradients at every step: what PEFT's allocator computes module by module is what all at once gives."""
     chosen = {"steps": steps, "warmup_share": shares[0], "final_share": shares[1], "start": "gradient"}
     (method, ours), (_, theirs) = (attach(make_model(), ids, **chosen) for _ in range(2))

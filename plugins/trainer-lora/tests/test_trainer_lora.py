@@ -39,7 +39,7 @@ def test_lora_conforms():
     assert_conforms("mdkif-trainer-lora")
 
 
-def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
+def test_lora_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
     with torch.no_grad():
         bare = model(input_ids=ids).logits
     adapted = LoRA(rank=3).attach(model, 10, never).eval()
@@ -52,7 +52,7 @@ def test_every_linear_layer_but_the_head_gets_an_update_of_zero(model, ids):
     assert set(adapted.peft_config) == {"default"}
 
 
-def test_the_update_is_b_a_alpha_over_rank(model):
+def test_lora_update_is_b_a_alpha_over_rank(model):
     adapted = LoRA(rank=3, alpha=7.5).attach(model, 10, never)
     layers = {name: module for name, module in adapted.named_modules() if isinstance(module, Linear)}
     assert len(layers) == 14
@@ -62,7 +62,7 @@ def test_the_update_is_b_a_alpha_over_rank(model):
         torch.testing.assert_close(layer.get_delta_weight("default"), up @ down * 2.5)
 
 
-def test_loss_falls(model, ids):
+def test_lora_loss_falls(model, ids):
     method = LoRA(dropout=0.0)
     adapted = method.attach(model, 10, never)
     optimizer = torch.optim.AdamW([{"lr": 2e-2, **group} for group in method.groups(adapted)])
@@ -82,7 +82,7 @@ def test_loss_falls(model, ids):
 
 
 @pytest.mark.parametrize(("rank", "message"), [(0, "LoRA needs a rank of at least 1"), (-2, "a number from 0")])
-def test_a_rank_below_one_is_refused(model, rank, message):
+def test_lora_rank_below_one_is_refused(model, rank, message):
     with pytest.raises(BadInput, match=rf"\brank .*{rank}\b.*: .*{message}"):
         LoRA(rank=rank).attach(model, 10, never)
     assert not any("lora" in name for name, _ in model.named_modules())
