@@ -201,6 +201,9 @@ def test_docs_run_what_they_show(page, tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MDKIF_STORE", str(tmp_path / "mdkif-store"))
+    for name in [name for name in sys.modules if name.startswith("mdkif_skill_triage")]:
+        monkeypatch.delitem(sys.modules, name)  # another page's plugin of the same name
+    monkeypatch.setattr(sys, "path", sys.path[:])
     names: dict[str, Any] = {"__name__": "shown"}
     written = write_modules(page, tmp_path, monkeypatch)
     for info, code in FENCE.findall(page.read_text(encoding="utf-8")):

@@ -55,6 +55,7 @@ class Notes(Progress):
 def listening(tmp_path, monkeypatch):
     """A function that makes plugins of modules given as source, beside those installed; a module is returned too."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # rewritten within a second, a module would be the older one
     made = []
 
     def listening(beside=True, **sources):

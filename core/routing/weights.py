@@ -96,8 +96,8 @@ class WeightParameterization:
     def weight_penalty(self, weights: torch.Tensor, name: Regulariser) -> torch.Tensor:
         """The regulariser of weights (..., *norms.shape), however they came about, shape (...).
 
-        "weights" is sum w_i^2 (STAF-LLM eq. 7), "shares" the same of w / sum |w|, which is at its least, 1/K,
-        where all weights are 0. "alpha" is 0: weights are reached with a = 0.
+        "weights" is sum w_i^2 (STAF-LLM eq. 7), "shares" the same of w over the sum of magnitudes, which is at its
+        least, 1/K, where all weights are 0. "alpha" is 0: weights are reached with a = 0.
         """
         if name == "alpha":
             return weights.new_zeros(weights.shape[: weights.dim() - self.norms.dim()])

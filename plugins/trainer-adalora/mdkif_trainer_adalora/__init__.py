@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
+    from .triplets import Triplets
+
 Start = Literal["lora", "gradient", "peft"]
 
 
@@ -56,8 +58,6 @@ class AdaLoRA(TuningMethod):
         """Put U = B, Lambda = E and V = A of PEFT's AdaLoRA on every linear layer but the output head."""
         from peft import AdaLoraConfig, get_peft_model
 
-        from .triplets import Triplets
-
         directions: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._check(steps)
         if self.start == "gradient":
@@ -77,8 +77,16 @@ class AdaLoRA(TuningMethod):
         )
         adapted = get_peft_model(model, config)
         self._initialise(adapted, directions)
-        self._triplets = Triplets.of(adapted)
         return adapted
+
+    def _triplets(self, model: PeftModel) -> Triplets:
+        """The triplets of the model it works on, stacked once."""
+        from .triplets import Triplets
+
+        known: tuple[PeftModel, Triplets] | None = self.__dict__.get("_stacked")
+        if known is None or known[0] is not model:
+            known = self._stacked = (model, Triplets.of(model))
+        return known[1]
 
     def groups(self, model: PeftModel) -> list[dict[str, Any]]:
         """Lambda has a learning rate of its own, `lambda_rate` times that of the singular vectors."""
@@ -88,15 +96,15 @@ class AdaLoRA(TuningMethod):
 
     def penalty(self, model: PeftModel) -> torch.Tensor | None:
         """The weighted mean of ||P P^T - I||_F over the trained factors (SA-MDKIF eq. 10, PEFT's form)."""
-        return self.orthogonality * self._triplets.distance() if self.orthogonality else None
+        return self.orthogonality * self._triplets(model).distance() if self.orthogonality else None
 
     def stepped(self, model: PeftModel, step: int) -> None:
         """Update importance and cut Lambda to the step's budget (eqs. 12-14); every step, to the end."""
-        self._triplets.allocate(_allocator(model), _config(model), step)
+        self._triplets(model).allocate(_allocator(model), _config(model), step)
 
     def mean_rank(self, model: PeftModel) -> float:
         """The mean number of singular values per module that are not zero."""
-        return self._triplets.kept()
+        return self._triplets(model).kept()
 
     def state(self, model: PeftModel) -> dict[str, torch.Tensor]:
         """The importance averages, which PEFT puts into no checkpoint, and the final choice of triplets."""
