@@ -39,7 +39,8 @@ def faults(name, wheels, folder):
 def found(wheels, tmp_path_factory, request):
     """The faults of each distribution that a chosen test asks about, looked for two at a time."""
     folder = tmp_path_factory.mktemp("alone")
-    chosen = [item.callspec.params["name"] for item in request.session.items if "found" in item.fixturenames]
+    asking = [item for item in request.session.items if item.path == request.path and "found" in item.fixturenames]
+    chosen = [item.callspec.params["name"] for item in asking]
     with ThreadPoolExecutor(2) as pool:
         yield {name: pool.submit(faults, name, wheels, folder) for name in chosen}
         pool.shutdown(cancel_futures=True)
