@@ -39,7 +39,7 @@ def test_spans_point_into_the_list_and_not_at_the_same_words_before_it():
 
 
 def test_labels_refuse_a_gold_one_that_is_not_listed_without_naming_it():
-    with pytest.raises(ValueError, match=r"^1 gold label\(s\) are not among the 2 options$"):
+    with pytest.raises(ValueError, match=r"^1 gold label\(s\) are not among the 2 options: "):
         format_choices("Which?", ["a", "b"], ["secret"])
 
 

@@ -3,17 +3,23 @@
 import gzip
 import hashlib
 import random
+import re
+import sys
+import types
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import BadInput, ConversionReport, Dataset, Record, convert, hashed_split, write_records
+from mdkif.core.data.conversion import ConverterError
 
 DATASET = Dataset(
     name="lines",
     title="One record a line",
-    target="test_conversion_converters:read",
+    target="test_conversion:read",
     licence="CC0",
     access="open",
     homepage="https://example.org/lines",
@@ -42,10 +48,7 @@ def read(source, conversion, *, prefix="", fail=None):
 @pytest.fixture(autouse=True)
 def converter(monkeypatch):
     """The converter above under the name that `DATASET` gives it."""
-    import sys
-    import types
-
-    module = types.ModuleType("test_conversion_converters")
+    module = types.ModuleType("test_conversion")
     vars(module)["read"] = read
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -147,10 +150,47 @@ def test_convert_folder_where_a_file_is_expected_is_bad_input(tmp_path):
         list(convert(DATASET, tmp_path, ConversionReport()))
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), BadInput("a sentence"), KeyError("bug")])
-def test_convert_converters_own_errors_pass_through(source, error):
-    with pytest.raises(type(error)):
+def test_convert_converters_own_bad_input_passes_through(source):
+    with pytest.raises(BadInput, match=r"^a sentence$"):
+        list(convert(DATASET, source("a|q|yes"), ConversionReport(), {"fail": BadInput("a sentence")}))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("SECRET"), KeyError("SECRET"), TypeError("SECRET")])
+def test_convert_tells_other_errors_by_kind_and_place_and_never_quotes(source, error):
+    with pytest.raises(ConverterError) as caught:
         list(convert(DATASET, source("a|q|yes"), ConversionReport(), {"fail": error}))
+    found = re.fullmatch(
+        r"The converter of 'lines' failed with (\w+) at (.+):(\d+): "
+        r"mend it there, or tell the row by conversion\.malformed\.",
+        str(caught.value),
+    )
+    assert found
+    assert (found[1], found[2]) == (type(error).__name__, __file__)
+    assert "raise fail" in Path(__file__).read_text("utf-8").splitlines()[int(found[3]) - 1]
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"id": "1"}, r"yields what is of the type dict: yield mdkif\.Record objects"),
+        (None, "of the type NoneType: yield"),
+        (lambda: Record(id=7, query="q", answer="a"), r"The id of a record is no text but of the type int"),
+        (lambda: Record(id="r1", query="q", answer=3.5), "The answer of record r1 is no text but of the type float"),
+        (lambda: Record(id="r1", query="q", answer="a", options=["SECRET"]), "record r1: its options are no tuple"),
+        (lambda: Record(id="r1", query="q", answer="a", spans=((0, 1, 2),)), "record r1: its spans are no tuple of"),
+        (lambda: Record(id="r1", query="q", answer="a", split="SECRET"), "record r1: its split is none of train, dev"),
+        (lambda: Record(id="r1", query="q", answer="a", options=("b",), labels=("SECRET",)), "a gold label is not am"),
+    ],
+)
+def test_convert_tells_what_is_no_record_with_the_records_own_message(monkeypatch, tmp_path, made, message):
+    def converter(source, conversion):
+        yield made() if callable(made) else made
+
+    monkeypatch.setattr(sys.modules["test_conversion"], "read", converter)
+    declared = replace(DATASET, options={})
+    with pytest.raises(ConverterError, match=message) as caught:
+        list(convert(declared, tmp_path, ConversionReport()))
+    assert "SECRET" not in str(caught.value)
 
 
 def test_convert_that_fails_leaves_no_file(source, tmp_path):
@@ -203,7 +243,7 @@ def test_convert_takes_half_of_a_surrogate_pair_for_a_malformed_row(monkeypatch,
         yield Record(id="1", query="q", answer="a")
         yield Record(**broken)
 
-    monkeypatch.setattr("test_conversion_converters.read", read)
+    monkeypatch.setattr("test_conversion.read", read)
     path = source("unused")
     with pytest.raises(BadInput, match=r"lines\.txt:rows\.json:2 holds half of a surrogate pair"):
         list(convert(DATASET, path, ConversionReport()))

@@ -60,7 +60,7 @@ def explained(error: BaseException, dist: str, module: str) -> tuple[str, str]:
             else f"install '{error.name}', or reinstall {dist} with what it needs"
         )
         return f"{type(error).__name__}: {text}", needed
-    where = f"mend {_place(error, module)}, or 'mdkif uninstall {dist}'"
+    where = f"mend {place(error, module)}, or 'mdkif uninstall {dist}'"
     return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}", where
 
 
@@ -111,13 +111,13 @@ def instead(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"use the public names: {', '.join(choices) or 'mdkif.__all__'}"
 
 
-def _place(error: BaseException, module: str) -> str:
+def place(error: BaseException, module: str) -> str:
     """File and line of the plugin that an error comes from, or the module where that is not known."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     from traceback import extract_tb
 
-    top = module.partition(".")[0]
+    top = re.split("[.:]", module, maxsplit=1)[0]
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if top in (*Path(frame.filename).parts, Path(frame.filename).stem)]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else module

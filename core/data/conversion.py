@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..contract.declarations import Dataset
-from ..errors import BadInput
-from .records import Record
+from ..contract.explanation import place
+from ..errors import BadInput, MdkifError
+from .records import Record, RecordError
 from .splits import Policy, policy
 
 MALFORMED = "malformed: "
+
+
+class ConverterError(BadInput):
+    """A converter that failed otherwise than by BadInput, or made what is no record: its author has to mend it."""
 
 
 @dataclass
@@ -60,7 +65,8 @@ def convert(
 
     `splits` is a policy, by default "official". A group never straddles the splits that a policy makes,
     and which one it gets never depends on order. Raises BadInput for a missing
-    source, an option the converter does not have, and (file and line) for a malformed row.
+    source, an option the converter does not have, and (file and line) for a malformed row;
+    ConverterError, which is one, for a converter that fails or makes what is no record.
     """
     if not source.exists():
         raise BadInput(
@@ -91,6 +97,10 @@ def _finished(
     try:
         assign = splits(lambda: read(ConversionReport(conversion.skip_bad)))
         for record in read(conversion):
+            if not isinstance(record, Record):
+                raise ConverterError(
+                    f"The converter of '{dataset.name}' yields what is of the type {type(record).__name__}: yield mdkif.Record objects."
+                )
             if not _is_text(record):
                 conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")
                 continue
@@ -107,6 +117,16 @@ def _finished(
         raise BadInput(
             f"The source of '{dataset.name}' at {where} cannot be read ({what}): "
             "check that it is complete and as its owner distributes it."
+        ) from error
+    except RecordError as error:
+        raise ConverterError(f"The converter of '{dataset.name}' makes a wrong record. {error}") from error
+    except MdkifError:
+        raise
+    except Exception as error:  # its text may be a row's: only the place and the kind are told
+        where = place(error, dataset.target)
+        raise ConverterError(
+            f"The converter of '{dataset.name}' failed with {type(error).__name__} at {where}: "
+            "mend it there, or tell the row by conversion.malformed."
         ) from error
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from .records import RecordError
+
 NONE = "none"
 """The answer of a record that no label fits, or without entities."""
 
@@ -20,7 +22,9 @@ def format_choices(request: str, options: Sequence[str], gold: Sequence[str]) ->
     """
     query, spans = _listed(request, tuple(options))
     if missing := set(gold) - set(options):
-        raise ValueError(f"{len(missing)} gold label(s) are not among the {len(options)} options")
+        raise RecordError(
+            f"{len(missing)} gold label(s) are not among the {len(options)} options: list every valid label."
+        )
     labels = tuple(option for option in options if option in set(gold))
     return {
         "query": query,
