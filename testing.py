@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .core.conformance.bowl import Bowl
-from .core.conformance.data import sample
+from .core.inspection.bowl import Bowl
+from .core.conformance.samples import sample
 from .core.contract.declarations import Dataset, PromptedSpec
 from .core.data.conversion import ConversionReport
 from .core.data.records import Record

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from .adapters.artifact import Artifact
     from .adapters.composition import Composition
-    from .conformance.finding import Finding
     from .evaluation.evaluate import EvaluateSettings
     from .evaluation.report import Evaluation
     from .inference.predictions import Prediction
+    from .inspection.finding import Finding
     from .prompts.encoding import Format
     from .routing.adapt import Adapted, AdaptSettings
     from .routing.optimizer import RouterOptimizer

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 import floor_plan
+from breakages import BREAKAGES
 from mdkif import Prediction, Record
 from mdkif.cli import main
+from mdkif.core.conformance.check import rules
 from mdkif.core.contract.catalogue import Entry, catalogue
 from mdkif.core.contract.declarations import (
     KINDS,
@@ -43,6 +45,16 @@ def commands_section(_: str) -> str:
 def rooms_section(_: str) -> str:
     """The rooms of the core, with their modules and what they import from."""
     return floor_plan.table()
+
+
+def rules_section(_: str) -> str:
+    """Every rule of the conformance kit, with the breakages that a test shows it to find."""
+    lines = ["| of | rule | what breaks it, as a test shows |", "|---|---|---|"]
+    for subject, names in rules().items():
+        for name in names:
+            proofs = "; ".join(each.what for each in BREAKAGES if (each.rule, each.of) == (name, subject))
+            lines.append(f"| {subject} | {name} | {proofs} |")
+    return "\n".join(lines)
 
 
 def skills_section(_: str) -> str:
@@ -93,6 +105,7 @@ SECTIONS = {
     "settings": (ROOT / "docs/settings.md", settings_section),
     "catalogue": (ROOT / "docs/catalogue.md", catalogue_section),
     "declarations": (ROOT / "docs/declarations.md", declarations_section),
+    "rules": (ROOT / "docs/testing.md", rules_section),
 }
 
 

@@ -13,7 +13,7 @@ from itertools import product
 
 import pytest
 from mdkif import BadInput, ConversionReport, Dataset, Skill, Task
-from mdkif.core.conformance.data import sample
+from mdkif.core.conformance.samples import sample
 from mdkif.core.contract.discovery import Plugins
 from mdkif.core.data.conversion import convert
 from mdkif_synthetic import generate

@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, metadata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from ..contract.declarations import Dataset, Declaration, Evaluator, LazySpec, PromptedSpec, Router, Trainer
 from ..contract.discovery import Plugin
 from ..data.sources import Sources
 from ..errors import unknown
+from ..inspection.elsewhere import Elsewhere
+from ..inspection.finding import Finding, findings, told
 from ..workspace import Workspace
-from . import data, evaluators, routers, trainers
-from .finding import Finding, finding
+from . import datasets, distributions, evaluators, prompted, routers, samples, trainers
 
-HEAVY = ("torch", "transformers", "peft", "datasets")
-SLOW = 1.0
+TO_THE_END = "is checked to the end"
 
 
 def check(workspace: Workspace, target: str = "", sources: Sources | None = None) -> Iterator[Finding]:
     """Every rule for the plugins that `target` names, or for all: a distribution or a thing it provides.
 
     Skills, tasks and data sets are checked on `sources` or, where it has none of theirs, on the sample
-    that a plugin ships in the folder `sample/DATASET` of its package. Raises BadInput for an unknown target.
+    that a plugin ships in the folder `sample/DATASET` of its package. Whatever a plugin's code does, the
+    others are checked. Raises BadInput for an unknown target, or a source of an unknown data set.
     """
-    for plugin, declared in _targets(workspace, target):
-        if not declared or target in ("", plugin.dist):
-            yield from _distribution(plugin)
-        for each in declared:
-            yield from _declaration(workspace, plugin, each, sources or {})
+    known = {each.name for each, _ in workspace.plugins.all(Dataset)}
+    if wrong := set(sources or {}) - known:
+        raise unknown(Dataset.kind, min(wrong), known)
+    with Elsewhere() as clean, Elsewhere() as elsewhere:
+        checking = _Checking(workspace, sources or {}, clean, elsewhere)
+        for plugin, declared in _targets(workspace, target):
+            if not declared or target in ("", plugin.dist):
+                yield from _to_the_end(plugin.dist, distributions.distribution(plugin, clean), plugin.module)
+            for each in declared:
+                subject = f"{each.kind} {each.name}"
+                yield from _to_the_end(subject, checking.declaration(plugin, each, subject), plugin.module)
+
+
+def rules() -> dict[str, list[str]]:
+    """The rules there are, by what they are about."""
+    return {
+        "every distribution": [*distributions.RULES, TO_THE_END],
+        "everything it provides": [*TITLED],
+        "base models and commands": [*LOADED],
+        "data sets": [*datasets.RULES, *datasets.ON_FILES],
+        "skills and tasks": [*prompted.RULES, *(rule for rule in prompted.ON_FILES if rule not in datasets.ON_FILES)],
+        "trainers": [*trainers.RULES],
+        "routers": [*routers.RULES],
+        "evaluators": [*evaluators.RULES],
+    }
+
+
+@dataclass
+class _Checking:
+    """What the check of a declaration needs beside it."""
+
+    workspace: Workspace
+    sources: Sources
+    clean: Elsewhere
+    elsewhere: Elsewhere
+
+    def declaration(self, plugin: Plugin, declared: Declaration, subject: str) -> Iterator[Finding]:
+        """Every rule for one thing that a plugin provides."""
+        yield from findings(subject, TITLED, declared)
+        match declared:
+            case Dataset():
+                given = samples.sample(plugin, declared.name, self.sources)
+                shipped = samples.sample(plugin, declared.name, {})
+                yield from datasets.dataset(declared, subject, given, self.elsewhere, shipped)
+            case PromptedSpec():
+                paths = samples.samples(self.workspace.plugins, declared, self.sources)
+                yield from prompted.prompted(self.workspace, declared, subject, paths, self.elsewhere)
+            case Trainer():
+                yield from trainers.trainer(declared, subject)
+            case Router():
+                yield from routers.router(declared, subject)
+            case Evaluator():
+                yield from evaluators.evaluator(declared, subject)
+            case LazySpec():
+                yield from findings(subject, LOADED, declared)
 
 
 def _targets(workspace: Workspace, target: str) -> list[tuple[Plugin, list[Declaration]]]:
@@ -44,49 +93,21 @@ def _targets(workspace: Workspace, target: str) -> list[tuple[Plugin, list[Decla
     return found
 
 
-def _distribution(plugin: Plugin) -> Iterator[Finding]:
-    yield finding(plugin.dist, "loads", lambda: [plugin.error] if plugin.error else [])
-    if plugin.error:
-        return
-    yield finding(plugin.dist, "metadata is complete", lambda: _metadata(plugin))
-    yield finding(plugin.dist, "registers without heavy imports", lambda: _imports(plugin))
-
-
-def _metadata(plugin: Plugin) -> Iterator[str]:
+def _to_the_end(subject: str, found: Iterator[Finding], module: str) -> Iterator[Finding]:
+    """The findings and, where a plugin's code breaks off the check of it, one that says so."""
     try:
-        facts = metadata(plugin.dist)
-    except PackageNotFoundError:
-        yield f"The distribution '{plugin.dist}' is not installed as a package: pip install -e its folder."
-        return
-    for field, key in (("Summary", "description"), ("License-Expression", "license"), ("Requires-Python",) * 2):
-        if field not in facts and not (field == "License-Expression" and "License" in facts):
-            yield f"The pyproject.toml of {plugin.dist} lacks '{key.lower()}': add it under [project]."
+        yield from found
+    except (Exception, SystemExit) as error:
+        yield Finding(subject, TO_THE_END, "broken", told(error, module))
 
 
-def _imports(plugin: Plugin) -> Iterator[str]:
-    code = f"import sys, {plugin.module}; print(*(set({HEAVY!r}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if heavy := done.stdout.split():
-        yield f"Importing {plugin.module} imports {', '.join(sorted(heavy))}: import them inside the functions."
-    if plugin.seconds > SLOW:
-        yield f"Importing {plugin.module} took {plugin.seconds:.1f} s: import what is slow inside the functions."
+def _titled(declared: Declaration) -> list[str]:
+    return [] if declared.title.strip() else ["Give it a title of one line."]
 
 
-def _declaration(workspace: Workspace, plugin: Plugin, declared: Declaration, sources: Sources) -> Iterator[Finding]:
-    subject = f"{declared.kind} {declared.name}"
-    yield finding(subject, "has a title", lambda: [] if declared.title.strip() else ["Give it a title of one line."])
-    match declared:
-        case Dataset():
-            yield from data.dataset(declared, subject, data.sample(plugin, declared.name, sources))
-        case PromptedSpec():
-            yield from data.instructed(workspace, declared, subject, data.samples(workspace, declared, sources))
-        case Trainer():
-            yield from trainers.trainer(declared, subject)
-        case Router():
-            yield from routers.router(declared, subject)
-        case Evaluator():
-            yield from evaluators.evaluator(declared, subject)
-        case LazySpec():
-            yield finding(
-                subject, "its code loads", lambda: [] if callable(declared.load()) else ["It is no function."]
-            )
+def _loaded(declared: LazySpec) -> list[str]:
+    return [] if callable(declared.load()) else [f"Its target {declared.target} is no function."]
+
+
+TITLED: dict[str, Callable[[Declaration], Iterable[str]]] = {"has a title": _titled}
+LOADED: dict[str, Callable[[LazySpec], Iterable[str]]] = {"its code loads": _loaded}

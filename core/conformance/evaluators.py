@@ -4,41 +4,55 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from ..contract.declarations import Evaluator
+from ..errors import BadInput
 from ..inference.predictions import Prediction
-from .finding import Finding, finding
+from ..inspection.finding import Finding, findings
 
 LABELS = ("asthma", "gout", "sepsis")
 
 
 def evaluator(declared: Evaluator, subject: str) -> Iterator[Finding]:
     """The rules for an evaluator, on scored single and multiple labels, on entities and on free text."""
+    yield from findings(subject, RULES, declared)
+
+
+def _measured(declared: Evaluator) -> Iterator[tuple[str, Sequence[Prediction], Mapping[str, float]]]:
+    """The metrics of each kind of predictions that the evaluator takes."""
     for name, predictions in _all_kinds().items():
-        yield finding(subject, f"its metrics of {name} are sound", lambda p=predictions: _metrics(declared, p))  # type: ignore[misc]
-    yield finding(subject, "no predictions have no metrics", lambda: _empty(declared))
+        with suppress(BadInput):  # it says that such predictions are not its work
+            yield name, predictions, declared.load()(predictions)
 
 
-def _metrics(declared: Evaluator, predictions: Sequence[Prediction]) -> Iterator[str]:
-    from ..errors import BadInput
+def _sound(declared: Evaluator) -> Iterator[str]:
+    for kind, _, metrics in _measured(declared):
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                yield f"On {kind} the metric '{name}' is {value}: leave out a metric where it is undefined."
+            if declared.metrics.get(name) and not 0 <= value <= 1:
+                yield f"On {kind} the metric '{name}' is {value}: give a share between 0 and 1, to be compared."
 
-    try:
-        metrics = declared.load()(predictions)
-    except BadInput:  # it says that such predictions are not its work
-        return
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            yield f"The metric '{name}' is {value}: leave out a metric where it is undefined."
-        if declared.metrics.get(name) and not 0 <= value <= 1:
-            yield f"The metric '{name}' is {value}: give a share between 0 and 1, so that metrics can be compared."
-    if unknown := set(metrics) - set(declared.metrics) - {name for name in metrics if _is_count(name)}:
-        yield f"It computes '{min(unknown)}', which it does not declare: add it to its metrics."
-    if metrics.get("n") != len(predictions):
-        yield "It does not say the number of predictions: add it as 'n'."
-    other = declared.load()(random.Random(1).sample(list(predictions), len(predictions)))
-    if any(not math.isclose(value, other.get(name, math.nan), abs_tol=1e-9) for name, value in metrics.items()):
-        yield "Its metrics change with the order of the predictions."
+
+def _declared(declared: Evaluator) -> Iterator[str]:
+    for kind, _, metrics in _measured(declared):
+        if unknown := set(metrics) - set(declared.metrics) - {name for name in metrics if _is_count(name)}:
+            yield f"On {kind} it computes '{min(unknown)}', which it does not declare: add it to its metrics."
+
+
+def _counted(declared: Evaluator) -> Iterator[str]:
+    for kind, predictions, metrics in _measured(declared):
+        if metrics.get("n") != len(predictions):
+            yield f"On {kind} it does not say the number of predictions: add it as 'n'."
+
+
+def _any_order(declared: Evaluator) -> Iterator[str]:
+    for kind, predictions, metrics in _measured(declared):
+        other = declared.load()(random.Random(1).sample(list(predictions), len(predictions)))
+        if any(not math.isclose(value, other.get(name, math.nan), abs_tol=1e-9) for name, value in metrics.items()):
+            yield f"Its metrics of {kind} change with the order of the predictions: sum over all, in any order."
 
 
 def _empty(declared: Evaluator) -> Iterator[str]:
@@ -68,3 +82,12 @@ def _all_kinds() -> dict[str, list[Prediction]]:
         words = " ".join(draw.choices(LABELS, k=5))
         made["free text"].append(Prediction(id=str(i), gold=(), answer=words, text=" ".join(draw.choices(LABELS, k=5))))
     return made
+
+
+RULES: dict[str, Callable[[Evaluator], Iterable[str]]] = {
+    "its metrics are finite, and shares where more is better": _sound,
+    "it declares what it computes": _declared,
+    "it counts the predictions": _counted,
+    "its metrics do not depend on the order": _any_order,
+    "no predictions have no metrics": _empty,
+}

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
 from ..contract.declarations import Router
+from ..inspection.bowl import Bowl
+from ..inspection.finding import Finding, finding
+from ..inspection.surroundings import one_thread
 from ..progress import Progress
 from ..routing.optimizer import RouterOptimizer, best
-from .bowl import Bowl
-from .finding import Finding, finding
-from .surroundings import one_thread
 
 
 def router(declared: Router, subject: str) -> Iterator[Finding]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..adapters.peft_files import read_adapter
 from ..contract.declarations import Trainer
+from ..inspection.finding import Finding, finding
+from ..inspection.surroundings import one_thread
 from ..progress import Bar, Progress
 from ..training.method import TuningMethod
-from .finding import Finding, finding
-from .surroundings import one_thread
 
 if TYPE_CHECKING:
     import torch

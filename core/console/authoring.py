@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from ..conformance.scaffold import SCAFFOLDED, scaffold
+from ..contract.declarations import Dataset, PromptedSpec
 from ..data.sources import listed_sources
-from .arguments import pairs
+from ..errors import BadInput
+from ..toolkit import Toolkit
 from .options import PATH, as_json, listed, sourced
 from .tables import print_json, print_lines, print_rows
 
@@ -55,8 +57,8 @@ def check(ctx: click.Context, target: str, sources: Sequence[str], file: Path | 
     TARGET is a distribution or anything it provides; without it every plugin is checked. Data sets
     are converted from the sources given, or from the sample in their plugin's package.
     """
-    given = {name: Path(path) for name, path in pairs("--source", sources).items()}
-    found = list(ctx.obj.kit().check(target, (listed_sources(file) if file else {}) | given))
+    kit = ctx.obj.kit()
+    found = list(kit.check(target, (listed_sources(file) if file else {}) | _named(kit, target, sources)))
     if as_json:
         print_json([asdict(each) for each in found])
     else:
@@ -64,5 +66,26 @@ def check(ctx: click.Context, target: str, sources: Sequence[str], file: Path | 
         if shown:
             print_rows(shown, ("subject", "rule", "state", "remedy"))
         counts = {state: sum(each.state == state for each in found) for state in ("kept", "broken", "not checked")}
+        if read := sum({each.subject: each.records for each in found if each.records}.values()):
+            print_lines([f"Records read: {read:,}."])
         print_lines(["Rules: " + ", ".join(f"{count} {state}" for state, count in counts.items()) + "."])
     ctx.exit(1 if any(each.state == "broken" for each in found) else 0)
+
+
+def _named(kit: Toolkit, target: str, sources: Sequence[str]) -> dict[str, Path]:
+    """The paths given as `DATASET=PATH`; a bare path is the data set that the target is, or reads first.
+
+    Raises BadInput for a bare path where the target reads none.
+    """
+    targets = [d for p in kit.plugins.plugins for d in p.declarations if target in (p.dist, d.name)]
+    own = [d.name for d in targets if isinstance(d, Dataset)]
+    own += [d.reads[0] for d in targets if isinstance(d, PromptedSpec)]
+    found = {}
+    for text in sources:
+        dataset, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            dataset, path = own[0] if own else "", text
+        if not dataset:
+            raise BadInput(f"It is not known which data set lies at {text}: name it, as in --source DATASET={text}.")
+        found[dataset] = Path(path).expanduser()
+    return found

@@ -21,7 +21,15 @@ Category = Literal[
 
 Normaliser = Literal["sum", "token-mean", "character", "pmi"]
 TruncationSide = Literal["right", "left", "middle"]
+Track = Literal["unseen data", "unseen task"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
+CHOICES: dict[str, tuple[str, ...]] = {
+    "category": CATEGORIES,
+    "normaliser": get_args(Normaliser),
+    "truncation_side": get_args(TruncationSide),
+    "track": get_args(Track),
+}
+"""Fields that take one of a few values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +139,7 @@ class Task(PromptedSpec):
     """
 
     kind: ClassVar[str] = "task"
-    track: Literal["unseen data", "unseen task"]
+    track: Track
     evaluator: str
     metric: str
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from itertools import islice
 
 from . import hookspecs
-from .declarations import CATEGORIES, KINDS, Declaration, LazySpec, PromptedSpec, Source
+from .declarations import CHOICES, KINDS, Declaration, LazySpec, PromptedSpec, Source
 from .explanation import ContractViolation, gone, instead
 
 HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
@@ -121,9 +121,10 @@ def _check(item: Declaration) -> None:
     if isinstance(item, LazySpec) and not re.fullmatch(r"[\w.]+:[\w.]+", str(item.target)):
         raise ContractViolation(f"the target of {subject} is {item.target!r:.60}", "write it as 'module:attribute'")
     if isinstance(item, PromptedSpec):
-        if item.category not in CATEGORIES:
-            what = f"{subject} has the category {item.category!r:.60}"
-            raise ContractViolation(what, f"use one of {', '.join(CATEGORIES)}")
+        for name, known in CHOICES.items():
+            if (chosen := getattr(item, name, known[0])) not in known:
+                what = f"{subject} has the {name.replace('_', ' ')} {chosen!r:.60}"
+                raise ContractViolation(what, f"use one of {', '.join(known)}")
         _check_sources(subject, item)
 
 

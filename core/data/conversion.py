@@ -99,7 +99,8 @@ def _finished(
         for record in read(conversion):
             if not isinstance(record, Record):
                 raise ConverterError(
-                    f"The converter of '{dataset.name}' yields what is of the type {type(record).__name__}: yield mdkif.Record objects."
+                    f"The converter of '{dataset.name}' yields what is of the type {type(record).__name__}: "
+                    "yield mdkif.Record objects."
                 )
             if not _is_text(record):
                 conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")
