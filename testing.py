@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .core.inspection.bowl import Bowl
 from .core.conformance.samples import sample
 from .core.contract.declarations import Dataset, PromptedSpec
 from .core.data.conversion import ConversionReport
 from .core.data.records import Record
 from .core.errors import BadInput
+from .core.inspection.bowl import Bowl
 from .core.prompts.templates import Instruction
 from .core.toolkit import Toolkit
 
