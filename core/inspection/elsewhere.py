@@ -146,7 +146,8 @@ def _imported(module: str) -> dict[str, Any]:
     sys.meta_path.insert(0, noted)
     try:
         with redirect_stdout(printed), redirect_stderr(printed):
-            declared_by(hooks_of(import_module(module)))
+            hooks = hooks_of(import_module(module))
+            declared_by(hooks, lambda name: hooks[name]())
     except (Exception, SystemExit):
         pass  # what is refused here may be needed; whether it loads is another rule
     finally:
