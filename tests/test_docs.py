@@ -221,7 +221,8 @@ def exit_code(line: str) -> int:
 
 
 def test_docs_plugins_shown_work(tmp_path, monkeypatch):
-    """The skill, trainer and router of docs/plugins.md, loaded beside the installed plugins, do their work."""
+    """The skill, trainer, router and listener of docs/plugins.md, loaded beside the installed plugins, do their work."""
+    monkeypatch.chdir(tmp_path)
     modules = write_modules(ROOT / "docs/plugins.md", tmp_path, monkeypatch)
     shown = [EntryPoint(name=module, value=module, group="mdkif") for module in modules]
     plugins = Plugins([*entry_points(group="mdkif"), *shown])
@@ -233,6 +234,7 @@ def test_docs_plugins_shown_work(tmp_path, monkeypatch):
     trained = kit.train("triage", {"triage": notes}, trainer="lora-plus", settings=settings)
     assert trained.card["trainer"] == "lora-plus"
     assert trained.card["settings"]["ratio"] == 16.0
+    assert [file.suffix for file in Path("losses").iterdir()] == [".tsv"]
     generate(tmp_path / "hospital", seed=0, patients=60)
     questions = {"pubmedqa": tmp_path / "hospital/PubMedQA"}
     adapted = kit.adapt(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
+
+from ..models.attention import differentiable
 
 Measure = Callable[[torch.Tensor, slice], torch.Tensor]
 ELEMENTS = 1 << 23  # logits held at once: 32 MiB in float32
@@ -45,7 +47,9 @@ def _decoded(model: Any, inputs: Mapping[str, torch.Tensor]) -> Any:
     decoder = model.get_decoder()
     if decoder is model or not _asks(model, decoder):
         return None
-    return decoder(**inputs, use_cache=False)
+    length = inputs["input_ids"].shape[1]
+    with differentiable(model, length) if torch.is_grad_enabled() else nullcontext():
+        return decoder(**inputs, use_cache=False)
 
 
 def _logits(model: Any, output: Any, states: torch.Tensor) -> torch.Tensor:

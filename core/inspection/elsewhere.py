@@ -88,7 +88,12 @@ class Elsewhere:
             answer: dict[str, Any] = json.loads(process.stdout.readline())
         except (OSError, ValueError):
             self._process = None
-            return {"error": f"the process ended with the exit code {process.wait()}", "heavy": [], "printed": False}
+            process.communicate()
+            return {
+                "error": f"the process ended with the exit code {process.returncode}",
+                "heavy": [],
+                "printed": False,
+            }
         return answer
 
     def _begun(self) -> subprocess.Popen[str]:

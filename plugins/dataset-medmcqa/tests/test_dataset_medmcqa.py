@@ -196,10 +196,11 @@ def test_medmcqa_official_counts():
 @needs_open_data
 def test_medmcqa_explanations_confirm_that_answers_count_from_1_in_multi_rows_too():
     agree: Counter[tuple[str, bool]] = Counter()
-    for line in (OPEN / "dev.json").open(encoding="utf-8"):
-        values = json.loads(line)
-        if stated := re.match(r"Ans(?:wer)?[\s.:-]*(?:is\s)?['(]?([A-Da-d])\b", values["exp"] or ""):
-            agree[values["choice_type"], "abcd".index(stated[1].lower()) + 1 == values["cop"]] += 1
+    with (OPEN / "dev.json").open(encoding="utf-8") as lines:
+        for line in lines:
+            values = json.loads(line)
+            if stated := re.match(r"Ans(?:wer)?[\s.:-]*(?:is\s)?['(]?([A-Da-d])\b", values["exp"] or ""):
+                agree[values["choice_type"], "abcd".index(stated[1].lower()) + 1 == values["cop"]] += 1
     for kind in ("single", "multi"):
         assert agree[kind, True] > 300
         assert agree[kind, True] > 40 * agree[kind, False]

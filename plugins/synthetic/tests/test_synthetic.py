@@ -159,7 +159,9 @@ def test_synthetic_files_say_it_inside_where_the_layout_has_room(hospital):
     with zipfile.ZipFile(next(hospital.rglob("*.xlsx"))) as book:
         assert b"SYNTHETIC" in book.read("docProps/core.xml")
     for path in (hospital / "MedNLI").glob("*.jsonl"):
-        assert all(json.loads(line)["pairID"].startswith("synthetic") for line in path.open(encoding="utf-8"))
+        assert all(
+            json.loads(line)["pairID"].startswith("synthetic") for line in path.read_text(encoding="utf-8").splitlines()
+        )
     for path in hospital.glob("i2b2/**/*.txt"):
         assert path.read_text(encoding="utf-8").startswith("SYNTHETIC RECORD"), path
     for path in (hospital / "CliCR").glob("*.json"):
