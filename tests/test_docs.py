@@ -221,7 +221,7 @@ def exit_code(line: str) -> int:
 
 
 def test_docs_plugins_shown_work(tmp_path, monkeypatch):
-    """The skill, trainer, router and listener of docs/plugins.md, loaded beside the installed plugins, do their work."""
+    """The skill, trainer, router and listener of docs/plugins.md do their work beside the installed plugins."""
     monkeypatch.chdir(tmp_path)
     modules = write_modules(ROOT / "docs/plugins.md", tmp_path, monkeypatch)
     shown = [EntryPoint(name=module, value=module, group="mdkif") for module in modules]
