@@ -1,14 +1,15 @@
 """mdkif: turn a frozen general LLM into a medical one, skill by skill.
 
-The public API. Importing it takes no time: every name is imported when it is first used.
+The public API. Importing it takes no time: every name is imported when it is first used, and so is what this module
+itself needs, for until `__main__` has begun Python answers Ctrl-C with a traceback.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .core.adapters.bank import SkillBank
     from .core.adapters.low_rank import LowRank
     from .core.console import tables as reporting
@@ -137,6 +138,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name == "reporting":
         found: Any = import_module(f"{__name__}.core.console.tables")
     elif name in _MODULE_OF:

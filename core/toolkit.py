@@ -205,8 +205,8 @@ class Toolkit:
         from .inference.predict import Answering, predict
         from .prompts.templates import Template
 
-        encoder = self.workspace.encoder(Template("instruction.jinja"), max_length)
         [resolved] = resolve(self.workspace, [target])
+        encoder = self.workspace.encoder(Template("instruction.jinja"), max_length)
         examples = list(encoder.encode(records))
         if len(examples) < len(records):
             raise BadInput(

@@ -47,6 +47,14 @@ class Composition:
         """Its skills, each with the version it was made of."""
         return [f"{name}@{version}" for name, version in self.adapters.items()]
 
+    def check(self, base: Base) -> None:
+        """Raises BadInput if it was made on another base model."""
+        if self.fingerprint != base.fingerprint:
+            raise BadInput(
+                f"The composition '{self.name}' belongs to '{self.base}' ({self.fingerprint}), "
+                f"not to this '{base.name}'."
+            )
+
     def tensor(self, bank: SkillBank) -> torch.Tensor:
         """The weights in the order and shape of a bank of the same skills, float32."""
         import torch
@@ -104,8 +112,8 @@ def save(made: Composition, folder: Path, replace: bool = False) -> Path | None:
     return kept
 
 
-def load(reference: str, folder: Path, base: Base) -> Composition:
-    """A composition of a base by "NAME" or "NAME@VERSION". Raises BadInput for an unknown one or another base model."""
+def load(reference: str, folder: Path) -> Composition:
+    """A composition of a folder by "NAME" or "NAME@VERSION". Raises BadInput for an unknown one."""
     name, _, version = reference.partition("@")
     files = {path.stem: path for path in sorted(folder.glob("[!.]*.json"))}
     made = read(files[reference]) if reference in files else None
@@ -114,10 +122,6 @@ def load(reference: str, folder: Path, base: Base) -> Composition:
         made = newest if newest.version.startswith(version) else None
     if made is None:
         raise unknown("composition", reference, files, "Make one with 'mdkif adapt'.")
-    if made.fingerprint != base.fingerprint:
-        raise BadInput(
-            f"The composition '{name}' belongs to '{made.base}' ({made.fingerprint}), not to this '{base.name}'."
-        )
     return made
 
 

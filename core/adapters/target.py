@@ -1,4 +1,4 @@
-"""What a verb is done with: "base", "skill:NAME" or a composition, resolved once."""
+"""What a verb is done with: "base", "skill:NAME" or a composition, found before the model is loaded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """The base alone, one trained skill, or a composition with the versions of the skills it was made of."""
+    """The base alone, one trained skill, or a composition with the versions of the skills it was made of.
+
+    The workspace's base model is loaded when a target is first checked or computed with.
+    """
 
     name: str
-    base: Base
+    workspace: Workspace
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     made: Composition | None = None
+
+    @property
+    def base(self) -> Base:
+        """The base model it is applied to."""
+        return self.workspace.base
+
+    def check(self) -> None:
+        """Raises BadInput if it was made on another base model."""
+        if self.made is not None:
+            self.made.check(self.base)
+        for artifact in self.artifacts.values():
+            artifact.check(self.base)
 
     @contextmanager
     def applied(self) -> Iterator[Base]:
@@ -72,21 +87,27 @@ class Target:
         return found
 
 
-def resolve(workspace: Workspace, names: Sequence[str]) -> list[Target]:
-    """The targets of these names, each file read once. Raises BadInput for one that is unknown or does not fit."""
+def find(workspace: Workspace, names: Sequence[str]) -> list[Target]:
+    """The targets of these names, each file read once, no model loaded. Raises BadInput for an unknown one."""
     library = library_of(workspace)
-    return [_resolve(workspace, library, name) for name in names]
+    return [_find(workspace, library, name) for name in names]
 
 
-def _resolve(workspace: Workspace, library: Library, name: str) -> Target:
-    base = workspace.base
+def resolve(workspace: Workspace, names: Sequence[str]) -> list[Target]:
+    """The targets of these names. Raises BadInput for one that is unknown or does not fit the base model."""
+    found = find(workspace, names)
+    for each in found:
+        each.check()
+    return found
+
+
+def _find(workspace: Workspace, library: Library, name: str) -> Target:
     if name == "base":
-        return Target(name, base)
+        return Target(name, workspace)
     if name.startswith("skill:"):
         artifact = library.get(name.removeprefix("skill:"))
-        artifact.check(base)
-        return Target(name, base, {artifact.name: artifact})
-    made = composition.load(name, workspace.store.compositions(base.name), base)
+        return Target(name, workspace, {artifact.name: artifact})
+    made = composition.load(name, workspace.store.compositions(library.base))
     artifacts = {}
     for skill, version in made.adapters.items():
         trained = {each.version: each for each in library.versions.get(skill, ())}
@@ -95,7 +116,7 @@ def _resolve(workspace: Workspace, library: Library, name: str) -> Target:
                 f"The composition '{name}' was made with '{skill}@{version}', which is gone: adapt or compose it again."
             )
         artifacts[skill] = trained[version]
-    return Target(name, base, artifacts, made)
+    return Target(name, workspace, artifacts, made)
 
 
 def bank_of(artifacts: Mapping[str, Artifact], base: Base, granularity: str = "skill") -> SkillBank:

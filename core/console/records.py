@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from ..contract.declarations import Dataset, PromptedSpec, Skill, Task
 from ..data.conversion import ConversionReport
 from ..data.record_files import write_records
+from ..errors import BadInput
 from .app import State
 from .arguments import pairs, peak_mebibytes, queries, sources_of
 from .completion import names_of, targets
@@ -33,7 +35,11 @@ def convert(
     import time
 
     started, conversion = time.perf_counter(), ConversionReport(skip_bad)
-    write_records(state.kit().convert(dataset, source, conversion, pairs("--data", data)), out)
+    records = state.kit().convert(dataset, source, conversion, pairs("--data", data))
+    first = next(records, None)
+    if first is None:
+        raise BadInput(_nothing(dataset, source, conversion))
+    write_records(chain([first], records), out)
     seconds = time.perf_counter() - started
     report = {
         "dataset": dataset,
@@ -46,6 +52,13 @@ def convert(
         "file": str(out),
     }
     print_json(report) if as_json else print_card(report)
+
+
+def _nothing(dataset: str, source: Path, conversion: ConversionReport) -> str:
+    """Why there is no record."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in conversion.left_out.items())
+    why = f"all that was read is left out ({reasons})" if reasons else "no row was found there"
+    return f"There is no record of '{dataset}' in {source}, and nothing was written: {why}; check path and --data."
 
 
 @click.command()

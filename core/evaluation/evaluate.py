@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..adapters.library import check_prompts
-from ..adapters.target import resolve
+from ..adapters.target import find
 from ..contract.declarations import Evaluator, Normaliser, Task
 from ..data.conversion import ConversionReport
-from ..data.sources import Sources
+from ..data.sources import Sources, opened
 from ..inference.predict import Answering, Mode, predict
 from ..settings import Positive, Settings
 from ..workspace import Workspace
@@ -51,15 +51,17 @@ def evaluate(
     numbers of the gold and extracted options, but no text: where the options are answers they are a record's.
     """
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
-    targets = resolve(workspace, names)  # a wrong one is found before any takes its time
+    targets = find(workspace, names)  # what is wrong is found before any takes its time
+    opened(workspace.plugins, task, sources, data)
     for target in targets:
         check_splits(target, task, sources, settings.split_policy)
-    encoder = workspace.encoder(workspace.template(task), settings.max_length)
-    for target in targets:
-        check_prompts(workspace, target.artifacts.values(), encoder)
-        check_task_prompts(target, task, encoder)
     report, split = ConversionReport(skip_bad), str(settings.split)
     drawn = workspace.drawn(task, sources, {split: settings.limit}, settings.seed, report, data, settings.split_policy)
+    encoder = workspace.encoder(workspace.template(task), settings.max_length)
+    for target in targets:
+        target.check()
+        check_prompts(workspace, target.artifacts.values(), encoder)
+        check_task_prompts(target, task, encoder)
     examples = encoder.encode_all(drawn[split], f"'{split}' records of '{task.name}'")
     answering = Answering.of(task, settings.answer, settings.normaliser)
     run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), encoder)

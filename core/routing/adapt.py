@@ -17,7 +17,7 @@ from ..data.sources import Sources, opened
 from ..errors import BadInput
 from ..settings import Positive
 from ..workspace import Workspace
-from .objective import ObjectiveSettings, adaptation_objective
+from .objective import ObjectiveSettings, adaptation_objective, check_objective
 from .optimizer import Candidate, RouterOptimizer, starting_points
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def adapt(
     started = time.perf_counter()
     made_name = validate_name(name or f"{task.name}-{router}")
     artifacts = library_of(workspace).choose(skills)
-    opened(workspace.plugins, task, sources, data)  # a wrong one is found before the model is loaded
+    opened(workspace.plugins, task, sources, data)  # what is wrong is found before the model is loaded
+    check_objective(workspace, task, settings.objective)
     split, report = _split(task, settings), ConversionReport(skip_bad)
     drawn = _adaptation_set(workspace, task, sources, settings, split, report, data)
     encoder = workspace.encoder(workspace.template(task), settings.max_length)

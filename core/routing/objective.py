@@ -159,6 +159,12 @@ class AdaptationObjective:
             self.told.step(self._steps, objective=value, evaluations=self.evaluations)
 
 
+def check_objective(workspace: Workspace, task: Task, name: str) -> None:
+    """Raises BadInput for what is neither a loss nor a metric of the task, whatever its records are."""
+    if name not in (AUTO, CHOICE, ANSWER):
+        check_metric(workspace, task, name, (CHOICE, ANSWER))
+
+
 def adaptation_objective(
     workspace: Workspace,
     task: Task,

@@ -80,7 +80,8 @@ class CMAES(RouterOptimizer):
                     spent += cost
                     ways = [each for each in ways if each.stale < self.patience]
                     known.append(way.found)
-                    bar.advance(size, best=f"{best(known).value:.4f}", sigma=f"{way.strategy.sigma:.2f}")
+                    figures = {"best": f"{best(known).value:.4f}", "sigma": f"{way.strategy.sigma:.2f}"}
+                    bar.advance(size, **figures, **({} if ways else {"stopped": f"no gain in {self.patience} rounds"}))
         return best(known)
 
     def _rungs(self, objective: Objective, size: int) -> list[tuple[int, float]]:

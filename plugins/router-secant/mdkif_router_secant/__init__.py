@@ -51,11 +51,13 @@ class Secant(RouterOptimizer):
             raise BadInput(f"evaluations is {self.evaluations}: the secant search needs at least 1.")
         begins, space = starting_points(objective), objective.space
         found = best([*objective.references, *begins])
+        if not space.directions:  # one skill, whose weight is fixed
+            return found
         draw = torch.Generator().manual_seed(seed)
         seen = [reference.weights for reference in (*objective.references, *begins)]
         leash, stale = 0.0, 0
         with progress.task("router: secant", self.evaluations) as bar:
-            for _ in range(self.evaluations if space.directions else 0):
+            for _ in range(self.evaluations):
                 forecast = objective.surrogate(found.weights)
                 starts = [space.reduce(space.parameters(each.weights)) for each in (found, *begins)]
                 point = lowest(leashed(forecast, space, found.weights, leash), starts)
@@ -70,8 +72,9 @@ class Secant(RouterOptimizer):
                 stale = 0 if gain > self.tolerance * abs(found.value) else stale + 1
                 if gain > 0:
                     found = objective.candidate(parameters, value)
-                bar.advance(best=f"{found.value:.4f}")
-                if stale >= self.patience:
+                ended = {"stopped": f"no gain in {self.patience} steps"} if stale >= self.patience else {}
+                bar.advance(best=f"{found.value:.4f}", **ended)
+                if ended:
                     break
         return found
 
