@@ -277,6 +277,50 @@ for command in (
 
 
 @main.group()
+def skills() -> None:
+    """Trained skills of the store: adapters of others in, one's own out."""
+
+
+@skills.command("import")
+@click.argument("directory", type=PATH)
+@click.option("--name", required=True, help="What the skill is to be called.", shell_complete=names_of(Skill))
+@click.option("--licence", required=True, help="The terms its owner gave it, such as CC-BY-4.0.")
+@click.option("--title", default="", help="One line for people.")
+@replacing
+@modelled
+@as_json
+@click.pass_obj
+def import_(
+    state: State, /, directory: Path, name: str, licence: str, title: str, replace: bool, as_json: bool, **model: Any
+) -> None:
+    """Take an adapter that PEFT saved elsewhere into the store.
+
+    DIRECTORY holds adapter_config.json and adapter_model.safetensors of a LoRA, rsLoRA or AdaLoRA. --base is the
+    model that it was trained on.
+    """
+    kit = state.kit(progress=progress(), **model)
+    made = kit.import_skill(directory, name, licence=licence, title=title, replace=replace)
+    card = {**made.card, "path": str(made.path)}
+    print_json(card) if as_json else print_card(card)
+
+
+@skills.command("export")
+@click.argument("skill", shell_complete=names_of(Skill))
+@click.argument("directory", type=PATH)
+@click.option("--base", envvar="MDKIF_BASE", required=True, help="The base model of the skill.",
+              shell_complete=names_of(BaseModel))  # fmt: skip
+@as_json
+@click.pass_obj
+def export_(state: State, skill: str, directory: Path, base: str, as_json: bool) -> None:
+    """Write one skill as a folder that PEFT loads.
+
+    SKILL is NAME or NAME@VERSION.
+    """
+    done = state.kit(base=base).export_skill(skill, directory)
+    print_json(done) if as_json else print_card(done)
+
+
+@main.group()
 def models() -> None:
     """Base models of the store."""
 

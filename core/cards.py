@@ -43,7 +43,7 @@ def rows(workspace: Workspace, kind: str | None = None, available: bool = False)
 
 
 def cards(workspace: Workspace, name: str) -> Rows:
-    """The cards of everything of that name: what plugins provide, with template and data sets, and compositions.
+    """The cards of everything of that name: what plugins provide, with template and data sets, and what was made.
 
     Raises BadInput for a name nobody knows.
     """
@@ -53,9 +53,12 @@ def cards(workspace: Workspace, name: str) -> Rows:
         for declared, plugin in plugins.all(Declaration)
         if declared.name == name
     ]
+    if not any(card["kind"] == Skill.kind for card in found):
+        found += [{"kind": "trained", "name": name, **each} for each in _trained(workspace.store, name)]
     found += [_composition_card(workspace.store, stem, made) for stem, made in _compositions(workspace.store, name)]
     if not found:
-        raise plugins.missing(Declaration, name, {stem for stem, _ in inventory.compositions(workspace.store)})
+        made = {stem for stem, _ in inventory.compositions(workspace.store)}
+        raise plugins.missing(Declaration, name, made | {each.name for each in inventory.trained(workspace.store)})
     return found
 
 
@@ -71,12 +74,13 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
         card["settings"] = {field.name: field.default for field in fields(cls)}
         card["meaning"] = " ".join((cls.__doc__ or "").split())
     if isinstance(declared, Skill):
-        card["trained"] = [
-            {"path": str(each.path), **each.card}
-            for each in inventory.trained(workspace.store)
-            if each.name == declared.name
-        ]
+        card["trained"] = _trained(workspace.store, declared.name)
     return card
+
+
+def _trained(store: Store, name: str) -> Rows:
+    """The cards of all versions of a trained skill."""
+    return [{"path": str(each.path), **each.card} for each in inventory.trained(store) if each.name == name]
 
 
 def _compositions(store: Store, name: str) -> list[tuple[str, Any]]:

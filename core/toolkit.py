@@ -223,6 +223,20 @@ class Toolkit:
 
         return export(self.workspace, target, directory, to, quantize)
 
+    def import_skill(
+        self, directory: Path, name: str, *, licence: str, title: str = "", replace: bool = False
+    ) -> Artifact:
+        """An adapter trained elsewhere as a skill: see `mdkif.core.export.adapter.import_adapter`."""
+        from .export.adapter import import_adapter
+
+        return import_adapter(self.workspace, directory, name, licence=licence, title=title, replace=replace)
+
+    def export_skill(self, skill: str, directory: Path) -> dict[str, Any]:
+        """One skill as a PEFT folder: see `mdkif.core.export.adapter.export_adapter`."""
+        from .export.adapter import export_adapter
+
+        return export_adapter(self.workspace, skill, directory)
+
     def check(self, target: str = "", sources: Sources | None = None) -> Iterator[Finding]:
         """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""
         from .conformance.check import check

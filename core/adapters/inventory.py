@@ -37,8 +37,9 @@ def trained_rows(store: Store) -> list[Row]:
     rows = []
     for each in trained(store):
         card, newest = each.card, "@" not in each.path.name
+        trainer = "imported" if "imported" in card else card.get("trainer")
         rows.append({"name": each.name if newest else each.reference, "kind": "trained", "title": card.get("title", ""),
-                     "version": each.version, "base": card.get("base"), "trainer": card.get("trainer"),
+                     "version": each.version, "base": card.get("base"), "trainer": trainer,
                      "steps": card.get("steps"), "records": card.get("data", {}).get("records"),
                      "dev_loss": card.get("metrics", {}).get("dev_loss"), "created": card.get("created"),
                      "path": str(each.path)})  # fmt: skip

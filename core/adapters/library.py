@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..contract.declarations import Skill
 from ..errors import BadInput, unknown
+from ..hashing import file_digest
+from ..store.files import atomic_directory
 from ..workspace import Workspace
 from .artifact import CARD, Artifact, open_artifact
+from .peft_files import is_low_rank, read_adapter
 
 if TYPE_CHECKING:
     from ..prompts.encoding import Encoder
@@ -86,14 +91,38 @@ class Library:
             raise BadInput(f"No skill is trained on '{self.base}' yet: begin with 'mdkif train SKILL'.")
         return chosen
 
-    def place_of_older(self, name: str) -> Path | None:
+    @contextmanager
+    def adding(self, card: dict[str, Any], replace: bool = False) -> Iterator[Path]:
+        """Yield a folder for the files of a new version, the newest of the skill that its card names.
+
+        When the block ends, the card is completed with the version and, of low-rank adapters, the ranks, and all
+        appears at once. The version that was the newest is kept, and that is said, unless `replace` is true.
+        """
+        name = card["skill"]
+        with atomic_directory(self.folder / name, lambda: None if replace else self._kept(card)) as part:
+            yield part
+            if is_low_rank(part):
+                ranks = [update.rank for update in read_adapter(part).values()]
+                card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
+            card["adapter"] = file_digest(*sorted(part.glob("*.safetensors")))
+            (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+    def _kept(self, card: Mapping[str, Any]) -> Path | None:
+        """Where the version that was the newest is kept, which is said; None if there is none, or it is the same."""
+        place = self._place_of_older(card["skill"])
+        if place is None or place.name == f"{card['skill']}@{card['adapter']}":
+            return None
+        self.say(f"The older version is kept; 'mdkif remove skill:{place.name}' takes it away.")
+        return place
+
+    def _place_of_older(self, name: str) -> Path | None:
         """Where the newest version of a skill is kept when a newer one takes its place; None if there is none."""
         newest = self.folder / name
         return self.folder / open_artifact(newest, name).reference if (newest / CARD).exists() else None
 
     def make_newest(self, version: Artifact) -> Artifact:
         """An older version in the place of the newest, which is kept."""
-        newest, older = self.folder / version.name, self.place_of_older(version.name)
+        newest, older = self.folder / version.name, self._place_of_older(version.name)
         if version.path != newest:
             if older is not None:
                 newest.rename(older)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,12 @@ EXTRAS = (
     "modules_to_save",
     "layer_replication",
     "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+    "use_bdlora",
 )
 
 
@@ -50,9 +56,13 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
         ) from error
     _refuse_others(config, tensors, directory)
     try:
-        return dict(_updates(config, tensors))
+        updates = dict(_updates(config, tensors))
     except KeyError as error:
         raise BadInput(f"The adapter at {directory} lacks {error}: train the skill again.") from None
+    modules = {key.removeprefix(PREFIX).partition(".lora_")[0] for key in tensors}
+    if lonely := sorted(modules - set(updates)):
+        raise BadInput(f"The adapter at {directory} has half of {lonely[0]}: train the skill again.")
+    return updates
 
 
 def is_low_rank(directory: Path) -> bool:
@@ -106,7 +116,7 @@ def write_lora(directory: Path, updates: Mapping[str, LowRank], base: str) -> No
     (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _refuse_others(config: Mapping[str, Any], tensors: Iterable[str], directory: Path) -> None:
+def _refuse_others(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], directory: Path) -> None:
     kind, start = config.get("peft_type"), config.get("init_lora_weights")
     extras = [name for name in EXTRAS if config.get(name)]
     if config.get("bias", "none") != "none":
@@ -114,6 +124,7 @@ def _refuse_others(config: Mapping[str, Any], tensors: Iterable[str], directory:
     if isinstance(start, str) and start.startswith(SHIFTS_BASE):
         extras.append(f"init_lora_weights {start}")
     extras += [f"the tensor {key}" for key in tensors if not FACTOR.search(key)][:1]
+    extras += [f"{value.dtype} in {key}" for key, value in tensors.items() if not value.is_floating_point()][:1]
     if kind not in ("LORA", "ADALORA") or extras:
         what = f"peft_type {kind}" + (f" with {', '.join(extras)}" if extras else "")
         raise BadInput(

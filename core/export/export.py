@@ -11,6 +11,7 @@ from ..adapters.target import resolve
 from ..errors import BadInput
 from ..store.files import atomic_directory
 from ..workspace import Workspace
+from .adapter import check_new
 from .gguf import check_gguf, write_gguf
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
         raise BadInput(f"There is no export format '{to}': use one of {', '.join(FORMATS)}.")
     if quantize and to != "gguf":
         raise BadInput(f"An export as {to} is not quantized: use --to gguf with --quantize {quantize}.")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise BadInput(f"The folder {directory} is not empty: export into a new one, so that nothing is lost.")
+    check_new(directory)
     [chosen] = resolve(workspace, [target])
     bank, weights = chosen.blend()
     base = workspace.base

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.artifact import CARD, Artifact, open_artifact
+from ..adapters.artifact import Artifact, open_artifact
 from ..adapters.library import Library, library_of
-from ..adapters.peft_files import is_low_rank, read_adapter
 from ..contract.declarations import Skill
 from ..data.conversion import ConversionReport
 from ..data.sources import Sources
-from ..hashing import file_digest
-from ..store.files import atomic_directory
 from ..workspace import Workspace
 from .card import card, identity, readme
 from .method import TuningMethod
@@ -65,7 +60,7 @@ def train_skill(
             if loss is not None:
                 told.evaluated(target, {"dev_loss": loss})
         made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
-        saved = _save(workspace, library, trained, made, replace)
+        saved = _save(library, trained, made, replace)
     (run / CHECKPOINT).unlink(missing_ok=True)
     if run.is_dir():
         run.rmdir()
@@ -84,28 +79,13 @@ def _finished(workspace: Workspace, library: Library, name: str, work: str) -> A
     return None
 
 
-def _save(workspace: Workspace, library: Library, trained: Trained, card: dict[str, Any], replace: bool) -> Artifact:
-    path = library.folder / card["skill"]
+def _save(library: Library, trained: Trained, card: dict[str, Any], replace: bool) -> Artifact:
     try:
-        with atomic_directory(path, lambda: None if replace else _place_of_older(workspace, library, card)) as part:
+        with library.adding(card, replace) as part:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Adapter .* invalid shape")  # AdaLoRA may leave a module rank 0
                 trained.model.save_pretrained(str(part))
             (part / "README.md").write_text(readme(card), encoding="utf-8")
-            if is_low_rank(part):
-                ranks = [update.rank for update in read_adapter(part).values()]
-                card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
-            card["adapter"] = file_digest(*sorted(part.glob("*.safetensors")))
-            (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     finally:
         trained.model.unload()
-    return open_artifact(path, card["skill"])
-
-
-def _place_of_older(workspace: Workspace, library: Library, card: Mapping[str, Any]) -> Path | None:
-    """Where the version that was the newest is kept, which is said; None if there is none, or it is the same."""
-    place = library.place_of_older(card["skill"])
-    if place is None or place.name == f"{card['skill']}@{card['adapter']}":
-        return None
-    workspace.progress.note(f"The older version is kept; 'mdkif remove skill:{place.name}' takes it away.")
-    return place
+    return open_artifact(library.folder / card["skill"], card["skill"])
