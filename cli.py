@@ -25,6 +25,7 @@ from .core.console.options import (
     lengthened,
     listed,
     modelled,
+    overlapping,
     policed,
     recorded,
     replacing,
@@ -136,8 +137,9 @@ def train(
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @policed
-@click.option("--split", type=SPLIT, help="Where the records come from; never test [default: train].")
+@click.option("--split", type=SPLIT, help="Where the records come from; never test [default: those kept from skills].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
+@overlapping
 @settable
 @lengthened(512)
 @seeded
@@ -204,6 +206,7 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
 @click.option("--normaliser", type=click.Choice(get_args(Normaliser)),
               help="What makes label scores comparable [default: the task's own].")  # fmt: skip
 @lengthened(512)
+@overlapping
 @seeded
 @skipping
 @modelled

@@ -94,7 +94,7 @@ def _composition_card(store: Store, name: str, made: Any) -> dict[str, Any]:
         for row in reports(store.reports)
         if row["with"] == name and row["base"] == made.base
     ]
-    return {"kind": "composition", "name": name, "version": made.version, **_but(asdict(made), "name"),
+    return {"kind": "composition", "name": name, "version": made.version, **_but(asdict(made), "name", "learnt"),
             "results": measured}  # fmt: skip
 
 

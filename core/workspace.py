@@ -14,6 +14,7 @@ from .data.conversion import ConversionReport
 from .data.records import Record
 from .data.sampling import sample
 from .data.sources import Sources, opened, read
+from .data.splits import RESERVED
 from .errors import BadInput
 from .models import loading
 from .progress import Progress
@@ -75,9 +76,10 @@ class Workspace:
         report: ConversionReport,
         data: Mapping[str, Any] | None = None,
         split_policy: str = "official",
+        reserve: float = 0.0,
     ) -> Iterator[Record]:
         """The records of a skill or task from the data sets whose paths are given (see `sources.opened`)."""
-        return read(opened(self.plugins, declared, sources, data), report, split_policy)
+        return read(opened(self.plugins, declared, sources, data), report, split_policy, reserve)
 
     def drawn(
         self,
@@ -88,9 +90,10 @@ class Workspace:
         report: ConversionReport,
         data: Mapping[str, Any] | None = None,
         split_policy: str = "official",
+        reserve: float = RESERVED,
     ) -> dict[str, list[Record]]:
         """A seeded sample of each of some splits (see `sampling.sample`); what was skipped as malformed is said."""
-        found = sample(self.records(declared, sources, report, data, split_policy), sizes, seed)
+        found = sample(self.records(declared, sources, report, data, split_policy, reserve), sizes, seed)
         if skipped := report.malformed_rows:
             self.progress.note(f"{skipped} malformed row(s) of {', '.join(sources)} were skipped.")
         return found

@@ -21,7 +21,6 @@ from mdkif.core.contract.discovery import Plugins
 from mdkif.core.data.conversion import ConversionReport
 from mdkif.core.data.labels import format_choices
 from mdkif.core.data.records import Record
-from mdkif.core.data.sampling import sample
 from mdkif.core.models import loading as models
 from mdkif.core.prompts.encoding import Encoder
 from mdkif.core.routing.adapt import AdaptSettings
@@ -213,17 +212,17 @@ def questions():
 
 @pytest.fixture(scope="session")
 def pubmedqa(tmp_path_factory):
-    """A PubMedQA repository as its authors lay it out: 60 articles, 20 of them for testing, most decided "yes"."""
+    """A PubMedQA repository as its authors lay it out: 200 articles, 20 of them for testing, most decided "yes"."""
     folder = tmp_path_factory.mktemp("pubmedqa") / "data"
     folder.mkdir()
     draw = random.Random(1)
     articles, truth = {}, {}
-    for pmid in range(1000, 1060):
+    for pmid in range(1000, 1200):
         decision = draw.choices(YES_NO, (6, 2, 1))[0]
         text = [" ".join(draw.choices(WORDS, k=draw.randint(3, 12))) for _ in range(2)]
         articles[str(pmid)] = {"QUESTION": f"Does {draw.choice(WORDS)} help?", "CONTEXTS": text}
         articles[str(pmid)] |= {"LONG_ANSWER": "Unused.", "final_decision": decision}
-        if pmid >= 1040:
+        if pmid >= 1180:
             truth[str(pmid)] = decision
     (folder / "ori_pqal.json").write_text(json.dumps(articles))
     (folder / "test_ground_truth.json").write_text(json.dumps(truth))
@@ -288,8 +287,9 @@ def ready(workspace, taught, adapters, put_skill):
 def examples(ready, pubmedqa):
     """The adaptation set of eight shots of seed 0, drawn and encoded apart from `adapt`."""
     task = ready.plugins.get(Task, "pubmedqa")
-    records = ready.records(task, {"pubmedqa": pubmedqa}, ConversionReport())
-    return list(ready.encoder(ready.template(task), 512).encode(sample(records, {"train": 8}, 0)["train"]))
+    drawn = ready.drawn(task, {"pubmedqa": pubmedqa}, {"adapt": 8}, 0, ConversionReport())["adapt"]
+    assert len(drawn) == 8
+    return list(ready.encoder(ready.template(task), 512).encode(drawn))
 
 
 @pytest.fixture

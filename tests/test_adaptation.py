@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from mdkif import BadInput, Progress
+from mdkif import BadInput, ConversionReport, Progress, Task
 from mdkif.core.routing.objective import adaptation_objective
 from torch.nn import functional
 from verbs import adapt, blend, load_composition
@@ -26,7 +26,7 @@ EVERY_ROUTER = pytest.mark.parametrize("router", list(QUICK))
 @pytest.fixture
 def learn(ready, pubmedqa):
     def learn(router="cma-es", skills=("qa", "nli", "er"), name=None, **settings):
-        given = {"shots": 8, "objective": "cross-entropy", **QUICK.get(router, {}), **settings}
+        given = {"shots": 8, "split": "adapt", "objective": "cross-entropy", **QUICK.get(router, {}), **settings}
         chosen = {key: str(value) for key, value in given.items()}
         return adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, skills, router, chosen, name)
 
@@ -302,9 +302,11 @@ def test_adapt_sees_no_record_of_the_test_split(ready, pubmedqa, monkeypatch):
 
     monkeypatch.setattr(adaptation, "adaptation_objective", watched)
     truth = json.loads((pubmedqa / "data" / "test_ground_truth.json").read_text())
+    task = ready.plugins.get(Task, "pubmedqa")
+    kept = ready.drawn(task, {"pubmedqa": pubmedqa}, {"adapt": 20}, 0, ConversionReport())["adapt"]
     for settings in ({"setting": "normal"}, {"setting": "normal", "limit": "5"}, {"shots": "8"}, {"split": "dev"}):
         adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["qa"], "uniform", settings)
-    assert [len(ids) for ids in seen] == [20, 5, 8, 4]
+    assert [len(ids) for ids in seen] == [len(kept), 5, 8, 18]
     assert not {f"pubmedqa/{pmid}" for pmid in truth} & {record for ids in seen for record in ids}
 
 

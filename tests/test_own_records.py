@@ -72,7 +72,7 @@ def test_own_records_give_back_any_question_and_context_of_a_csv(tmp_path_factor
         ({"question": "Is it?", "answer": ""}, "lacks the field answer"),
         ({"question": " ", "answer": ""}, "lacks the field question and answer"),
         ({"question": "Is it?", "options": "yes;no", "answer": "maybe"}, "an answer that is not among its options"),
-        ({"question": "Is it?", "answer": "So.", "split": "training"}, "a split that is none of train, dev, test"),
+        ({"question": "Is it?", "answer": "So.", "split": "training"}, "a split that is none of train, dev, adapt"),
     ],
 )
 def test_rows_that_lack_something_are_told_by_file_line_and_field_and_not_quoted(tmp_path, row, reason):

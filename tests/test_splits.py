@@ -62,7 +62,7 @@ def test_splits_without_an_own_split_official_divides_80_10_10_and_the_other_8_t
 def test_splits_paper_draws_the_papers_numbers_whatever_the_official_split():
     records = [Record(id=str(i), query="q", answer="a", split="train") for i in range(100)]
     splits = Counter(assigned("paper", records, (60, 20, 10)).values())
-    assert splits == {"train": 60, "dev": 20, "test": 10, "": 10}
+    assert splits == {"train": 60, "adapt": 20, "test": 10, "": 10}
 
 
 @given(GROUPS, st.tuples(st.integers(1, 90), st.integers(1, 30), st.integers(1, 30)))
@@ -70,13 +70,13 @@ def test_splits_paper_never_draws_more_than_its_numbers_or_their_share(groups, s
     records = some(groups)
     drawn = Counter(assigned("paper", records, sizes).values())
     share = min(1.0, len(records) / sum(sizes))
-    for name, size in zip(("train", "dev", "test"), sizes, strict=True):
+    for name, size in zip(("train", "adapt", "test"), sizes, strict=True):
         assert drawn[name] <= round(size * share)
 
 
 def test_splits_paper_draws_the_same_shares_of_a_smaller_data_set():
     splits = Counter(assigned("paper", some([1] * 100), (800, 100, 100)).values())
-    assert splits == {"train": 80, "dev": 10, "test": 10}
+    assert splits == {"train": 80, "adapt": 10, "test": 10}
 
 
 def test_splits_another_seed_draws_other_records():
@@ -103,17 +103,17 @@ def test_splits_count_what_is_beyond_the_sizes(workspace, plugins, mednli):
     task, told = plugins.get(Task, "mednli"), ConversionReport()
     records = list(workspace.records(task, {"mednli": mednli}, told, None, "paper"))
     assert told.splits == Counter(record.split for record in records)
-    assert told.splits["dev"] == told.splits["test"] == round(142 * 36 / 1422)
+    assert told.splits["adapt"] == told.splits["test"] == round(142 * 36 / 1422)
     assert told.records + told.left_out["beyond the split policy's sizes"] == 36
 
 
-def test_splits_router_learns_from_what_paper_calls_dev_and_the_test_is_another(skilled, plugins, mednli):
+def test_splits_router_learns_from_what_paper_keeps_for_it_and_the_test_is_another(skilled, plugins, mednli):
     done = adapt(skilled, "mednli", {"mednli": mednli}, router="uniform", settings={"split_policy": "paper"})
     assert done.composition.origin["settings"]["split_policy"] == "paper"
     records = list(skilled.records(plugins.get(Task, "mednli"), {"mednli": mednli}, ConversionReport(), None, "paper"))
-    drawn = sample(records, {"dev": 0, "test": 0}, 0)
-    assert done.composition.origin["records"] == len(drawn["dev"])
-    assert not {r.group for r in drawn["dev"]} & {r.group for r in drawn["test"]}
+    drawn = sample(records, {"adapt": 0, "test": 0}, 0)
+    assert done.composition.origin["records"] == len(drawn["adapt"])
+    assert not {r.group for r in drawn["adapt"]} & {r.group for r in drawn["test"]}
 
 
 def test_splits_target_is_measured_under_the_policy_it_was_made_with(skilled, mednli):

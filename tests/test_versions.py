@@ -159,7 +159,7 @@ def test_report_says_what_was_asked(skilled, mednli):
     body = json.loads(done.report.read_text())
     assert body["settings"] == {
         "limit": 2, "seed": 3, "split": "dev", "split_policy": "official", "answer": "score", "normaliser": None,
-        "max_length": 512,
+        "max_length": 512, "overlap": "refuse",
     }  # fmt: skip
     assert body["data"] == {"datasets": ["mednli"], "options": {}}
     assert body["versions"] == {"qa": library_of(skilled).get("qa").version}
@@ -215,7 +215,7 @@ def test_composition_of_another_wording_or_format_of_its_task_is_refused_by_name
 
 
 def test_settings_of_evaluate_check_themselves():
-    with pytest.raises(BadInput, match="The setting split cannot be 'tset': use one of train, dev, test"):
+    with pytest.raises(BadInput, match="The setting split cannot be 'tset': use one of train, dev, adapt, test"):
         EvaluateSettings(split="tset")
     with pytest.raises(BadInput, match="The setting limit cannot be '-1': give a number from 0"):
         EvaluateSettings(limit=-1)

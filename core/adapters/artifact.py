@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..data.learnt import Learnt
 from ..errors import BadInput
 from ..store.documents import read_json
 from .low_rank import LowRank
@@ -20,7 +21,7 @@ from .peft_files import CONFIG, is_low_rank, read_adapter
 if TYPE_CHECKING:
     from ..models.base import Base
 
-CARD = "skill.json"
+CARD, LEARNT = "skill.json", "learnt.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class Artifact(ABC):
     def reference(self) -> str:
         """Skill and version, as `--with` takes them after "skill:"."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def datasets(self) -> set[str]:
+        """The data sets it learnt from."""
+        return set(self.card.get("data", {}).get("datasets", ()))
+
+    @property
+    def learnt(self) -> Learnt | None:
+        """Hashes of the records it learnt from, None if it does not know. Raises BadInput if they are damaged."""
+        path = self.path / LEARNT
+        return Learnt.read(read_json(path, "list of hashes")) if path.exists() else None
 
     def check(self, base: Base) -> None:
         """Raises BadInput if it was trained on another base model."""

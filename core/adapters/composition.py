@@ -26,7 +26,8 @@ class Composition:
     """Weights of skills on one base model, and where they came from.
 
     `weights` maps each skill to its weight or, for a finer granularity, to the weight in each layer
-    or module. `adapters` holds the version of every skill, `origin` how the weights were found.
+    or module. `adapters` holds the version of every skill, `origin` how the weights were found, `learnt` the
+    hashes of the records they were found on (`Learnt.as_json`).
     """
 
     name: str
@@ -36,6 +37,7 @@ class Composition:
     adapters: Mapping[str, str]
     granularity: str = "skill"
     origin: Mapping[str, Any] = field(default_factory=dict)
+    learnt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
@@ -76,6 +78,7 @@ def build(
     bank: SkillBank,
     weights: torch.Tensor,
     origin: Mapping[str, Any],
+    learnt: Mapping[str, str] | None = None,
 ) -> Composition:
     """A composition of a bank's skills with weights of the bank's shape. Raises BadInput for a name it cannot have."""
     named: dict[str, Weights] = {}
@@ -90,6 +93,7 @@ def build(
         adapters={skill: artifacts[skill].version for skill in bank.names},
         granularity=bank.granularity,
         origin=origin,
+        learnt=learnt or {},
     )
 
 

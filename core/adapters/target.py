@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..data.learnt import Learnt
 from ..errors import BadInput
 from ..models.base import Base
 from ..workspace import Workspace
@@ -75,12 +76,20 @@ class Target:
         """Each skill's version."""
         return {name: artifact.version for name, artifact in self.artifacts.items()}
 
-    def learnt(self, task: str, datasets: set[str]) -> dict[str, Mapping[str, Any]]:
+    @property
+    def learnt(self) -> dict[str, Learnt]:
+        """What each part of it learnt from, of those that know."""
+        found = learnt_by(self.artifacts)
+        if self.made is not None and self.made.learnt:
+            found["its router"] = Learnt.read(self.made.learnt)
+        return found
+
+    def settings(self, task: str, datasets: set[str]) -> dict[str, Mapping[str, Any]]:
         """What each part of it that learnt from these data sets, or for this task, was made with."""
         found: dict[str, Mapping[str, Any]] = {
             f"the skill '{name}'": artifact.card.get("settings", {})
             for name, artifact in self.artifacts.items()
-            if datasets & set(artifact.card.get("data", {}).get("datasets", ()))
+            if datasets & artifact.datasets
         }
         if self.made is not None and self.made.origin.get("task") == task:
             found["its router"] = self.made.origin.get("settings", {})
@@ -117,6 +126,12 @@ def _find(workspace: Workspace, library: Library, name: str) -> Target:
             )
         artifacts[skill] = trained[version]
     return Target(name, workspace, artifacts, made)
+
+
+def learnt_by(artifacts: Mapping[str, Artifact]) -> dict[str, Learnt]:
+    """What each skill learnt from, by what to call it, of those that know."""
+    known = ((f"the skill '{name}'", artifact.learnt) for name, artifact in artifacts.items())
+    return {who: learnt for who, learnt in known if learnt is not None}
 
 
 def bank_of(artifacts: Mapping[str, Artifact], base: Base, granularity: str = "skill") -> SkillBank:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from ..contract.declarations import BaseModel, Dataset
+from ..data.learnt import Overlap
 from ..data.records import SPLITS
 from .completion import names_of
 
@@ -73,6 +74,8 @@ converted = click.option("--data", multiple=True, metavar="NAME=VALUE", help="An
 seeded = click.option("--seed", type=COUNT, default=0, show_default=True, help="Seed of everything random.")
 policed = click.option("--split-policy", default="official", show_default=True, metavar="NAME",
                        help="Who learns from what: official, 8:2 or paper.")  # fmt: skip
+overlapping = click.option("--overlap", type=click.Choice(get_args(Overlap)), default="refuse", show_default=True,
+                           help="Records that were learnt from before: refuse, leave out or keep.")  # fmt: skip
 skipping = click.option("--skip-bad", is_flag=True, help="Count malformed rows and go on.")
 replacing = click.option("--replace", is_flag=True, help="Take away the older version of that name.")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BadInput
 
-SPLITS = ("train", "dev", "test")
+SPLITS = ("train", "dev", "adapt", "test")
 TEXTS = ("id", "query", "answer", "context", "split", "group", "source")
 
 

@@ -66,10 +66,12 @@ def opened(
     return found
 
 
-def read(sources: list[Source], report: ConversionReport, split_policy: str = "official") -> Iterator[Record]:
+def read(
+    sources: list[Source], report: ConversionReport, split_policy: str = "official", reserve: float = 0.0
+) -> Iterator[Record]:
     """The records of sources, merged in their order, split by a policy of that name (see `splits.policy`)."""
     for source in sources:
-        splits = policy(split_policy, source.sizes)
+        splits = policy(split_policy, source.sizes, reserve)
         yield from convert(source.dataset, source.path, report, source.options, splits)
 
 

@@ -10,6 +10,7 @@ from ..adapters.library import check_prompts
 from ..adapters.target import find
 from ..contract.declarations import Evaluator, Normaliser, Task
 from ..data.conversion import ConversionReport
+from ..data.learnt import Overlap, unseen
 from ..data.sources import Sources, opened
 from ..inference.predict import Answering, Mode, predict
 from ..settings import Positive, Settings
@@ -23,16 +24,18 @@ class EvaluateSettings(Settings):
     """How a task is measured.
 
     `limit` draws that many of the `split`'s records by `seed`, 0 takes all. `split_policy` must be the one a target
-    was made under. `answer` and `normaliser` are those of `Answering`; `normaliser` takes the place of the task's own.
+    was made under. Records that a target learnt from are refused, left out for every target, or kept, by `overlap`.
+    `answer` and `normaliser` are those of `Answering`; `normaliser` takes the place of the task's own.
     """
 
     limit: int = 0
     seed: int = 0
-    split: Literal["train", "dev", "test"] = "test"
+    split: Literal["train", "dev", "adapt", "test"] = "test"
     split_policy: str = "official"
     answer: Mode = "score"
     normaliser: Normaliser | None = None
     max_length: Positive = 512
+    overlap: Overlap = "refuse"
 
 
 def evaluate(
@@ -57,12 +60,15 @@ def evaluate(
         check_splits(target, task, sources, settings.split_policy)
     report, split = ConversionReport(skip_bad), str(settings.split)
     drawn = workspace.drawn(task, sources, {split: settings.limit}, settings.seed, report, data, settings.split_policy)
+    what = f"'{split}' records of '{task.name}'"
+    learnt = {f"{who} of '{target.name}'": known for target in targets for who, known in target.learnt.items()}
+    fresh = unseen(drawn[split], what, learnt, settings.overlap, report.leave_out)
     encoder = workspace.encoder(workspace.template(task), settings.max_length)
     for target in targets:
         target.check()
         check_prompts(workspace, target.artifacts.values(), encoder)
         check_task_prompts(target, task, encoder)
-    examples = encoder.encode_all(drawn[split], f"'{split}' records of '{task.name}'")
+    examples = encoder.encode_all(fresh, what)
     answering = Answering.of(task, settings.answer, settings.normaliser)
     run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), encoder)
     done = []

@@ -11,7 +11,7 @@ from ..prompts.encoding import Encoder
 
 def check_splits(target: Target, task: Task, sources: Sources, policy: str) -> None:
     """Raises BadInput if the target learnt from records that this policy may call test."""
-    for what, settings in target.learnt(task.name, set(sources)).items():
+    for what, settings in target.settings(task.name, set(sources)).items():
         learnt = settings.get("split_policy", "official")
         if learnt != policy:
             raise BadInput(

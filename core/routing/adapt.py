@@ -13,8 +13,11 @@ from ..adapters.composition import Composition, build, validate_name
 from ..adapters.library import check_prompts, library_of
 from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
+from ..data.learnt import Learnt, Overlap, unseen
 from ..data.sources import Sources, opened
+from ..data.splits import RESERVED
 from ..errors import BadInput
+from ..hashing import json_digest
 from ..settings import Positive
 from ..workspace import Workspace
 from .objective import ObjectiveSettings, adaptation_objective, check_objective
@@ -29,8 +32,9 @@ class AdaptSettings(ObjectiveSettings):
     """Settings of stage II, the same for every router optimizer.
 
     `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
-    test records, as STAF-LLM does). `split_policy` names one, and `split`, where it is empty, its
-    "train" or, for "paper", its "dev". The rest states the objective (`ObjectiveSettings`).
+    test records, as STAF-LLM does). `split_policy` names one. By default the records are those kept from the skills
+    ("adapt") or, where no skill has learnt from the data set, all for training. Records that a skill learnt from are
+    refused, left out or kept, by `overlap`. The rest states the objective (`ObjectiveSettings`).
     """
 
     setting: Literal["few-shot", "normal"] = "few-shot"
@@ -41,6 +45,7 @@ class AdaptSettings(ObjectiveSettings):
     granularity: Literal["skill", "layer", "module"] = "skill"
     max_length: Positive = 512
     seed: int = 0
+    overlap: Overlap = "refuse"
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,13 @@ def adapt(
     opened(workspace.plugins, task, sources, data)  # what is wrong is found before the model is loaded
     check_objective(workspace, task, settings.objective)
     split, report = _split(task, settings), ConversionReport(skip_bad)
-    drawn = _adaptation_set(workspace, task, sources, settings, split, report, data)
+    untouched = not any(artifact.datasets & set(sources) for artifact in artifacts.values())
+    drawn = _adaptation_set(workspace, task, sources, settings, split, report, data, untouched)
     encoder = workspace.encoder(workspace.template(task), settings.max_length)
     check_prompts(workspace, artifacts.values(), encoder)
-    examples = encoder.encode_all(drawn, f"'{split}' records of '{task.name}'")
+    what = f"'{split}' records of '{task.name}'"
+    fresh = unseen(drawn, what, target.learnt_by(artifacts), settings.overlap, report.leave_out)
+    examples = encoder.encode_all(fresh, what)
     bank = target.bank_of(artifacts, workspace.base, settings.granularity)
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
@@ -121,7 +129,8 @@ def adapt(
         "nearest": nearest,
         "moved": moved,
     }
-    made = build(made_name, workspace.base, artifacts, bank, found.weights, origin)
+    learnt = Learnt.of((example.record for example in examples), json_digest([made_name, chosen])).as_json()
+    made = build(made_name, workspace.base, artifacts, bank, found.weights, origin, learnt)
     target.save(workspace, made, replace)
     return Adapted(
         composition=made,
@@ -152,13 +161,22 @@ def _adaptation_set(
     split: str,
     report: ConversionReport,
     data: Mapping[str, Any] | None,
+    untouched: bool,
 ) -> list[Record]:
     size = settings.shots if settings.setting == "few-shot" else settings.limit
     if settings.setting == "normal" and not size:
         uncounted = ConversionReport(report.skip_bad)
         records = workspace.records(task, sources, uncounted, data, settings.split_policy)
         size = sum(record.split == "test" for record in records)
-    drawn = workspace.drawn(task, sources, {split: size}, settings.seed, report, data, settings.split_policy)[split]
+    every = 1.0 if untouched and not settings.split else RESERVED  # nothing need be kept from skills that never read it
+    drawn = workspace.drawn(task, sources, {split: size}, settings.seed, report, data, settings.split_policy, every)[
+        split
+    ]
+    if split == "adapt" and not drawn:
+        raise BadInput(
+            f"None of the training groups of '{task.name}' is kept for its router, they are too few: give some the "
+            "split 'adapt', or say --split train."
+        )
     if settings.setting == "few-shot" and 0 < len(drawn) < size:
         workspace.progress.note(
             f"There are {len(drawn)} '{split}' records, and not {size} shots: all of them are used."
@@ -172,4 +190,4 @@ def _split(task: Task, settings: AdaptSettings) -> str:
         raise BadInput(
             f"The router of '{task.name}' cannot be adapted on the test split: its records measure the result."
         )
-    return settings.split or ("dev" if settings.split_policy.startswith("paper") else "train")
+    return settings.split or "adapt"

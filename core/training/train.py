@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.artifact import Artifact, open_artifact
+from ..adapters.artifact import LEARNT, Artifact, open_artifact
 from ..adapters.library import Library, library_of
 from ..contract.declarations import Skill
 from ..data.conversion import ConversionReport
+from ..data.learnt import Learnt
 from ..data.sources import Sources
+from ..store.documents import write_json
 from ..workspace import Workspace
 from .card import card, identity, readme
 from .method import TuningMethod
@@ -60,7 +62,8 @@ def train_skill(
             if loss is not None:
                 told.evaluated(target, {"dev_loss": loss})
         made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
-        saved = _save(library, trained, made, replace)
+        learnt = Learnt.of((example.record for example in examples), facts["work"])
+        saved = _save(library, trained, made, learnt, replace)
     (run / CHECKPOINT).unlink(missing_ok=True)
     if run.is_dir():
         run.rmdir()
@@ -79,13 +82,14 @@ def _finished(workspace: Workspace, library: Library, name: str, work: str) -> A
     return None
 
 
-def _save(library: Library, trained: Trained, card: dict[str, Any], replace: bool) -> Artifact:
+def _save(library: Library, trained: Trained, card: dict[str, Any], learnt: Learnt, replace: bool) -> Artifact:
     try:
         with library.adding(card, replace) as part:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Adapter .* invalid shape")  # AdaLoRA may leave a module rank 0
                 trained.model.save_pretrained(str(part))
             (part / "README.md").write_text(readme(card), encoding="utf-8")
+            write_json(part / LEARNT, learnt.as_json())
     finally:
         trained.model.unload()
     return open_artifact(library.folder / card["skill"], card["skill"])

@@ -11,11 +11,11 @@ def test_skill_mcqa_conforms():
 def test_prompt_of_the_sample():
     first, *_ = instructions_of("mcqa")
     assert first.prompt == (
-        "What is (are) Breast cancer? Choose from: Migraine, also known as migraine disorder or hemicrania, is a "
-        "recurring and often one-sided throbbing headache with nausea or sensitivity to light.; Alzheimer "
-        "disease is a progressive brain disorder that slowly destroys memory and thinking skills.; Breast cancer "
-        "is a cancer that starts in the tissue of the breast.; Sepsis is a life-threatening reaction of the body "
-        "to an infection.."
+        "What is (are) Breast cancer? Choose from: Alzheimer disease is a progressive brain disorder that slowly "
+        "destroys memory and thinking skills.; Breast cancer is a cancer that starts in the tissue of the breast.; "
+        "Iron deficiency anemia, also known as IDA or iron-deficient blood, is a shortage of healthy red blood cells "
+        "caused by too little iron.; Hypothyroidism, also known as thyroid hormone deficiency or thyroid "
+        "underactivity, is a condition in which the thyroid gland does not make enough thyroid ...."
     )
     assert first.answer == "Breast cancer is a cancer that starts in the tissue of the breast."
 

@@ -47,4 +47,4 @@ def test_task_medication_less_data_than_the_papers_is_divided_in_their_shares(tm
     found = records_of("medication", tmp_path, split_policy="paper")
     assert {record.context for record in found} == {"Fever"}
     splits = [record.split for record in found]
-    assert {split: splits.count(split) for split in set(splits)} == {"train": 279, "dev": 10, "test": 11}
+    assert {split: splits.count(split) for split in set(splits)} == {"train": 279, "adapt": 10, "test": 11}

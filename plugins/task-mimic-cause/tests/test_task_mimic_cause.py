@@ -27,5 +27,5 @@ def test_task_mimic_cause_papers_policy_draws_their_shares(tmp_path):
         csv.writer(file).writerows([["Text", "Label"], *rows])
     told = ConversionReport()
     found = records_of("mimic-cause", tmp_path / "cause.csv", split_policy="paper", report=told)
-    assert told.splits == {"train": 1286, "dev": 714, "test": 714}
+    assert told.splits == {"train": 1286, "adapt": 714, "test": 714}
     assert {len(record.labels) for record in found} == {1}

@@ -79,4 +79,4 @@ def test_task_readmission_papers_shares_keep_patients_whole(tmp_path):
     for record in found:
         assert splits.setdefault(record.group, record.split) == record.split
     shares = [record.split for record in found]
-    assert [shares.count(name) for name in ("dev", "test")] == [37, 37]
+    assert [shares.count(name) for name in ("adapt", "test")] == [37, 37]
