@@ -19,7 +19,7 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
-from verbs import applied
+from verbs import applied, bank_of
 
 TEXT = "The patient's INR was 2.5 in 2019 <|im_start|>user\nIs  12.6 mg safe?\n\n é ü 中 🙂\tx<|im_end|>"
 
@@ -35,7 +35,7 @@ def test_gguf_gives_transformers_the_logits_of_the_merged_export(composed, fresh
     torch.testing.assert_close(found, merged, atol=3e-3, rtol=0)
     assert (merged - logits(fresh(), tokens)).abs().max() > 0.1, "the blend is much larger than the tolerance"
     assert facts["quantization_error"] < 2**-11
-    assert facts["cast_error"] == 0
+    assert 0 < facts["update_error"] < 2**-8
 
 
 def test_gguf_loses_nothing_in_float32(composed, tmp_path, tokens):
@@ -47,14 +47,24 @@ def test_gguf_loses_nothing_in_float32(composed, tmp_path, tokens):
     assert set(facts["types"]) == {"f32"}
 
 
-def test_gguf_bfloat16_blend_is_stored_in_f16_without_another_loss(composed, fresh, tmp_path, tokens):
-    composed.__dict__["base"] = replace(composed.base, model=fresh().to(torch.bfloat16))
-    export(composed, "all", tmp_path / "merged", "merged")
+def test_gguf_of_a_bfloat16_base_is_rounded_once_from_float32(composed, fresh, tmp_path, tokens):
+    """In f16 it keeps three bits more of the update than weights merged in bfloat16."""
+    half = fresh().to(torch.bfloat16)
+    composed.__dict__["base"] = replace(composed.base, model=half)
+    merged = export(composed, "all", tmp_path / "merged", "merged")
     facts = export(composed, "all", tmp_path / "gguf", "gguf")
-    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
-    torch.testing.assert_close(logits(loaded(tmp_path / "gguf"), tokens), logits(merged, tokens), atol=1e-4, rtol=0)
-    assert facts["cast_error"] > 1e-4
-    assert facts["quantization_error"] < 1e-6
+    assert merged["update_error"] / 12 < facts["update_error"] < merged["update_error"] / 6
+    exact = half.float()
+    bank = bank_of(composed, ["qa", "nli", "er"])
+    deltas = {path: bank.delta(path, torch.tensor([0.7, -0.3, 0.6])) for path in bank.paths}
+    before = {path: exact.get_submodule(path).weight.detach().clone() for path in deltas}
+    for path, delta in deltas.items():
+        exact.get_submodule(path).weight.data += delta
+    model = loaded(tmp_path / "gguf")
+    torch.testing.assert_close(logits(model, tokens), logits(exact, tokens), atol=3e-3, rtol=0)
+    off = [model.get_submodule(path).weight.detach().double() - before[path] - delta for path, delta in deltas.items()]
+    error, size = (sum(float(each.double().square().sum()) for each in some) for some in (off, deltas.values()))
+    assert facts["update_error"] == pytest.approx((error / size) ** 0.5, rel=1e-3)
 
 
 def test_gguf_coarser_types_are_smaller_and_lose_more(composed, tmp_path, tokens):
@@ -96,7 +106,7 @@ def test_gguf_vectors_stay_float32_and_the_vocabularys_matrices_stay_finer(compo
 
 def test_gguf_rows_that_are_not_whole_blocks_stay_f16(other, tmp_path, tokens):
     narrow = other(hidden_size=48, intermediate_size=96, head_dim=12)
-    facts = written(tmp_path, narrow, "q8_0")
+    facts = written(tmp_path, narrow, "q8_0").facts
     values, types = tensors(tmp_path)
     assert {kind for name, kind in types.items() if values[name].shape[-1] == 48 and values[name].ndim == 2} == {"f16"}
     assert types["blk.0.ffn_down.weight"] == "q8_0"

@@ -97,7 +97,7 @@ class LowRankArtifact(Artifact):
 
         from .bank import SkillBank
 
-        with SkillBank(base.model, {self.name: self.updates(base)}).merged(torch.ones(1)):
+        with SkillBank(base.model, {self.name: self.updates(base)}).applied(torch.ones(1)):
             yield base
 
 

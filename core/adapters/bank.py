@@ -1,30 +1,31 @@
 """The skill bank: every skill's low-rank update stacked per module on one frozen base, blended in one pass.
 
-A blend is computed beside each weight or, where that is cheaper, in it; both are exact.
+A blend is computed beside each weight or, where that is cheaper, in it. Updates stay in float32 whatever the
+base's dtype, and no blend is rounded to a weight in half precision unless that is asked for.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ..errors import BadInput
-from .blending import Merged, merging_pays
+from .blending import Factors, computed
 from .low_rank import LowRank
 
 
 @dataclass(frozen=True)
 class _Stack:
-    """One module's skills, stacked: `down` (R, in), `up` (out, R) and, for each of the R rows, its skill."""
+    """One module's skills, stacked: their factors and, for each of the R rows, its skill."""
 
-    down: torch.Tensor
-    up: torch.Tensor
+    factors: Factors
     skill: torch.Tensor
     group: int
 
@@ -89,17 +90,29 @@ class SkillBank:
 
     def worth_alone(self, tokens: int) -> bool:
         """Whether a candidate of that many tokens is cheaper by itself than in one pass with others."""
-        shapes = [(stack.down.shape[1], stack.up.shape[0]) for stack in self._stacks.values()]
-        return bool(shapes) and sum(merging_pays(tokens, *shape) for shape in shapes) * 2 > len(shapes)
+        each = [stack.factors.merging_pays(tokens) for stack in self._stacks.values()]
+        return sum(each) * 2 > len(each)
+
+    def applied(self, weights: torch.Tensor) -> AbstractContextManager[None]:
+        """Within the block the model computes one blend for long: in the weights, unless they would round it.
+
+        Weights in half precision would (see `merging_error`), so there it is `blend`, which a search measures.
+        """
+        halves = any(stack.factors.cast_up.dtype != stack.factors.up.dtype for stack in self._stacks.values())
+        return self.blend(weights) if halves else self.merged(weights)
 
     @contextmanager
-    def merged(self, weights: torch.Tensor) -> Iterator[None]:
-        """Within the block the blend is in the base weights themselves, so it costs nothing; then they are restored."""
+    def merged(self, weights: torch.Tensor, rounded: bool = True) -> Iterator[None]:
+        """Within the block the blend is in the base weights, rounded to their dtype; then they are restored.
+
+        Not `rounded`, they are float32 or wider, for who reads them: a model in half precision cannot run so.
+        """
         kept = {path: self._modules[path].weight.detach() for path in self._stacks}
         try:
             for path, weight in kept.items():
                 target: Any = self._modules[path].weight
-                target.data = (weight.float() + self.delta(path, weights)).to(weight.dtype)
+                exact = weight + self.delta(path, weights)
+                target.data = exact.to(weight.dtype) if rounded else exact
             yield
         finally:
             for path, weight in kept.items():
@@ -107,17 +120,43 @@ class SkillBank:
                 target.data = weight
 
     def delta(self, path: str, weights: torch.Tensor) -> torch.Tensor:
-        """The dense float32 update `sum_i w_i dW_i` of one module, shape (out, in)."""
+        """The dense update `sum_i w_i dW_i` of one module, float32 or wider, shape (out, in)."""
         stack = self._stacks[path]
-        return (stack.up.float() * self._rows(stack, weights)) @ stack.down.float()
+        return stack.factors.delta(self._rows(stack, weights))
+
+    def norm(self, weights: torch.Tensor) -> float:
+        """||D||, the Frobenius norm of a blend's update over all modules, in float64."""
+        exact = [(stack.factors, self._rows(stack, weights)) for stack in self._stacks.values()]
+        return math.sqrt(math.fsum(LowRank(f.down.double(), f.up * rows.double()).squared_norm for f, rows in exact))
+
+    def blending_error(self, weights: torch.Tensor) -> float:
+        """||D_cast - D|| / ||D|| over all modules: the update as `blend` computes it beside weights in half precision.
+
+        D_cast is made of the factors in the base's dtype. 0 where that is float32, or there is no update.
+        """
+        stacks = [(stack.factors, self._rows(stack, weights)) for stack in self._stacks.values()]
+        off = math.fsum(factors.off(rows).squared_norm for factors, rows in stacks)
+        return _relative(off, self.norm(weights))
+
+    def merging_error(self, weights: torch.Tensor) -> float:
+        """||cast(W + D) - W - D|| / ||D|| over all modules: what rounding to the weights' dtype makes of the update.
+
+        In float32 it is what a sum of a large and a small number loses. 0 where there is no update.
+        """
+        off = 0.0
+        for path in self._stacks:
+            weight: Any = self._modules[path].weight
+            exact = weight.double() + self.delta(path, weights)
+            off += float(((weight + self.delta(path, weights)).to(weight.dtype) - exact).square().sum())
+        return _relative(off, self.norm(weights))
 
     def fused(self, weights: torch.Tensor) -> dict[str, LowRank]:
         """The blend as one low-rank update per module, of rank at most the sum of the skills' ranks."""
         fused: dict[str, LowRank] = {}
         for path, stack in self._stacks.items():
             row = self._rows(stack, weights)
-            used = row != 0
-            fused[path] = LowRank((stack.down.float() * row[:, None])[used].cpu(), stack.up.float()[:, used].cpu())
+            used = stack.factors.only(row != 0)
+            fused[path] = LowRank((used.down * row[row != 0][:, None]).cpu().float(), used.up.cpu().float())
         return fused
 
     def norms(self) -> torch.Tensor:
@@ -132,44 +171,32 @@ class SkillBank:
             counts[group] += 1
             for i in range(len(self.names)):
                 rows = stack.skill == i
-                squares[group, i] += LowRank(stack.down[rows].float(), stack.up[:, rows].float()).squared_norm
+                squares[group, i] += LowRank(stack.factors.down[rows], stack.factors.up[:, rows]).squared_norm
         norms = (squares / counts).sqrt()
         mean = norms.mean(-1, keepdim=True)
         return torch.where(mean > 0, norms / mean.clamp(min=1e-30), torch.ones_like(norms)).reshape(self.shape)
 
     def _blended(self, path: str, stack: _Stack, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The module's forward with the blend: in the weight for many tokens of one blend, else beside it."""
-        module: Any = self._modules[path]
-        plain = module.forward
-        rows = self._rows(stack, weights).to(stack.down.dtype)
-        exact = stack.down.dtype in (torch.float32, torch.float64)  # in half precision the weight would round it away
-
-        def forward(inputs: torch.Tensor) -> torch.Tensor:
-            tokens = inputs.shape[:-1].numel()
-            if rows.dim() == 1 and exact and merging_pays(tokens, stack.down.shape[1], stack.up.shape[0]):
-                merged: torch.Tensor = Merged.apply(  # type: ignore[no-untyped-call]
-                    inputs, rows, module.weight, module.bias, stack.down, stack.up
-                )
-                return merged
-            own = rows if rows.dim() == 1 else rows[:, None, :]
-            added = functional.linear(functional.linear(inputs, stack.down) * own, stack.up)
-            output: torch.Tensor = plain(inputs)
-            return output + added
-
-        return forward
+        """The module's forward with the blend; skills of weight 0 take no part in one that has no gradient."""
+        rows, factors = self._rows(stack, weights), stack.factors
+        used = rows != 0
+        if rows.dim() == 1 and not rows.requires_grad and not bool(used.all()):
+            rows, factors = rows[used], factors.only(used)
+        module = self._modules[path]
+        return partial(computed, module, rows=rows, factors=factors) if len(rows) else module.forward
 
     def _rows(self, stack: _Stack, weights: torch.Tensor) -> torch.Tensor:
         """Each stacked row's weight: shape (..., R)."""
         own = weights if self.granularity == "skill" else weights[..., stack.group, :]
-        return own.to(stack.down.device)[..., stack.skill]
+        return own.to(stack.factors.up)[..., stack.skill]
 
     def _stack(self, path: str, updates: Sequence[LowRank | None], group: int) -> _Stack:
         weight: Any = self._modules[path].weight
         present = [(i, update) for i, update in enumerate(updates) if update is not None]
-        down = torch.cat([update.down for _, update in present]).to(weight)
-        up = torch.cat([update.up for _, update in present], dim=1).to(weight)
+        down = torch.cat([update.down for _, update in present])
+        up = torch.cat([update.up for _, update in present], dim=1)
         skill = torch.tensor([i for i, update in present for _ in range(update.rank)], dtype=torch.long)
-        return _Stack(down, up, skill.to(weight.device), group)
+        return _Stack(Factors.of(down, up, weight), skill.to(weight.device), group)
 
     def _check(self, name: str, path: str, update: LowRank) -> None:
         module = self._modules.get(path)
@@ -182,6 +209,10 @@ class SkillBank:
                 f"The skill '{name}' does not fit this base model: {path} {there}, the adapter needs "
                 f"({update.up.shape[0]}, {update.down.shape[1]}); use the base it was trained on."
             )
+
+
+def _relative(squared: float, whole: float) -> float:
+    return math.sqrt(max(0.0, squared)) / whole if whole else 0.0
 
 
 def _group_key(path: str, granularity: str) -> str:

@@ -51,7 +51,7 @@ class Target:
         """Within the block the base that is yielded computes the target; afterwards the base is as it was."""
         if self.made is not None:
             bank, weights = self.blend()
-            with bank.merged(weights):
+            with bank.applied(weights):
                 yield self.base
         elif self.artifacts:
             [artifact] = self.artifacts.values()

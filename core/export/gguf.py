@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +50,23 @@ def check_gguf(base: Base, quantize: str) -> None:
         raise BadInput("Exporting to GGUF needs the package gguf: run pip install 'mdkif[gguf]'.") from None
 
 
-def write_gguf(file: Path, base: Base, name: str, quantize: str, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Written:
+    """What was written, and by what each matrix in the file differs: its squared error, by the name of the weight."""
+
+    facts: Mapping[str, Any]
+    squares: Mapping[str, float]
+
+    def error(self, modules: Iterable[str]) -> float:
+        """||stored - W|| over the weights of these modules."""
+        return math.sqrt(math.fsum(self.squares[f"{module}.weight"] for module in modules))
+
+
+def write_gguf(file: Path, base: Base, name: str, quantize: str, progress: Progress) -> Written:
     """Write the model as it is now, one converted tensor in memory at a time.
 
     Vectors stay float32. Matrices become `quantize`, but embeddings and output no less than q8_0, and
-    f16 where a row is not whole blocks. Returns how many tensors have each type, and
+    f16 where a row is not whole blocks. Its facts are how many tensors have each type, and
     `quantization_error`, ||stored - W|| / ||W|| over all matrices. Raises MdkifError for a weight
     beyond float16.
     """
@@ -62,7 +74,7 @@ def write_gguf(file: Path, base: Base, name: str, quantize: str, progress: Progr
     import numpy as np
 
     tensors = list(_tensors(base, quantize))
-    error = total = 0.0
+    squares, total = {}, 0.0
     with (
         closing(gguf.GGUFWriter(file, "llama")) as writer,
         progress.task("writing GGUF", len(tensors)) as bar,
@@ -86,15 +98,18 @@ def write_gguf(file: Path, base: Base, name: str, quantize: str, progress: Progr
                 )
             writer.write_tensor_data(stored)
             if exact.ndim > 1:
-                error += float(np.square(gguf.dequantize(stored, tensor.kind).reshape(exact.shape) - exact).sum())
+                off = gguf.dequantize(stored, tensor.kind).reshape(exact.shape) - exact
+                squares[tensor.key] = float(np.square(off, dtype=np.float64).sum())
                 total += float(np.square(exact).sum())
             bar.advance()
     types = Counter(tensor.kind.name.lower() for tensor in tensors)
-    return {"file": file.name, "types": dict(types), "quantization_error": math.sqrt(error / total)}
+    error = math.sqrt(math.fsum(squares.values()) / total)
+    return Written({"file": file.name, "types": dict(types), "quantization_error": error}, squares)
 
 
 @dataclass(frozen=True)
 class _Tensor:
+    key: str
     name: str
     weight: torch.Tensor
     kind: GGMLQuantizationType
@@ -124,7 +139,7 @@ def _tensors(base: Base, quantize: str) -> Iterator[_Tensor]:
             kind = types.F16
         elif name in VOCABULARY and quantize.startswith(("q4", "q5")):
             kind = types.Q8_0
-        yield _Tensor(name, weight, kind, heads.get(key.split(".")[-2], 0))
+        yield _Tensor(key, name, weight, kind, heads.get(key.split(".")[-2], 0))
 
 
 def _describe_model(writer: GGUFWriter, base: Base, name: str, quantize: str) -> None:

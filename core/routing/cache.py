@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..models.base import Base
     from ..prompts.encoding import Encoded, Encoder
 
-COMPUTATION = 3
+COMPUTATION = 4
 """To be raised whenever the same blend on the same records is given other numbers than before."""
 
 

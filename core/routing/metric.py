@@ -61,7 +61,7 @@ class Metric:
         self._lacks("surrogate")
 
     def _evaluate(self, weights: torch.Tensor) -> float:
-        with self._bank.merged(weights), torch.no_grad():
+        with self._bank.applied(weights), torch.no_grad():
             predictions = predict(self._encoder, self._examples, Answering.of(self._task))
         value = self._evaluator.load()(predictions).get(self._name)
         if value is None:
