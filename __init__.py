@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from .core.progress import Progress
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
-    from .core.routing.adapt import AdaptSettings
-    from .core.routing.optimizer import Candidate, Objective, RouterOptimizer, best, starting_points
+    from .core.routing.optimizer import AdaptSettings, Candidate, Objective, RouterOptimizer, best, starting_points
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
+    from .core.settings import explained
     from .core.store.files import atomic_directory, atomic_file
     from .core.toolkit import Toolkit
     from .core.training.loop import train
@@ -70,10 +70,10 @@ _MODULES = {
     "progress": "Progress",
     "prompts.batching": "Batch collate",
     "prompts.encoding": "Encoded",
-    "routing.adapt": "AdaptSettings",
-    "routing.optimizer": "Candidate Objective RouterOptimizer best starting_points",
+    "routing.optimizer": "AdaptSettings Candidate Objective RouterOptimizer best starting_points",
     "routing.surrogate": "Surrogate",
     "routing.weights": "WeightParameterization",
+    "settings": "explained",
     "store.files": "atomic_directory atomic_file",
     "toolkit": "Toolkit",
     "training.loop": "train",
@@ -122,6 +122,7 @@ __all__ = [
     "best",
     "collate",
     "convert",
+    "explained",
     "format_choices",
     "format_entities",
     "hashed_split",

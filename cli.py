@@ -154,7 +154,7 @@ def adapt(
     skip_bad: bool, replace: bool, as_json: bool, dtype: str, device: str, format: str, base: str, **given: Any,
 ) -> None:  # fmt: skip
     """Stage II: learn the router of a task on a few of its records."""
-    from .core.routing.adapt import AdaptSettings
+    from .core.routing.optimizer import AdaptSettings
 
     kit = state.kit(progress=progress(), base=base, dtype=dtype, device=device, format=format)
     task = named(task, records)

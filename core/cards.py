@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from .adapters import inventory
@@ -11,6 +11,7 @@ from .contract.catalogue import catalogue
 from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
 from .errors import unknown
 from .evaluation.report import reports
+from .settings import described
 from .store.layout import Store
 from .workspace import Workspace
 
@@ -63,6 +64,9 @@ def cards(workspace: Workspace, name: str) -> Rows:
 
 
 def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
+    from .routing.optimizer import AdaptSettings
+    from .training.settings import TrainSettings
+
     card = {"kind": declared.kind, **asdict(declared)}
     if isinstance(declared, (Skill, Task)):
         card["template_text"] = workspace.template(declared).source()
@@ -71,8 +75,9 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
         ]
     if isinstance(declared, (Trainer, Router)):
         cls = declared.load()
-        card["settings"] = {field.name: field.default for field in fields(cls)}
         card["meaning"] = " ".join((cls.__doc__ or "").split())
+        card["settings"] = described(cls)
+        card["stage_settings"] = described(TrainSettings if isinstance(declared, Trainer) else AdaptSettings)
     if isinstance(declared, Skill):
         card["trained"] = _trained(workspace.store, declared.name)
     return card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,6 +19,11 @@ KINDS = {int: "a whole number", float: "a number"}
 S = TypeVar("S")
 
 
+def explained(default: S, meaning: str) -> S:
+    """A field of a settings class: its default, and one line for people, which `mdkif show` and the pages have."""
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(kw_only=True)
 class Settings:
     """The base of every settings object: making one with a value of another type or range raises BadInput."""
@@ -27,6 +33,16 @@ class Settings:
         for field in fields(self):
             if field.init:
                 _check(field.name, getattr(self, field.name), hints[field.name])
+
+
+def described(cls: type[Any]) -> list[dict[str, Any]]:
+    """A row for each setting of a class: name, what it may be, default and, if it was explained, what it means."""
+    hints = get_type_hints(cls, include_extras=True)
+    return [
+        {"name": each.name, "may_be": _may_be(hints[each.name]), "default": each.default,
+         "meaning": each.metadata.get("meaning", "")}
+        for each in fields(cls) if each.init
+    ]  # fmt: skip
 
 
 def settings_from(values: Mapping[str, str], *classes: type[Any], **given: Any) -> tuple[Any, ...]:
@@ -55,6 +71,13 @@ def made_with(cls: type[S], **values: Any) -> S:
         if name not in known:
             raise unknown("setting", name, known)
     return cls(**values)
+
+
+def _may_be(hint: Any) -> str:
+    kind, positive = _kind(hint)
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    return f"{getattr(kind, '__name__', kind)}{' > 0' * positive}"
 
 
 def _parse(name: str, text: str, hint: Any) -> Any:

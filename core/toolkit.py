@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from .inference.predictions import Prediction
     from .inspection.finding import Finding
     from .prompts.encoding import Format
-    from .routing.adapt import Adapted, AdaptSettings
-    from .routing.optimizer import RouterOptimizer
+    from .routing.adapt import Adapted
+    from .routing.optimizer import AdaptSettings, RouterOptimizer
     from .training.method import TuningMethod
     from .training.settings import TrainSettings
 
@@ -164,7 +164,8 @@ class Toolkit:
         replace: bool = False,
     ) -> Adapted:
         """Stage II: learn the router of a task (see `mdkif.core.routing.adapt.adapt`)."""
-        from .routing.adapt import AdaptSettings, adapt
+        from .routing.adapt import adapt
+        from .routing.optimizer import AdaptSettings
 
         declared = self._declared(Task, task, sources)
         named, optimizer = self._made(Router, router)

@@ -23,8 +23,8 @@ from mdkif.core.data.labels import format_choices
 from mdkif.core.data.records import Record
 from mdkif.core.models import loading as models
 from mdkif.core.prompts.encoding import Encoder
-from mdkif.core.routing.adapt import AdaptSettings
 from mdkif.core.routing.objective import adaptation_objective
+from mdkif.core.routing.optimizer import AdaptSettings
 from mdkif.core.store.layout import Store
 from mdkif.core.toolkit import Toolkit
 from mdkif.core.training.settings import TrainSettings

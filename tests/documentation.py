@@ -31,6 +31,7 @@ from mdkif.core.contract.declarations import (
     Trainer,
 )
 from mdkif.core.contract.discovery import Plugins
+from mdkif.core.settings import described
 from sphinx.util.inspect import signature, stringify_signature
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,17 +78,28 @@ def catalogue_section(_: str) -> str:
     )
 
 
-def settings_section(before: str) -> str:
+def settings_section(_: str) -> str:
     """A table of the fields of everything that takes `--set name=value`."""
-    from mdkif.core.routing.adapt import AdaptSettings
+    from mdkif.core.routing.optimizer import AdaptSettings
     from mdkif.core.training.settings import TrainSettings
 
     groups: dict[str, type] = {"The loop of stage I": TrainSettings}
     groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
     groups |= {"Adaptation, stage II": AdaptSettings}
     groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
-    meanings = meanings_of(before)
-    return "\n\n".join(f"## {title}\n\n{_fields(title, cls, meanings)}" for title, cls in groups.items())
+    return "\n\n".join(f"## {title}\n\n{_settings(cls)}" for title, cls in groups.items())
+
+
+def _settings(cls: type) -> str:
+    rows = [
+        f"| `{row['name']}` | `{_cell(row['may_be'])}` | `{row['default']!r}` | {_cell(row['meaning'])} |"
+        for row in described(cls)
+    ]
+    return (
+        "\n".join(["| name | type | default | meaning |", "|---|---|---|---|", *rows])
+        if rows
+        else "It has no settings."
+    )
 
 
 def declarations_section(before: str) -> str:
@@ -236,8 +248,6 @@ def _fields(title: str, cls: type, meanings: dict[tuple[str, str], str], beside_
         shown = "" if default is MISSING else f"`{default!r}`"
         kind = f"`{_cell(_type(hints[field.name]))}`"
         rows.append(f"| `{field.name}` | {kind} | {shown} | {meanings.get((title, field.name), '')} |")
-    if not rows:
-        return "It has no settings."
     start = ["All fields of a `Skill`, and:", ""] if common else []
     return "\n".join([*start, "| name | type | default | meaning |", "|---|---|---|---|", *rows])
 

@@ -9,8 +9,8 @@ import torch
 from mdkif import BadInput
 from mdkif.core.contract.declarations import Task
 from mdkif.core.inference.predict import Answering, predict
-from mdkif.core.routing.adapt import AdaptSettings
 from mdkif.core.routing.objective import adaptation_objective
+from mdkif.core.routing.optimizer import AdaptSettings
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from verbs import bank_of, task_encoder

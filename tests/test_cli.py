@@ -145,10 +145,34 @@ def test_show_is_a_card(document, mdkif):
     assert card["data"][0]["access"] == "PhysioNet credentialed account"
     assert "text-classification.jinja" in card["template_text"]
     assert card["trained"][0]["base"] == "tiny"
-    assert document("show", "adalora")["settings"]["target_rank"] == 4
     code, out, _ = mdkif("show", "nli")
     assert code == 0
     assert "access: PhysioNet credentialed account" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "of_the_stage"),
+    [
+        ("cma-es", {"evaluations", "sigma", "patience"}, {"shots", "limit", "objective", "scale", "granularity"}),
+        ("uniform", set(), {"shots", "gamma", "temperature", "max_length", "split_policy"}),
+        ("adalora", {"init_rank", "target_rank", "learning_rate"}, {"steps", "epochs", "batch_size", "tokens"}),
+    ],
+)
+def test_show_explains_every_setting_that_a_person_may_give(document, mdkif, monkeypatch, name, own, of_the_stage):
+    """Whatever `--set` takes is there, with its default and its meaning."""
+    card = document("show", name)
+    rows = {row["name"]: row for row in card["settings"] + card["stage_settings"]}
+    assert own <= {row["name"] for row in card["settings"]}
+    assert of_the_stage <= {row["name"] for row in card["stage_settings"]}
+    assert all(row["meaning"] and row["may_be"] for row in rows.values())
+    line = ["train", "nli", "--trainer"] if "steps" in of_the_stage else ["adapt", "pubmedqa", "--router"]
+    code, _, err = mdkif(*line, name, "--source", ".", "--set", "zz=1")
+    assert code == 2
+    assert set(re.search("known are (.*)\\.", err)[1].split(", ")) == set(rows)
+    monkeypatch.setenv("COLUMNS", "400")
+    _, out, _ = mdkif("show", name)
+    for row in rows.values():
+        assert row["meaning"] in " ".join(out.split()), row["name"]
 
 
 # From files to records

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import pytest
-from documentation import ROOT, SECTIONS, all_commands, context, meanings_of, section, settings_section, write
+from documentation import ROOT, SECTIONS, all_commands, context, declarations_section, meanings_of, section, write
 from mdkif import AdaptSettings, Toolkit, TrainSettings
 from mdkif.cli import main
 from mdkif.core.console.app import run
@@ -52,13 +52,12 @@ def test_docs_every_field_has_a_meaning(name):
 
 
 def test_docs_new_field_would_be_noticed():
-    body = section("settings")[1]
+    body = section("declarations")[1]
     lines = body.splitlines()
-    cut = next(line for line in lines if line.startswith("| `steps`"))
+    cut = next(line for line in lines if line.startswith("| `licence`"))
     shorter = "\n".join(line for line in lines if line != cut)
-    again = settings_section(shorter)
-    assert ("The loop of stage I", "steps") in meanings_of(again)
-    assert meanings_of(again)["The loop of stage I", "steps"] == ""
+    again = declarations_section(shorter)
+    assert meanings_of(again)["Dataset", "licence"] == ""
 
 
 def test_docs_every_hook_has_a_heading_with_its_signature():

@@ -21,7 +21,6 @@ HEAVY = (
 
 # The part of the public API that works on tensors
 TENSORS = {
-    "AdaptSettings",
     "Batch",
     "SkillBank",
     "WeightParameterization",

@@ -10,7 +10,7 @@ from mdkif.core.adapters.composition import build
 from mdkif.core.adapters.library import library_of
 from mdkif.core.evaluation.evaluate import EvaluateSettings
 from mdkif.core.inference import predict as inference
-from mdkif.core.routing.adapt import AdaptSettings
+from mdkif.core.routing.optimizer import AdaptSettings
 from mdkif.core.settings import settings_from
 
 

@@ -20,6 +20,11 @@ COLUMNS = {
     "reports": ("name", "task", "with", "base", "n", "split", "split_policy", "seed"),
 }
 
+TABLES = {
+    "settings": "Its settings, each for --set NAME=VALUE",
+    "stage_settings": "Settings of the stage, the same for all; those used most have options of their own",
+}
+
 
 def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     known = (*(f"{kind}s" for kind in KINDS if kind != "command"), *COLUMNS)
@@ -54,13 +59,17 @@ def list_(state: State, kind: str | None, available: bool, as_json: bool) -> Non
 @as_json
 @click.pass_obj
 def show(state: State, name: str, as_json: bool) -> None:
-    """Show one card: data, template, papers, trained adapters."""
+    """Show one card: data, template, papers, settings, what was trained."""
     cards = state.kit().show(name)
     if as_json:
         print_json(cards[0] if len(cards) == 1 else cards)
     else:
         for card in cards:
-            print_card(card)
+            print_card({key: value for key, value in card.items() if key not in TABLES})
+            for key, title in TABLES.items():
+                if rows := card.get(key):
+                    print_lines([""])
+                    print_rows(rows, ("name", "may_be", "default", "meaning"), title)
 
 
 @click.command()

@@ -6,46 +6,24 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..adapters import target
 from ..adapters.composition import Composition, build, validate_name
 from ..adapters.library import check_prompts, library_of
 from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
-from ..data.learnt import Learnt, Overlap, unseen
+from ..data.learnt import Learnt, unseen
 from ..data.sources import Sources, opened
 from ..data.splits import RESERVED
 from ..errors import BadInput
 from ..hashing import json_digest
-from ..settings import Positive
 from ..workspace import Workspace
-from .objective import ObjectiveSettings, adaptation_objective, check_objective
-from .optimizer import Candidate, RouterOptimizer, starting_points
+from .objective import adaptation_objective, check_objective
+from .optimizer import AdaptSettings, Candidate, RouterOptimizer, starting_points
 
 if TYPE_CHECKING:
     from ..data.records import Record
-
-
-@dataclass(kw_only=True)
-class AdaptSettings(ObjectiveSettings):
-    """Settings of stage II, the same for every router optimizer.
-
-    `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
-    test records, as STAF-LLM does). `split_policy` names one. By default the records are those kept from the skills
-    ("adapt") or, where no skill has learnt from the data set, all for training. Records that a skill learnt from are
-    refused, left out or kept, by `overlap`. The rest states the objective (`ObjectiveSettings`).
-    """
-
-    setting: Literal["few-shot", "normal"] = "few-shot"
-    shots: Positive = 32
-    limit: int = 0
-    split_policy: str = "official"
-    split: str = ""
-    granularity: Literal["skill", "layer", "module"] = "skill"
-    max_length: Positive = 512
-    seed: int = 0
-    overlap: Overlap = "refuse"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,39 +11,19 @@ import torch
 from ..contract.declarations import Task
 from ..contract.events import Following
 from ..progress import Progress
-from ..settings import Positive, PositiveFloat, Settings
 from ..workspace import Workspace
 from .cache import EvaluationCache, losses_key, metric_key
 from .choice import ChoiceLoss, Choices
 from .losses import AnswerLoss
 from .metric import Metric, check_metric
-from .optimizer import Candidate, best
-from .weights import Regulariser, Scale, WeightParameterization
+from .optimizer import AdaptSettings, Candidate, best
+from .weights import WeightParameterization
 
 if TYPE_CHECKING:
     from ..adapters.bank import SkillBank
     from ..prompts.encoding import Encoded, Encoder
 
 AUTO, CHOICE, ANSWER = "auto", "choice", "cross-entropy"
-
-
-@dataclass(kw_only=True)
-class ObjectiveSettings(Settings):
-    """What is minimised.
-
-    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and
-    "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records list options, else the
-    second. It may be a metric of the task's evaluator. `scale` is what the weights may be: positive with a total of
-    "one" or a "free" one, or "signed". `gamma` is the factor of the regulariser. `tokens` bounds one forward pass,
-    and half of it one backward.
-    """
-
-    objective: str = AUTO
-    scale: Scale = "one"
-    temperature: PositiveFloat = 1.0
-    regulariser: Regulariser = "weights"
-    gamma: float = 0.0
-    tokens: Positive = 2048
 
 
 class Measure(Protocol):
@@ -75,7 +54,7 @@ class AdaptationObjective:
         name: str,
         measure: Measure,
         space: WeightParameterization,
-        settings: ObjectiveSettings,
+        settings: AdaptSettings,
         examples: Sequence[Encoded],
         skills: Sequence[str],
         progress: Progress,
@@ -172,7 +151,7 @@ def adaptation_objective(
     bank: SkillBank,
     versions: Mapping[str, str],
     examples: Sequence[Encoded],
-    settings: ObjectiveSettings,
+    settings: AdaptSettings,
 ) -> AdaptationObjective:
     """The objective of a task on its adaptation set, for a bank of skills with these versions.
 

@@ -1,13 +1,14 @@
-"""The contract of a router optimizer: what it is given to minimise and what it returns."""
+"""The contract of stage II: its settings, what a router optimizer is given to minimise, and what it returns."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..settings import Settings
+from ..data.learnt import Overlap
+from ..settings import Positive, PositiveFloat, Settings, explained
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,47 @@ if TYPE_CHECKING:
 
 
 FACTORS = (0.25, 0.5, 2.0, 4.0)
+
+
+@dataclass(kw_only=True)
+class AdaptSettings(Settings):
+    """Settings of stage II, the same for every router optimizer.
+
+    `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
+    test records, as STAF-LLM does). `split_policy` names one. By default the records are those kept from the skills
+    ("adapt") or, where no skill has learnt from the data set, all for training. Records that a skill learnt from are
+    refused, left out or kept, by `overlap`.
+
+    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records
+    list options, else the second. It may be a metric of the task's evaluator.
+    """
+
+    objective: str = explained(
+        "auto",
+        "`choice`, the cross-entropy of the right options; `cross-entropy`, that of the answers' tokens; `auto`, the "
+        "first where records list options, else the second; or a metric of the task's evaluator",
+    )
+    scale: Literal["one", "free", "signed"] = explained(
+        "one",
+        "one: the weights are positive and sum to 1; free: their sum is learnt too; signed: any weights",
+    )
+    temperature: PositiveFloat = explained(1.0, "τ of eq. 3")
+    regulariser: Literal["alpha", "weights", "shares"] = explained(
+        "weights", "Σ w² (STAF-LLM eq. 7), the same of the weights' shares, or Σ a² (SA-MDKIF eq. 6)"
+    )
+    gamma: float = explained(0.0, "factor of the regulariser")
+    tokens: Positive = explained(2048, "padded tokens of one forward pass; half as many of one backward")
+    setting: Literal["few-shot", "normal"] = explained("few-shot", "whether `shots` records are drawn, or `limit`")
+    shots: Positive = explained(32, "records of the few-shot setting")
+    limit: int = explained(0, "records of the normal setting; 0 means as many as there are test records")
+    split_policy: str = explained("official", "who learns from what: official, 8:2, paper or paper:SEED")
+    split: str = explained("", "split they are drawn from; test is refused")
+    granularity: Literal["skill", "layer", "module"] = explained(
+        "skill", "one weight per skill, or one in each layer or module"
+    )
+    max_length: Positive = explained(512, "tokens of prompt and answer; longer contexts are cut")
+    seed: int = explained(0, "the draw of records, and the search")
+    overlap: Overlap = explained("refuse", "what becomes of records that a skill learnt from")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..settings import Settings
+from ..settings import Settings, explained
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ Loss = Callable[[], "torch.Tensor"]
 class TuningMethod(Settings, ABC):
     """A dataclass whose fields are the trainer's settings (`--set name=value`); one object trains one adapter."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = explained(2e-3, "the highest rate")
 
     @abstractmethod
     def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:

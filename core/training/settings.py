@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..settings import Positive, Settings
+from ..settings import Positive, Settings, explained
 
 
 @dataclass(kw_only=True)
@@ -17,15 +17,15 @@ class TrainSettings(Settings):
     `split_policy` says which records may be learnt from.
     """
 
-    steps: int = 0
-    epochs: float = 3.0
-    batch_size: Positive = 16
-    tokens: Positive = 2048
-    warmup: float = 0.06
-    max_grad_norm: float = 1.0
-    max_length: int = 512
-    records: int = 0
-    dev_records: int = 64
-    checkpoint_every: Positive = 20
-    split_policy: str = "official"
-    seed: int = 0
+    steps: int = explained(0, "optimizer steps; 0 means `epochs` passes over the records")
+    epochs: float = explained(3.0, "passes over the records, where `steps` is 0")
+    batch_size: Positive = explained(16, "records per step")
+    tokens: Positive = explained(2048, "most tokens of one forward and backward; larger steps are accumulated")
+    warmup: float = explained(0.06, "share of the steps in which the learning rate rises; it then falls to a tenth")
+    max_grad_norm: float = explained(1.0, "the gradient is clipped to this norm")
+    max_length: int = explained(512, "tokens of prompt and answer; longer contexts are cut, an answer never")
+    records: int = explained(0, "training records drawn; 0 means `steps` × `batch_size` or, where `steps` is 0, all")
+    dev_records: int = explained(64, "development records drawn for the loss before and after; 0 means all")
+    checkpoint_every: Positive = explained(20, "steps between checkpoints")
+    split_policy: str = explained("official", "who learns from what: official, 8:2, paper or paper:SEED")
+    seed: int = explained(0, "draws, order, initialisation and dropout")

@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
+from mdkif import (
+    BadInput,
+    Candidate,
+    Objective,
+    Progress,
+    Router,
+    RouterOptimizer,
+    best,
+    explained,
+    hookimpl,
+    starting_points,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -38,11 +49,16 @@ class CMAES(RouterOptimizer):
     Raises BadInput for a budget below one population.
     """
 
-    evaluations: int = 120
-    sigma: float = 0.7
-    patience: int = 8
-    successive_halving: bool = True
-    start: Literal["several", "best"] = "several"
+    evaluations: int = explained(120, "whole adaptation sets at most, after the references")
+    sigma: float = explained(0.7, "first step size, in units of the logits")
+    patience: int = explained(8, "generations without gain before the search from a start stops")
+    successive_halving: bool = explained(
+        True, "whether fewer and fewer candidates are compared on growing parts of the records"
+    )
+    start: Literal["several", "best"] = explained(
+        "several",
+        "several: from the best single skill and from uniform in turn, then from the better; best: the best reference",
+    )
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The best candidate evaluated on the whole set, references included."""

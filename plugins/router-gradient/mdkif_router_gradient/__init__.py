@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
+from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, best, explained, hookimpl, starting_points
 
 
 @hookimpl
@@ -25,11 +25,15 @@ class Gradient(RouterOptimizer):
     all of it.
     """
 
-    steps: int = 20
-    batch: int = 16
-    learning_rate: float = 0.2
-    every: int = 5
-    start: Literal["several", "best"] = "several"
+    steps: int = explained(20, "steps of Adam from each start")
+    batch: int = explained(16, "examples per step; 0 means all")
+    learning_rate: float = explained(0.2, "its rate")
+    every: int = explained(
+        5, "steps between evaluations on all examples, where a step sees a part of them; 0: only the last"
+    )
+    start: Literal["several", "best"] = explained(
+        "several", "several: from the best single skill and from uniform; best: from the best reference"
+    )
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The best point that was evaluated on the whole set, references included."""

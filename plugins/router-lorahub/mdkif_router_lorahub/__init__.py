@@ -8,7 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
+from mdkif import (
+    BadInput,
+    Candidate,
+    Objective,
+    Progress,
+    Router,
+    RouterOptimizer,
+    best,
+    explained,
+    hookimpl,
+    starting_points,
+)
 
 COBYLA_UP_TO = 50  # evaluations for each weight; beyond, NGOpt takes methods that fail with NumPy 2.4
 
@@ -35,9 +46,9 @@ class LoraHub(RouterOptimizer):
     50 evaluations for each weight, or none.
     """
 
-    evaluations: int = 40
-    bound: float = 1.5
-    l1: float = 0.05
+    evaluations: int = explained(40, "candidates evaluated after the references")
+    bound: float = explained(1.5, "weights are searched from -bound to bound")
+    l1: float = explained(0.05, "factor of the mean absolute weight, added to the loss")
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The candidate of least loss with the L1 term or, if it has a lower loss without it, a reference."""

@@ -6,7 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Candidate, Objective, Progress, Router, RouterOptimizer, best, hookimpl, starting_points
+from mdkif import (
+    BadInput,
+    Candidate,
+    Objective,
+    Progress,
+    Router,
+    RouterOptimizer,
+    best,
+    explained,
+    hookimpl,
+    starting_points,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +50,9 @@ class Secant(RouterOptimizer):
     no forecast.
     """
 
-    evaluations: int = 40
-    patience: int = 10
-    tolerance: float = 1e-3
+    evaluations: int = explained(40, "candidates at most, after the references")
+    patience: int = explained(10, "steps of little gain before the search stops")
+    tolerance: float = explained(1e-3, "what share of the value is little")
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
         """The best candidate evaluated, references included."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdkif import BadInput, Loss, Trainer, TuningMethod, hookimpl
+from mdkif import BadInput, Loss, Trainer, TuningMethod, explained, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -43,16 +43,16 @@ class AdaLoRA(TuningMethod):
     Raises BadInput if the ranks or shares leave nothing to allocate, or alpha is not positive.
     """
 
-    learning_rate: float = 2e-3
-    init_rank: int = 12
-    target_rank: int = 4
-    alpha: float = 32.0
-    dropout: float = 0.1
-    orthogonality: float = 0.5
-    warmup_share: float = 0.3
-    final_share: float = 0.3
-    start: Start = "lora"
-    lambda_rate: float = 1.0
+    learning_rate: float = explained(2e-3, "the highest rate of U and V")
+    init_rank: int = explained(12, "rank of every module at the start")
+    target_rank: int = explained(4, "mean rank per module at the end; must be smaller")
+    alpha: float = explained(32.0, "the update is scaled by alpha / `init_rank`")
+    dropout: float = explained(0.1, "dropout on the adapter's input")
+    orthogonality: float = explained(0.5, "weight of the penalty on U and V, in the training loss only")
+    warmup_share: float = explained(0.3, "share of the steps before the first cut")
+    final_share: float = explained(0.3, "share of the steps after the last cut")
+    start: Start = explained("lora", "how the factors begin")
+    lambda_rate: float = explained(1.0, "Λ learns at this multiple of `learning_rate`")
 
     def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
         """Put U = B, Lambda = E and V = A of PEFT's AdaLoRA on every linear layer but the output head."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdkif import BadInput, Loss, Trainer, TuningMethod, hookimpl
+from mdkif import BadInput, Loss, Trainer, TuningMethod, explained, hookimpl
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -25,9 +25,9 @@ class LoRA(TuningMethod):
     `alpha` is PEFT's `lora_alpha`: the update is B A alpha/rank. Raises BadInput for a rank below 1.
     """
 
-    rank: int = 4
-    alpha: float = 16.0
-    dropout: float = 0.1
+    rank: int = explained(4, "rank of every module")
+    alpha: float = explained(16.0, "the update is scaled by alpha / `rank`")
+    dropout: float = explained(0.1, "dropout on the adapter's input")
 
     def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
         """Put B = 0 and a random A on every linear layer but the output head."""
