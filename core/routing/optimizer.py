@@ -29,8 +29,9 @@ class AdaptSettings(Settings):
     ("adapt") or, where no skill has learnt from the data set, all for training. Records that a skill learnt from are
     refused, left out or kept, by `overlap`.
 
-    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records
-    list options, else the second. It may be a metric of the task's evaluator.
+    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and
+    "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records list options, else the
+    second. It may be a metric of the task's evaluator.
     """
 
     objective: str = explained(
