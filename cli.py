@@ -80,12 +80,14 @@ def main(ctx: click.Context, store: Path | None, debug: bool) -> None:
 @skipping
 @replacing
 @modelled
+@click.option("--dry-run", is_flag=True, help="Only say what it takes: steps, tokens, memory and hours.")
 @as_json
 @click.pass_obj
 def train(
     state: State, /, skills: Sequence[str], all_skills: bool, sources: Sequence[str], file: Path | None,
     records: Path | None, name: str | None, data: Sequence[str], trainer: str, settings: Sequence[str],
-    skip_bad: bool, replace: bool, as_json: bool, split_policy: str, seed: int, max_length: int, **model: Any,
+    skip_bad: bool, replace: bool, dry_run: bool, as_json: bool, split_policy: str, seed: int, max_length: int,
+    **model: Any,
 ) -> None:  # fmt: skip
     """Stage I: train skills, each alone, into the store."""
     from .core.training.settings import TrainSettings
@@ -95,8 +97,8 @@ def train(
         raise click.UsageError("Name the skills to train, or give --all.")
     kit = state.kit(progress=progress(), **model)
     given = {"split_policy": split_policy, "seed": seed, "max_length": max_length}
-    options: dict[str, Any] = {"data": pairs("--data", data), "skip_bad": skip_bad, "replace": replace}
-    cards = []
+    options: dict[str, Any] = {"data": pairs("--data", data), "skip_bad": skip_bad}
+    cards, rows = [], []
     if all_skills:
         skills = trainable(kit, sources, file)
     paths = sources_of(kit, Skill, skills, sources, file, records)
@@ -105,11 +107,17 @@ def train(
         for skill, own in zip(skills, paths, strict=True):
             bar.advance(0, now=f"{skill} on {', '.join(own)}")
             method, loop = configured(kit, Trainer, trainer, TrainSettings, settings, **given)
-            done = kit.train(skill, own, trainer=method, settings=loop, **options)
-            cards.append({**done.card, "path": str(done.path)})
+            if dry_run:
+                found = kit.estimate(skill, own, trainer=method, settings=loop, **options)
+                rows.append({"skill": skill, "trainer": trainer, **asdict(found)})
+            else:
+                done = kit.train(skill, own, trainer=method, settings=loop, replace=replace, **options)
+                cards.append({**done.card, "path": str(done.path)})
             bar.advance()
     if as_json:
-        print_json(cards)
+        print_json(rows or cards)
+    elif rows:
+        print_rows(rows, tuple(rows[0]))
     else:
         rows = [{"skill": c["skill"], "trainer": c["trainer"], "steps": c["steps"], "records": c["data"]["records"],
                  "rank": c.get("rank", {}).get("mean"), **c["metrics"]} for c in cards]  # fmt: skip

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .prompts.encoding import Format
     from .routing.adapt import Adapted
     from .routing.optimizer import AdaptSettings, RouterOptimizer
+    from .training.estimate import TrainEstimate
     from .training.method import TuningMethod
     from .training.settings import TrainSettings
 
@@ -149,6 +150,25 @@ class Toolkit:
         chosen = settings or TrainSettings()
         return train_skill(self.workspace, declared, sources, name, method, chosen,
                            skip_bad=skip_bad, data=data, replace=replace)  # fmt: skip
+
+    def estimate(
+        self,
+        skill: str,
+        sources: Sources,
+        *,
+        trainer: str | TuningMethod = "adalora",
+        settings: TrainSettings | None = None,
+        skip_bad: bool = False,
+        data: Options | None = None,
+    ) -> TrainEstimate:
+        """What `train` would take: steps, tokens, memory and hours (see `mdkif.core.training.estimate`)."""
+        from .training.settings import TrainSettings
+        from .training.train import estimate_skill
+
+        declared = self._declared(Skill, skill, sources)
+        _, method = self._made(Trainer, trainer)
+        return estimate_skill(self.workspace, declared, sources, method, settings or TrainSettings(),
+                              skip_bad=skip_bad, data=data)  # fmt: skip
 
     def adapt(
         self,

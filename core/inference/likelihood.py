@@ -57,7 +57,7 @@ def mean_loss(base: Base, examples: Sequence[Encoded], tokens: int = 4096) -> fl
         return None
     total = 0.0
     for indices in budgeted([len(e) for e in examples], tokens):
-        batch = collate([examples[i] for i in indices], base.pad, base.model.device)
+        batch = collate([examples[i] for i in indices], base.pad, base.model.device, share=True)
         total += answer_loss(base.model, batch, "rows").sum().item()
     return total / sum(len(example.answer) for example in examples)
 
@@ -71,7 +71,7 @@ def _answers(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 def _measured(model: Any, batch: Batch, measure: Measure) -> torch.Tensor:
     rows, columns = _answers(batch)
     inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
-    return measured(model, inputs, rows, columns - 1, measure)
+    return measured(model, inputs, rows, columns - 1, measure, batch.prefix)
 
 
 def _reduced(each: torch.Tensor, batch: Batch, reduction: str) -> torch.Tensor:

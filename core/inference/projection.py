@@ -11,22 +11,31 @@ from torch.utils.checkpoint import checkpoint
 
 from ..models.attention import differentiable
 
+Inputs = Mapping[str, torch.Tensor]
 Measure = Callable[[torch.Tensor, slice], torch.Tensor]
 ELEMENTS = 1 << 23  # logits held at once: 32 MiB in float32
 
 
 def measured(
-    model: Any, inputs: Mapping[str, torch.Tensor], rows: torch.Tensor, columns: torch.Tensor, measure: Measure
+    model: Any,
+    inputs: Inputs,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+    measure: Measure,
+    prefix: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """`measure` of the logits at the n places (rows, columns), int64 (n,), of a causal language model's `inputs`.
 
     `measure` gets float32 logits (m, vocabulary) of m of the places, and which they are; what it gives is
     concatenated. It is called for at most `ELEMENTS` logits at once, and again in the backward pass, so
-    that memory does not grow with the places. The output layer never sees another position.
+    that memory does not grow with the places. The output layer never sees another position. The ids `prefix`, int64
+    (shared,), come before every row of the `inputs`, and are computed once where the model's cache allows it.
     """
     places = len(rows)
-    output = _decoded(model, inputs)
+    output, before = _decoded(model, inputs, prefix)
+    columns = columns + before
     if output is None:
+        inputs = _whole(inputs, prefix)
         return measure(model(**inputs, use_cache=False).logits[rows, columns].float(), slice(0, places))
     hidden = output.last_hidden_state
     states = hidden.flatten(0, 1).index_select(0, rows * hidden.shape[1] + columns)
@@ -42,14 +51,44 @@ def measured(
     return torch.cat([again(project, states[chunk], chunk, use_reentrant=False) for chunk in chunks])
 
 
-def _decoded(model: Any, inputs: Mapping[str, torch.Tensor]) -> Any:
-    """What the decoder gives, or None where the model's own forward would not ask it."""
-    decoder = model.get_decoder()
+def _decoded(model: Any, inputs: Inputs, prefix: torch.Tensor | None) -> tuple[Any, int]:
+    """What the decoder gives, and how many columns of it come before the inputs' own.
+
+    It gives None where the model's own forward would not ask it.
+    """
+    decoder, before = model.get_decoder(), 0 if prefix is None else len(prefix)
     if decoder is model or not _asks(model, decoder):
-        return None
-    length = inputs["input_ids"].shape[1]
-    with differentiable(model, length) if torch.is_grad_enabled() else nullcontext():
-        return decoder(**inputs, use_cache=False)
+        return None, before
+    count, length = inputs["input_ids"].shape
+    with differentiable(model, before + length) if torch.is_grad_enabled() else nullcontext():
+        cache = None if prefix is None else _remembered(decoder, prefix, before + length)
+        if cache is None:
+            return decoder(**_whole(inputs, prefix), use_cache=False), before
+        cache.batch_repeat_interleave(count)
+        mask = inputs["attention_mask"]
+        seen = {"attention_mask": torch.cat([mask.new_ones(count, before), mask], 1)}
+        return decoder(**{**inputs, **seen}, past_key_values=cache, use_cache=True), 0
+
+
+def _remembered(decoder: Any, prefix: torch.Tensor, length: int) -> Any:
+    """The decoder's cache after the prefix, or None where that is not the keys and values of rows of that length."""
+    from transformers.cache_utils import DynamicLayer
+
+    cache = getattr(decoder(input_ids=prefix[None], use_cache=True), "past_key_values", None)
+    layers = getattr(cache, "layers", [None])
+    whole = all(isinstance(each, DynamicLayer) and getattr(each, "sliding_window", length) >= length for each in layers)
+    return cache if whole and cache.get_seq_length() == len(prefix) else None
+
+
+def _whole(inputs: Inputs, prefix: torch.Tensor | None) -> Inputs:
+    """The inputs with the prefix before every row."""
+    if prefix is None:
+        return inputs
+    count, place = len(inputs["input_ids"]), torch.arange(len(prefix), device=prefix.device)
+    before = {"input_ids": prefix, "attention_mask": torch.ones_like(prefix), "position_ids": place}
+    whole = {name: torch.cat([each.expand(count, -1), inputs[name]], 1) for name, each in before.items()}
+    order = whole["attention_mask"].sort(stable=True).indices  # padding first, which a sliding window counts
+    return {name: each.gather(1, order) for name, each in whole.items()}
 
 
 def _logits(model: Any, output: Any, states: torch.Tensor) -> torch.Tensor:

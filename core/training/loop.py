@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..contract.events import Following
 from ..errors import MdkifError
 from ..inference.likelihood import answer_loss, mean_loss
 from ..models.base import Base
+from ..models.memory import recomputed
 from ..progress import Progress
 from ..prompts.batching import Batch, budgeted, collate, shuffled
 from ..prompts.encoding import Encoded
@@ -26,6 +28,9 @@ from .settings import TrainSettings
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+
+Parts = list[list[Encoded]]
 
 
 @dataclass(frozen=True)
@@ -54,34 +59,45 @@ def train(
 
     `told` hears of every step. Raises MdkifError if the loss is not finite.
     """
-    steps = settings.steps or max(1, math.ceil(settings.epochs * len(examples) / settings.batch_size))
+    steps = step_count(examples, settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         before = mean_loss(base, dev)
-        first = collate(examples[: settings.batch_size], base.pad, base.model.device)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
-            model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
-        try:
-            with fused(model):
-                return _loop(
-                    base,
-                    model,
-                    examples,
-                    dev,
-                    before,
-                    steps,
-                    method,
-                    settings,
-                    run,
-                    progress,
-                    title,
-                    told or Following(),
-                )
-        except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
-            model.unload()
+        with adapting(base, examples, method, settings, steps) as model:
+            return _loop(
+                base,
+                model,
+                examples,
+                dev,
+                before,
+                steps,
+                method,
+                settings,
+                run,
+                progress,
+                title,
+                told or Following(),
+            )
+
+
+@contextmanager
+def adapting(
+    base: Base, examples: Sequence[Encoded], method: TuningMethod, settings: TrainSettings, steps: int
+) -> Iterator[PeftModel]:
+    """The base with a fresh adapter on it, ready for the first step; taken off again only if the block fails."""
+    first = collate(examples[: settings.batch_size], base.pad, base.model.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
+        model = method.attach(base.model, steps, lambda: answer_loss(base.model, first))
+    try:
+        with fused(model), recomputed(base.model) if settings.gradient_checkpointing else nullcontext():
+            base.model.train()
+            yield model
             base.model.eval()
-            raise
+    except BaseException:  # an interrupted run must not leave its adapter on a base that is used again
+        model.unload()
+        base.model.eval()
+        raise
 
 
 def _loop(
@@ -98,37 +114,66 @@ def _loop(
     title: str,
     told: Following,
 ) -> Trained:
-    groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+    optimizer = optimizer_of(method, model)
     start, losses = resume(run / CHECKPOINT, model, optimizer, method)
     if start:
         progress.note(f"resuming at step {start} of {steps} from {run / CHECKPOINT}")
-    rates = [group["lr"] for group in groups]
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    base.model.train()
+    rates = [group["lr"] for group in optimizer.param_groups]
     with progress.task(title, steps, start) as bar:
-        for step, parts in islice(enumerate(_batches(base, examples, settings), 1), start, steps):
+        for number, rows in islice(enumerate(schedule(examples, settings), 1), start, steps):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = lr * _rate(step - 1, steps, settings.warmup)
-            losses.append(_backward(base, model, method, parts))
-            if not math.isfinite(losses[-1]):
-                rate = method.learning_rate
-                raise MdkifError(
-                    f"The training loss became {losses[-1]} at step {step}: lower learning_rate, now {rate}."
-                )
-            torch.nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
-            optimizer.step()
-            method.stepped(model, step)
-            optimizer.zero_grad(set_to_none=True)
-            if step % settings.checkpoint_every == 0 and step < steps:
+                group["lr"] = lr * _rate(number - 1, steps, settings.warmup)
+            losses.append(step(base, model, method, optimizer, rows, number, settings.max_grad_norm))
+            if number % settings.checkpoint_every == 0 and number < steps:
                 save_checkpoint(run / CHECKPOINT, model, optimizer, method, losses)
             rank = method.mean_rank(model)
             bar.advance(loss=f"{_recent(losses):.3f}", **({} if rank is None else {"rank": f"{rank:.1f}"}))
             figures = {"loss": losses[-1], "learning_rate": optimizer.param_groups[0]["lr"]}
-            told.step(step, **figures, **({} if rank is None else {"rank": rank}))
+            told.step(number, **figures, **({} if rank is None else {"rank": rank}))
     base.model.eval()
     model.requires_grad_(False)
     return Trained(model, steps, losses, before, mean_loss(base, dev))
+
+
+def optimizer_of(method: TuningMethod, model: PeftModel) -> torch.optim.Optimizer:
+    """AdamW over the method's parameter groups."""
+    groups = [{"lr": method.learning_rate, **group} for group in method.groups(model)]
+    return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+
+
+def step_count(examples: Sequence[Encoded], settings: TrainSettings) -> int:
+    """How many optimizer steps the settings ask for."""
+    return settings.steps or max(1, math.ceil(settings.epochs * len(examples) / settings.batch_size))
+
+
+def schedule(examples: Sequence[Encoded], settings: TrainSettings) -> Iterator[Parts]:
+    """Each step's examples, without an end, in parts of at most `settings.tokens` tokens with their padding."""
+    for indices in shuffled([len(e) for e in examples], settings.batch_size, settings.seed):
+        rows = [examples[i] for i in indices]
+        yield [[rows[i] for i in part] for part in budgeted([len(e) for e in rows], settings.tokens)]
+
+
+def step(
+    base: Base,
+    model: PeftModel,
+    method: TuningMethod,
+    optimizer: torch.optim.Optimizer,
+    parts: Parts,
+    number: int,
+    max_grad_norm: float,
+) -> float:
+    """Optimizer step `number`, from 1, on these records; returns their loss. Raises MdkifError if it is not finite."""
+    share = not base.model.is_activation_checkpointing  # whose layers keep nothing of a prefix
+    batches = [collate(part, base.pad, base.model.device, share) for part in parts]
+    loss = _backward(base, model, method, batches)
+    if not math.isfinite(loss):
+        rate = method.learning_rate
+        raise MdkifError(f"The training loss became {loss} at step {number}: lower learning_rate, now {rate}.")
+    torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], max_grad_norm)
+    optimizer.step()
+    method.stepped(model, number)
+    optimizer.zero_grad(set_to_none=True)
+    return loss
 
 
 def _backward(base: Base, model: PeftModel, method: TuningMethod, parts: Sequence[Batch]) -> float:
@@ -143,14 +188,6 @@ def _backward(base: Base, model: PeftModel, method: TuningMethod, parts: Sequenc
     if penalty is not None:
         penalty.backward()
     return total
-
-
-def _batches(base: Base, examples: Sequence[Encoded], settings: TrainSettings) -> Iterator[list[Batch]]:
-    """Each step's examples, in parts of at most `settings.tokens` tokens."""
-    for indices in shuffled([len(e) for e in examples], settings.batch_size, settings.seed):
-        step = [examples[i] for i in indices]
-        parts = budgeted([len(e) for e in step], settings.tokens)
-        yield [collate([step[i] for i in part], base.pad, base.model.device) for part in parts]
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:

@@ -14,7 +14,8 @@ class TrainSettings(Settings):
     `steps` counts optimizer steps; 0 means `epochs` passes over the records. A step's examples go
     through the model in parts of at most `tokens` tokens, which bounds memory. The learning rate
     rises linearly over the first `warmup` share of the steps and falls as a cosine to a tenth.
-    `split_policy` says which records may be learnt from.
+    `split_policy` says which records may be learnt from. With `gradient_checkpointing` a layer's activations
+    are computed again for the backward pass instead of being kept.
     """
 
     steps: int = explained(0, "optimizer steps; 0 means `epochs` passes over the records")
@@ -27,5 +28,6 @@ class TrainSettings(Settings):
     records: int = explained(0, "training records drawn; 0 means `steps` × `batch_size` or, where `steps` is 0, all")
     dev_records: int = explained(64, "development records drawn for the loss before and after; 0 means all")
     checkpoint_every: Positive = explained(20, "steps between checkpoints")
+    gradient_checkpointing: bool = explained(False, "activations are computed again for the backward pass, not kept")
     split_policy: str = explained("official", "who learns from what: official, 8:2, paper or paper:SEED")
     seed: int = explained(0, "draws, order, initialisation and dropout")

@@ -20,6 +20,8 @@ from .method import TuningMethod
 from .settings import TrainSettings
 
 if TYPE_CHECKING:
+    from ..prompts.encoding import Encoded, Encoder
+    from .estimate import TrainEstimate
     from .loop import Trained
 
 
@@ -44,12 +46,7 @@ def train_skill(
     from .checkpoint import CHECKPOINT
     from .loop import train
 
-    report = ConversionReport(skip_bad)
-    sizes = {"train": settings.records or settings.steps * settings.batch_size, "dev": settings.dev_records}
-    drawn = workspace.drawn(skill, sources, sizes, settings.seed, report, data, settings.split_policy)
-    encoder = workspace.encoder(workspace.template(skill), settings.max_length)
-    examples = encoder.encode_all(drawn["train"], f"training records of '{skill.name}'")
-    dev = list(encoder.encode(drawn["dev"]))
+    report, encoder, examples, dev = _material(workspace, skill, sources, settings, skip_bad, data)
     facts = identity(workspace.base, encoder, trainer, method, settings, examples)
     library = library_of(workspace)
     if finished := _finished(workspace, library, skill.name, facts["work"]):
@@ -68,6 +65,40 @@ def train_skill(
     if run.is_dir():
         run.rmdir()
     return saved
+
+
+def estimate_skill(
+    workspace: Workspace,
+    skill: Skill,
+    sources: Sources,
+    method: TuningMethod,
+    settings: TrainSettings,
+    *,
+    skip_bad: bool = False,
+    data: Mapping[str, Any] | None = None,
+) -> TrainEstimate:
+    """What `train_skill` would take; nothing is kept. Raises BadInput for wrong sources."""
+    from .estimate import estimate
+
+    _, _, examples, dev = _material(workspace, skill, sources, settings, skip_bad, data)
+    return estimate(workspace.base, examples, dev, method, settings)
+
+
+def _material(
+    workspace: Workspace,
+    skill: Skill,
+    sources: Sources,
+    settings: TrainSettings,
+    skip_bad: bool,
+    data: Mapping[str, Any] | None,
+) -> tuple[ConversionReport, Encoder, list[Encoded], list[Encoded]]:
+    """The records to train on and those of the loss before and after, as tokens, and what was left out of them."""
+    report = ConversionReport(skip_bad)
+    sizes = {"train": settings.records or settings.steps * settings.batch_size, "dev": settings.dev_records}
+    drawn = workspace.drawn(skill, sources, sizes, settings.seed, report, data, settings.split_policy)
+    encoder = workspace.encoder(workspace.template(skill), settings.max_length)
+    examples = encoder.encode_all(drawn["train"], f"training records of '{skill.name}'")
+    return report, encoder, examples, list(encoder.encode(drawn["dev"]))
 
 
 def _finished(workspace: Workspace, library: Library, name: str, work: str) -> Artifact | None:
