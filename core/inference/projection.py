@@ -74,7 +74,7 @@ def _remembered(decoder: Any, prefix: torch.Tensor, length: int) -> Any:
     """The decoder's cache after the prefix, or None where that is not the keys and values of rows of that length."""
     from transformers.cache_utils import DynamicLayer
 
-    cache = getattr(decoder(input_ids=prefix[None], use_cache=True), "past_key_values", None)
+    cache: Any = getattr(decoder(input_ids=prefix[None], use_cache=True), "past_key_values", None)
     layers = getattr(cache, "layers", [None])
     whole = all(isinstance(each, DynamicLayer) and getattr(each, "sliding_window", length) >= length for each in layers)
     return cache if whole and cache.get_seq_length() == len(prefix) else None
