@@ -8,20 +8,24 @@ from xml.etree import ElementTree
 
 import pytest
 from mdkif.cli import main
-from mdkif.core.conformance.scaffold import SCAFFOLDED
+from mdkif.core.conformance.scaffold import CATEGORIES, READING, SCAFFOLDED
 from mdkif.core.console.app import run
 from mdkif.testing import assert_conforms
+
+NEW = (*SCAFFOLDED, *(f"skill-{category}" for category in list(CATEGORIES)[1:]), "task-ner")
+READ = [what for what in NEW if what.partition("-")[0] in READING]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """One plugin of every kind, built as wheels and installed into a folder of its own on the path."""
+    """A plugin of every kind, and a skill of every category, built and installed into a folder on the path."""
     folder = tmp_path_factory.mktemp("scaffold")
-    for kind in SCAFFOLDED:
-        place = folder / kind
-        assert run(main, ["new", kind, f"chest-{kind}", str(place), "--title", 'How soon "chest pain" is seen']) == 0
+    for what in NEW:
+        kind, _, category = what.partition("-")
+        line = ["new", kind, f"chest-{what}", str(folder / what), "--title", 'How soon "chest pain" is seen']
+        assert run(main, [*line, *(("--category", category) if category else ())]) == 0
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
-    subprocess.run([*pip, folder / "site", *(folder / kind for kind in SCAFFOLDED)], check=True)
+    subprocess.run([*pip, folder / "site", *(folder / what for what in NEW)], check=True)
     return folder
 
 
@@ -42,36 +46,43 @@ def python(folder, *arguments):
 def results(installed):
     """What each new plugin's own tests told, all run at once: names and failures by kind."""
     report = installed / "report.xml"
-    python(installed, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *map(str, SCAFFOLDED))
+    python(installed, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *NEW)
     cases = list(ElementTree.parse(report).iter("testcase"))
-    return {kind: [case for case in cases if f"_chest_{kind}" in case.get("classname", "")] for kind in SCAFFOLDED}
+    return {
+        what: [case for case in cases if case.get("classname", "").endswith(f"_chest_{what.replace('-', '_')}")]
+        for what in NEW
+    }
 
 
-@pytest.mark.parametrize("kind", SCAFFOLDED)
-def test_scaffold_own_tests_pass_at_once(results, kind):
-    assert len(results[kind]) >= 2
-    assert not [ElementTree.tostring(case) for case in results[kind] if len(case)]
+@pytest.mark.parametrize("what", NEW)
+def test_scaffold_own_tests_pass_at_once(results, what):
+    assert len(results[what]) >= 2
+    assert not [ElementTree.tostring(case) for case in results[what] if len(case)]
 
 
-def test_scaffold_of_every_kind_is_listed_and_keeps_every_rule(installed):
+def test_scaffold_of_every_kind_and_category_is_listed_and_keeps_every_rule(installed):
     code = "from mdkif.__main__ import entry; entry()"
     listed = json.loads(python(installed, "-c", code, "list", "--json").stdout)
-    assert {f"chest-{kind}" for kind in SCAFFOLDED} <= {row["name"] for row in listed}
-    for kind in ("skill", "task", "dataset"):
-        done = python(installed, "-c", code, "check", f"mdkif-{kind}-chest-{kind}", "--json")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert {row["state"] for row in json.loads(done.stdout)} == {"kept"}
+    assert {f"chest-{what}" for what in NEW} <= {row["name"] for row in listed}
+    categories = {row["name"]: row["category"] for row in listed if row["kind"] in ("skill", "task")}
+    for what in READ:
+        kind, _, category = what.partition("-")
+        assert kind == "dataset" or categories[f"chest-{what}"] == CATEGORIES[category or "classification"].official
+    done = python(installed, "-c", CHECK, *(f"mdkif-{what.partition('-')[0]}-chest-{what}" for what in READ))
+    assert done.stdout.split() == ["kept"] * len(READ), done.stdout + done.stderr
 
 
+CHECK = "import sys; from mdkif import Toolkit; " \
+        "[print(*{each.state for each in Toolkit().check(dist)}) for dist in sys.argv[1:]]"  # fmt: skip
 LINES = "import sys; from mdkif.core.console.app import run; from mdkif.cli import main; " \
         "sys.exit(max(run(main, line.split()) for line in sys.argv[1:]))"  # fmt: skip
 
 
 def test_scaffold_new_skill_and_task_are_trained_routed_and_measured(installed):
     skill, task = (f"site/mdkif_{kind}_chest_{kind}/sample/chest-{kind}" for kind in ("skill", "task"))
-    quick = "--base tiny --set max_length=200"
+    quick = "--base tiny --max-length 200"
     train = f"train chest-skill --source {skill} {quick} --set steps=4"
-    adapt = f"adapt chest-task --source {task} {quick} --shots 2 --router chest-router --json"
+    adapt = f"adapt chest-task --source {task} {quick} --shots 2 --router chest-router --overlap keep --json"
     done = python(installed, "-c", LINES, train, adapt)
     assert done.returncode == 0, done.stderr
     _, brace, shown = done.stdout.partition("{")
@@ -80,12 +91,32 @@ def test_scaffold_new_skill_and_task_are_trained_routed_and_measured(installed):
 
 def test_scaffold_writes_what_is_formatted_and_clean(installed):
     """As strictly as the plugins of this repository, but that tests need no docstrings and annotations."""
-    folders = [installed / kind for kind in SCAFFOLDED]
+    folders = [installed / what for what in NEW]
     width = ["--line-length", "120", "--isolated"]
-    for words in (["check", "--select", "E,F,W,B,UP,SIM,RUF,PTH,PT,RET"], ["format", "--check"]):
+    for words in (["check", "--select", "E,F,W,B,I,UP,SIM,RUF,PTH,PT,RET"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *words, *width, *folders]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
+
+
+def test_scaffold_of_entities_keeps_overlapping_ones_half_open_offsets_and_texts_without_any(installed):
+    file = "from mdkif import ConversionReport, convert; import mdkif_skill_chest_skill_ner as own; "
+    code = file + "[print(r.spans, '|'.join(r.context[a:b] for a, b in r.spans), r.answer.splitlines()) for r in " \
+        "convert(own.mdkif_datasets()[0], __import__('pathlib').Path('skill-ner/mdkif_skill_chest_skill_ner/sample/" \
+        "chest-skill-ner'), ConversionReport())]"  # fmt: skip
+    done = python(installed, "-c", code)
+    assert done.stdout.splitlines()[1:3] == [
+        "((0, 19), (6, 19), (26, 35)) Acute renal failure|renal failure|ibuprofen "
+        "['problem: Acute renal failure', 'problem: renal failure', 'drug: ibuprofen']",
+        "()  ['none']",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["trainer", "router", "evaluator"])
+def test_scaffold_of_what_reads_no_data_has_no_category(tmp_path, kind, capsys):
+    assert run(main, ["new", kind, "chest", str(tmp_path / "new"), "--category", "ner"]) == 2
+    assert f"a {kind} reads no data, so leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["Chest", "chest pain", "-chest", "chest--pain", "9lives", "", "chest/../pain"])

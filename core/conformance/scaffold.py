@@ -4,27 +4,63 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..contract.declarations import Category
 from ..errors import BadInput
 from ..store.files import atomic_directory
 
 SCAFFOLD = Path(__file__).resolve().parents[2] / "templates" / "scaffold"
 SCAFFOLDED = ("skill", "task", "dataset", "trainer", "router", "evaluator")
+READING = SCAFFOLDED[:3]
 
 
-def scaffold(kind: str, name: str, directory: Path, title: str = "") -> list[Path]:
+@dataclass(frozen=True)
+class Work:
+    """What a scaffold of one category of work holds: its declaration, what its rows have, and how it is measured."""
+
+    official: Category
+    evaluator: str
+    measure: str
+    fields: str
+    wording: str
+    helper: str = ""
+    text: str = "text"
+
+
+CATEGORIES = {
+    "classification": Work("text-classification", "classification", "accuracy", "id, text and level",
+                           "Ask for one of the levels", "format_choices, "),
+    "question-answering": Work("question-answering", "generation", "token_f1", "id, context, question and answer",
+                               "Ask the question of the row", text="context"),
+    "ner": Work("sequence-labelling", "entities", "f1", "id, text and entities",
+                "Ask for the entities of the text", "format_entities, "),
+    "relation": Work("sequence-labelling", "classification", "accuracy", "id, text, head, tail and relation",
+                     "Ask for the relation of two entities", "format_choices, "),
+    "summarisation": Work("sequence-to-sequence", "generation", "rougeL", "id, text and summary",
+                          "Ask for the summary of the text"),
+}  # fmt: skip
+
+
+def scaffold(kind: str, name: str, directory: Path, title: str = "", category: str = "") -> list[Path]:
     """Write the distribution `mdkif-KIND-NAME` into `directory`, and tell its files.
 
-    Raises BadInput for a name a plugin cannot have, or a folder that holds something already.
+    `category` is one of `CATEGORIES`, by default the first, of what reads data. Raises BadInput for a name a plugin
+    cannot have, a category of something else, or a folder that holds something already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise BadInput(f"A {kind} cannot be named '{name}': use lower-case letters, digits and single hyphens.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BadInput(f"{directory} holds something already: name a new folder.")
+    if category and (kind not in READING or category not in CATEGORIES):
+        known = (
+            f"choose from {', '.join(CATEGORIES)}" if kind in READING else f"a {kind} reads no data, so leave it out"
+        )
+        raise BadInput(f"The category of a {kind} cannot be '{category}': {known}.")
     import jinja2
 
-    facts = _facts(kind, name, " ".join(title.split()) or f"{name.replace('-', ' ').capitalize()}")
+    facts = _facts(kind, name, " ".join(title.split()) or f"{name.replace('-', ' ').capitalize()}", category)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SCAFFOLD),
         undefined=jinja2.StrictUndefined,
@@ -47,9 +83,14 @@ def _templates(kind: str) -> Iterator[Path]:
         yield from sorted(folder.rglob("*.jinja"))
 
 
-def _facts(kind: str, name: str, title: str) -> dict[str, object]:
-    needed = {"task": ["mdkif-evaluator-classification"], "trainer": ["peft"], "router": ["torch"]}
+def _facts(kind: str, name: str, title: str, category: str) -> dict[str, object]:
+    category = category or next(iter(CATEGORIES))
+    work = CATEGORIES[category]
+    needed = {"task": [f"mdkif-evaluator-{work.evaluator}"], "trainer": ["peft"], "router": ["torch"]}
+    requires = ["mdkif", *needed.get(kind, [])]
     return {
+        **asdict(work),
+        "category": category,
         "kind": kind,
         "name": name,
         "title": title.replace("\\", "").replace('"', "'"),
@@ -57,7 +98,8 @@ def _facts(kind: str, name: str, title: str) -> dict[str, object]:
         "package": f"mdkif_{kind}_{name.replace('-', '_')}",
         "camel": "".join(part.capitalize() for part in name.split("-")),
         "metric": name.replace("-", "_"),
-        "requires": ["mdkif", *needed.get(kind, [])],
+        "requires": requires,
+        "ours": [each.removeprefix("mdkif").removeprefix("-") for each in requires if each.startswith("mdkif")],
     }
 
 

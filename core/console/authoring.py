@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ..conformance.scaffold import SCAFFOLDED, scaffold
+from ..conformance.scaffold import CATEGORIES, READING, SCAFFOLDED, scaffold
 from ..contract.declarations import Dataset, PromptedSpec
 from ..data.sources import listed_sources
 from ..errors import BadInput
@@ -23,8 +23,12 @@ from .tables import print_json, print_lines, print_rows
 @click.argument("name", required=False)
 @click.argument("directory", metavar="[DIR]", required=False, type=PATH)
 @click.option("--title", default="", help="One line for people.")
+@click.option("--category", type=click.Choice(list(CATEGORIES)),
+              help="The work of a skill, task or data set [default: classification].")  # fmt: skip
 @as_json
-def new(kind: str | None, name: str | None, directory: Path | None, title: str, as_json: bool) -> None:
+def new(
+    kind: str | None, name: str | None, directory: Path | None, title: str, category: str | None, as_json: bool
+) -> None:
     """Write a new plugin, whose tests pass at once.
 
     KIND is what it provides, NAME what users will type; what is not given is asked for at a terminal. DIR is
@@ -37,7 +41,9 @@ def new(kind: str | None, name: str | None, directory: Path | None, title: str, 
     name = name or click.prompt("What will users type for it")
     title = title or (click.prompt("One line for people", default="", show_default=False) if asking else "")
     folder = directory or Path(f"mdkif-{kind}-{name}")
-    files = scaffold(str(kind), str(name), folder, title)
+    if asking and kind in READING:
+        category = category or click.prompt("Which work", type=click.Choice(list(CATEGORIES)), default="classification")
+    files = scaffold(str(kind), str(name), folder, title, category or "")
     if as_json:
         print_json({"dist": f"mdkif-{kind}-{name}", "directory": str(folder), "files": [str(file) for file in files]})
         return
