@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from mdkif import BadInput, ConversionReport, Progress, Task
+from mdkif.core.data.splits import RESERVED
 from mdkif.core.routing.objective import adaptation_objective
 from torch.nn import functional
 from verbs import adapt, blend, load_composition
@@ -308,6 +310,20 @@ def test_adapt_sees_no_record_of_the_test_split(ready, pubmedqa, monkeypatch):
         adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["qa"], "uniform", settings)
     assert [len(ids) for ids in seen] == [len(kept), 5, 8, 18]
     assert not {f"pubmedqa/{pmid}" for pmid in truth} & {record for ids in seen for record in ids}
+
+
+def test_adapt_draws_every_label_with_its_share_and_says_how_many(ready, pubmedqa):
+    told = []
+    ready.progress.note = told.append
+    given = {"shots": "12", "split": "train"}
+    made = adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["nli"], "uniform", given).composition
+    task = ready.plugins.get(Task, "pubmedqa")
+    there = Counter(r.answer for r in ready.records(task, {"pubmedqa": pubmedqa}, ConversionReport(), None, "official",
+                                                    RESERVED) if r.split == "train")  # fmt: skip
+    shares = [12 * there[label] / there.total() for label in ("yes", "no", "maybe")]
+    assert [abs(drawn - share) < 1 for drawn, share in zip(made.origin["labels"], shares, strict=True)] == [True] * 3
+    yes, no, maybe = made.origin["labels"]
+    assert f"12 'train' records of 'pubmedqa', of the labels: yes {yes}, no {no}, maybe {maybe}." in told
 
 
 def test_adapt_seeds_draw_other_shots(ready, pubmedqa):

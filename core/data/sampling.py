@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from .records import Record
+
+
+class Sample:
+    """A seeded uniform sample of a stream, `size` of its records or, for 0, all; memory is bounded by the size."""
+
+    def __init__(self, size: int, seed: str) -> None:
+        self.seen = 0
+        self._size, self._draw = size, random.Random(seed)
+        self._kept: list[Record] = []
+
+    def add(self, record: Record) -> None:
+        """Take in the next record."""
+        self.seen += 1
+        if not self._size or len(self._kept) < self._size:
+            self._kept.append(record)
+        elif (place := self._draw.randrange(self.seen)) < self._size:
+            self._kept[place] = record
+
+    def drawn(self) -> list[Record]:
+        """The sample, in an order of chance."""
+        self._draw.shuffle(self._kept)
+        return self._kept
 
 
 def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> dict[str, list[Record]]:
@@ -13,18 +36,40 @@ def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> di
 
     `sizes` maps each wanted split to how many of its records are drawn, 0 for all.
     """
-    draws = {split: random.Random(f"{split}:{seed}") for split in sizes}
-    chosen: dict[str, list[Record]] = {split: [] for split in sizes}
-    seen = dict.fromkeys(sizes, 0)
+    samples = {split: Sample(size, f"{split}:{seed}") for split, size in sizes.items()}
     for record in records:
-        split = record.split
-        if split not in sizes:
-            continue
-        seen[split] += 1
-        if not sizes[split] or len(chosen[split]) < sizes[split]:
-            chosen[split].append(record)
-        elif (place := draws[split].randrange(seen[split])) < sizes[split]:
-            chosen[split][place] = record
-    for split, kept in chosen.items():
-        draws[split].shuffle(kept)
-    return chosen
+        if record.split in samples:
+            samples[record.split].add(record)
+    return {split: kept.drawn() for split, kept in samples.items()}
+
+
+def stratified(records: Iterable[Record], split: str, size: int, seed: int) -> list[Record]:
+    """A seeded sample of one split, `size` records or, for 0, all, in which every label has its share.
+
+    Labels are told apart where all records list the same options; other records are one stratum, so the sample is
+    uniform. Shares are those of the labels in the split; what remains goes to the largest remainders.
+    """
+    strata: dict[tuple[str, ...], Sample] = {}
+    options: tuple[str, ...] | None = None
+    for record in records:
+        if record.split == split:
+            options = record.options if options is None else options
+            label = record.labels if record.options == options else ()
+            strata.setdefault(label, Sample(size, f"{split}:{seed}:{label}")).add(record)
+    total = sum(each.seen for each in strata.values())
+    wanted = min(size or total, total)
+    counts = {label: wanted * each.seen // total for label, each in strata.items()}
+    largest = sorted(strata, key=lambda label: (-(wanted * strata[label].seen % total), label))
+    for label in largest[: wanted - sum(counts.values())]:
+        counts[label] += 1
+    found = [record for label in sorted(strata) for record in strata[label].drawn()[: counts[label]]]
+    random.Random(f"{split}:{seed}").shuffle(found)
+    return found
+
+
+def label_counts(records: Sequence[Record]) -> dict[str, int]:
+    """How often each label is right, in the order of the options, if all records list the same; else nothing."""
+    if not records or any(record.options != records[0].options for record in records):
+        return {}
+    counts = Counter(label for record in records for label in record.labels)
+    return {option: counts[option] for option in records[0].options}

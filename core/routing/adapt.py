@@ -14,6 +14,7 @@ from ..adapters.library import check_prompts, library_of
 from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
 from ..data.learnt import Learnt, unseen
+from ..data.sampling import label_counts
 from ..data.sources import Sources, opened
 from ..data.splits import RESERVED
 from ..errors import BadInput
@@ -80,6 +81,10 @@ def adapt(
     what = f"'{split}' records of '{task.name}'"
     fresh = unseen(drawn, what, target.learnt_by(artifacts), settings.overlap, report.leave_out)
     examples = encoder.encode_all(fresh, what)
+    labels = label_counts([example.record for example in examples])
+    if labels:
+        told = ", ".join(f"{label} {count}" for label, count in labels.items())
+        workspace.progress.note(f"{len(examples)} {what}, of the labels: {told}.")
     bank = target.bank_of(artifacts, workspace.base, settings.granularity)
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
@@ -96,6 +101,7 @@ def adapt(
         "settings": chosen,
         "data": {"datasets": sorted(sources), "options": dict(data or {}), "left_out": dict(report.left_out)},
         "records": len(examples),
+        "labels": list(labels.values()),
         "encoding": dict(encoder.counts),
         "format": encoder.prompt_format,
         "template": encoder.template.digest,
@@ -147,9 +153,7 @@ def _adaptation_set(
         records = workspace.records(task, sources, uncounted, data, settings.split_policy)
         size = sum(record.split == "test" for record in records)
     every = 1.0 if untouched and not settings.split else RESERVED  # nothing need be kept from skills that never read it
-    drawn = workspace.drawn(task, sources, {split: size}, settings.seed, report, data, settings.split_policy, every)[
-        split
-    ]
+    drawn = workspace.shots(task, sources, split, size, settings.seed, report, data, settings.split_policy, every)
     if split == "adapt" and not drawn:
         raise BadInput(
             f"None of the training groups of '{task.name}' is kept for its router, they are too few: give some the "

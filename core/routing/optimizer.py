@@ -25,13 +25,10 @@ class AdaptSettings(Settings):
     """Settings of stage II, the same for every router optimizer.
 
     `setting` few-shot draws `shots` records of `split`, normal `limit` of them (0: as many as there are
-    test records, as STAF-LLM does). `split_policy` names one. By default the records are those kept from the skills
-    ("adapt") or, where no skill has learnt from the data set, all for training. Records that a skill learnt from are
-    refused, left out or kept, by `overlap`.
-
-    `objective` "choice" is the cross-entropy of the right options by the scores an evaluation compares, and
-    "cross-entropy" that of the answers' tokens (eq. 5); "auto" is the first where records list options, else the
-    second. It may be a metric of the task's evaluator.
+    test records, as STAF-LLM does); of labels that all records list, each has its share. `split_policy` names one. By
+    default the records are those kept from the skills ("adapt") or, where no skill has learnt from the data set,
+    all for training. Records that a skill learnt from are refused, left out or kept, by `overlap`. The rest states the
+    objective (`ObjectiveSettings`).
     """
 
     objective: str = explained(
