@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from .core.progress import Progress
     from .core.prompts.batching import Batch, collate
     from .core.prompts.encoding import Encoded
-    from .core.routing.optimizer import AdaptSettings, Candidate, Objective, RouterOptimizer, best, starting_points
+    from .core.routing.optimizer import (
+        AdaptSettings,
+        Candidate,
+        Objective,
+        RouterOptimizer,
+        at_best_total,
+        best,
+        starting_points,
+    )
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
     from .core.settings import explained
@@ -70,7 +78,7 @@ _MODULES = {
     "progress": "Progress",
     "prompts.batching": "Batch collate",
     "prompts.encoding": "Encoded",
-    "routing.optimizer": "AdaptSettings Candidate Objective RouterOptimizer best starting_points",
+    "routing.optimizer": "AdaptSettings Candidate Objective RouterOptimizer at_best_total best starting_points",
     "routing.surrogate": "Surrogate",
     "routing.weights": "WeightParameterization",
     "settings": "explained",
@@ -117,6 +125,7 @@ __all__ = [
     "TuningMethod",
     "WeightParameterization",
     "answer_loss",
+    "at_best_total",
     "atomic_directory",
     "atomic_file",
     "best",

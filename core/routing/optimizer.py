@@ -127,10 +127,13 @@ def starting_points(objective: Objective) -> list[Candidate]:
     """
     _, *singles, uniform = objective.references
     points = [best(singles), uniform] if len(singles) > 1 else singles
-    return points if objective.space.scale == "one" else [_scaled(objective, each) for each in points]
+    return [at_best_total(objective, each) for each in points]
 
 
-def _scaled(objective: Objective, reference: Candidate) -> Candidate:
+def at_best_total(objective: Objective, reference: Candidate) -> Candidate:
+    """A reference or, where the total of the weights is not fixed, the best of a few multiples of it."""
+    if objective.space.scale == "one":
+        return reference
     import torch
 
     weights = torch.stack([factor * reference.weights for factor in FACTORS])

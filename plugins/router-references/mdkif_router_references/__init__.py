@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdkif import Candidate, Objective, Progress, Router, RouterOptimizer, hookimpl, starting_points
+from mdkif import (
+    BadInput,
+    Candidate,
+    Objective,
+    Progress,
+    Router,
+    RouterOptimizer,
+    at_best_total,
+    explained,
+    hookimpl,
+    starting_points,
+)
 
 
 @hookimpl
@@ -27,8 +38,25 @@ class Uniform(RouterOptimizer):
 
 @dataclass(kw_only=True)
 class Single(RouterOptimizer):
-    """STAF-LLM's single: weight c for the skill that does best alone on the adaptation set, 0 for all others."""
+    """STAF-LLM's single: weight c for one skill, 0 for all others; c is 1 unless the total is free.
+
+    The paper takes the expert that corresponds to the task, which `skill` names. Without it, it is the skill that does
+    best alone on the adaptation set.
+    """
+
+    skill: str = explained("", "the skill that corresponds to the task; without it the one that does best alone")
 
     def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
-        """The single-skill reference of the lowest objective, the first of equals, or a multiple of it."""
-        return starting_points(objective)[0]
+        """The reference of that skill or of the lowest objective, the first of equals, or a multiple of it.
+
+        Raises BadInput for a skill that is not blended here.
+        """
+        if not self.skill:
+            return starting_points(objective)[0]
+        _, *singles, _ = objective.references
+        named = {each.name: each for each in singles}
+        if self.skill not in named:
+            raise BadInput(
+                f"The setting skill cannot be '{self.skill}': name one of the skills given, {', '.join(named)}."
+            )
+        return at_best_total(objective, named[self.skill])

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mdkif import Candidate, Progress
+from mdkif import BadInput, Candidate, Progress
 from mdkif.testing import assert_conforms
 from mdkif_router_references import Single, Uniform
 
@@ -34,6 +34,20 @@ def test_references_single_is_the_best_skill_alone_even_where_base_or_uniform_is
     assert found.name == "s1"
     assert found.weights.tolist() == [0.0, 1.0, 0.0]
     assert found.value == 0.5
+
+
+def test_references_single_may_be_the_skill_that_corresponds_to_the_task():
+    found = Single(skill="s2").search(objective(1.0, [2.0, 0.5, 3.0], 1.0), 0, Progress())
+    assert (found.name, found.value, found.weights.tolist()) == ("s2", 3.0, [0.0, 0.0, 1.0])
+    with pytest.raises(BadInput, match=r"skill cannot be 'uniform': name one of the skills given, s0, s1, s2\."):
+        Single(skill="uniform").search(objective(1.0, [2.0, 0.5, 3.0], 1.0), 0, Progress())
+
+
+def test_references_corresponding_skill_takes_its_best_total_too():
+    free = objective(1.0, [2.0, 0.5, 3.0], 1.0)
+    free.space.scale = "free"
+    free.evaluate_weights = lambda weights: [abs(float(each.sum()) - 2.0) for each in weights]
+    assert Single(skill="s2").search(free, 0, Progress()).weights.tolist() == [0.0, 0.0, 2.0]
 
 
 def test_references_single_is_the_first_of_equal_skills():
