@@ -32,7 +32,7 @@ def active(bench: Bench) -> Row:
     costs = alternately(
         timed(lambda: blended(base, bank, weights, shots)), timed(lambda: losses(model, shots)), bench.repeats
     )
-    return row(f"PEFT with {bench.skills} active adapters / one candidate", costs, at_least(2.5))
+    return row(f"PEFT with {bench.skills} active adapters / one candidate", costs, at_least(3.0))
 
 
 def rebuilt(bench: Bench) -> Row:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from mdkif import Base, Encoded, Record, option_scores
+from mdkif import Base, Batch, Encoded, Record, collate, option_scores
 
 from .material import Bench, random_ids, random_weights
 from .timing import Row, agree, alternately, at_least, row, seconds, timed
@@ -18,6 +18,8 @@ from .timing import Row, agree, alternately, at_least, row, seconds, timed
 PROMPT, NEW = 32, 32
 CONTEXT, LABELS, LABEL_TOKENS = 256, 50, 4
 LM_EVAL_BATCH = 8
+EVALUATED, TOGETHER = 500, 100
+FEW = 3  # times an evaluation is measured at most
 
 
 def generation(bench: Bench) -> Row:
@@ -59,6 +61,46 @@ def labels(bench: Bench) -> Row:
     who = f"lm-eval on {LABELS} labels" if lm_eval else f"one pass for each of {LABELS} labels"
     costs = alternately(timed(together), timed(peer), bench.repeats)
     return row(f"{who} / all in one pass", costs, at_least(8.0))
+
+
+def evaluation(bench: Bench) -> Row:
+    """Prompts' tokens per second of scoring four options of 500 records beside the base's forward over the prompts."""
+    base = bench.base
+    records = multiple_choice(base)
+    prompts = [Encoded(each.record, each.prompt[:-1], each.prompt[-1:]) for each in records]
+    batches = [
+        collate(prompts[start : start + TOGETHER], base.pad, base.model.device)
+        for start in range(0, EVALUATED, TOGETHER)
+    ]
+
+    def plain() -> None:
+        for batch in batches:
+            forward(base, batch)
+
+    once = option_scores(base, records[:TOGETHER])
+    alone = [option_scores(base, [each])[0] for each in records[:TOGETHER]]
+    agree("every record by itself", torch.tensor(once), torch.tensor(alone), bench.tolerance)
+    costs = alternately(timed(lambda: option_scores(base, records)), timed(plain), min(bench.repeats, FEW))
+    name = f"scoring four options of {EVALUATED} records / a forward of the base over the prompts"
+    return row(name, costs, at_least(0.9), "tokens/s", sum(len(each.prompt) for each in records))
+
+
+def multiple_choice(base: Base) -> list[Encoded]:
+    """Records of 24 to 40 tokens with four options of one token each, the shortest first."""
+    draw = random.Random(0)
+    rows = [tuple(ids[: draw.randint(24, 40)]) for ids in random_ids(base, EVALUATED, 40).tolist()]
+    letters = tuple((token,) for token in range(30, 34))
+    record = Record(id="bench", query="", answer="")
+    return [Encoded(record, ids, letters[0], letters) for ids in sorted(rows, key=len)]
+
+
+@torch.no_grad()
+def forward(base: Base, batch: Batch) -> torch.Tensor:
+    """What the model says after each of a batch's rows, which are padded on the left."""
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
+    model: Any = base.model
+    found: torch.Tensor = model(**inputs, logits_to_keep=1, use_cache=False).logits
+    return found
 
 
 def by_lm_eval(base: Base, context: str, continuations: list[str]) -> Callable[[], torch.Tensor] | None:

@@ -17,19 +17,32 @@ COMPARISONS = {
     "gradient": "candidates:gradient",
     "generation": "answering:generation",
     "labels": "answering:labels",
-    "training": "training:training",
+    "evaluation": "answering:evaluation",
+    "training": "training:adalora",
+    "lora": "training:lora",
+    "step": "training:step",
+    "training-memory": "processes:training",
     "search": "searching:search",
     "many-skills": "candidates:many_skills",
     "memory": "processes:memory",
+    "half-memory": "processes:half",
     "start-up": "processes:start_up",
 }
 
+PROFILED = [name for name, place in COMPARISONS.items() if not place.startswith(("processes:", "searching:"))]
+"""Those whose work is done in this process, over and over."""
+ONCE = ("half-memory", "start-up")
+"""Those that are the same whatever the base's numbers are."""
+
 
 def compare(bench: Bench, name: str) -> Row:
-    """The row of one comparison; `only` in it is its name.
+    """The row of one comparison; `only` in it is its name, `memory` the most this process held meanwhile, in MiB.
 
-    Raises MdkifError if ours and the peer do not compute the same.
+    Raises MdkifError if ours and the peer do not compute the same, and Profiled where no row was asked for.
     """
+    from .memory import forget_peak, peak
+
     module, _, function = COMPARISONS[name].partition(":")
     run = getattr(import_module(f".{module}", __package__), function)
-    return {"only": name, **run(bench)}
+    forget_peak()
+    return {"only": name, "dtype": bench.dtype, **run(bench), "memory": peak()}

@@ -6,18 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from mdkif import MdkifError, Toolkit
 
 from .material import Bench, losses, random_shots
+from .memory import forget_peak, held, peak
 from .timing import Row, agree, alternately, at_most, row, timed
 
 REPORT = "import sys; from mdkif_bench.processes import report; report(*sys.argv[1:])"
 LIST = "from mdkif.__main__ import entry; entry()"
 LIBRARIES = "import click, rich, pluggy, jinja2"
+FEW = 3  # times that processes which load the base twice are measured at most
 
 
 def memory(bench: Bench) -> Row:
@@ -37,6 +39,29 @@ def memory(bench: Bench) -> Row:
     return row(f"peak memory with {bench.skills} skills loaded / of the base alone", costs, at_most(1.25), "MiB")
 
 
+def training(bench: Bench) -> Row:
+    """Memory that a few steps of stage I take above what is held before them, beside transformers' Trainer."""
+    costs = alternately(
+        lambda: float(in_a_process(bench, "ours")["mebibytes"]),
+        lambda: float(in_a_process(bench, "peer")["mebibytes"]),
+        min(bench.repeats, FEW),
+    )
+    name = "memory of stage I over the base's weights / of transformers' Trainer with PEFT's AdaLoRA"
+    return row(name, costs, at_most(0.5), "MiB")
+
+
+def half(bench: Bench) -> Row:
+    """Peak memory of a process that runs a candidate of all skills in bfloat16 beside one that does in float32."""
+    costs = alternately(
+        lambda: float(in_a_process(bench, bench.skills, "bfloat16")["mebibytes"]),
+        lambda: float(in_a_process(bench, bench.skills, "float32")["mebibytes"]),
+        min(bench.repeats, FEW),
+    )
+    return row(
+        f"peak memory of a candidate of {bench.skills} skills in bfloat16 / in float32", costs, at_most(0.8), "MiB"
+    )
+
+
 def start_up(bench: Bench) -> Row:
     """`mdkif list` beside importing the libraries a command line like it needs."""
     listed = python(LIST, "list")
@@ -46,35 +71,44 @@ def start_up(bench: Bench) -> Row:
     return row("mdkif list / importing click, rich, pluggy and jinja2", costs, at_most(2.0))
 
 
-def in_a_process(bench: Bench, skills: int) -> dict[str, Any]:
+def in_a_process(bench: Bench, work: int | str, dtype: str | None = None) -> dict[str, Any]:
     """What `report` prints in a process of its own."""
-    model = bench.base.model
-    arguments = (bench.base.path, str(model.dtype).removeprefix("torch."), str(model.device), skills, bench.rank)
+    device = str(bench.base.model.device)
+    arguments = (bench.base.path, dtype or bench.dtype, device, work, bench.rank)
     found: dict[str, Any] = json.loads(python(REPORT, *map(str, arguments)))
     return found
 
 
-def report(base: str, dtype: str, device: str, skills: str, rank: str) -> None:
-    """Run the shots on the base, with a candidate of so many skills if any, and print losses and peak memory."""
-    bench = Bench(kit=Toolkit(base=base, dtype=dtype, device=device), skills=int(skills), rank=int(rank))
+def report(base: str, dtype: str, device: str, work: str, rank: str) -> None:
+    """Print the memory of one piece of work in MiB.
+
+    That is a training by "ours" or the "peer", above what was held before, or the shots on the base, with a candidate
+    of so many skills if any, and then with their losses.
+    """
+    kit = Toolkit(base=base, dtype=dtype, device=device)
+    found = _training(Bench(kit=kit), work) if work in ("ours", "peer") else _shots(kit, int(work), int(rank))
+    print(json.dumps(found))
+
+
+def _shots(kit: Toolkit, skills: int, rank: int) -> dict[str, Any]:
+    bench = Bench(kit=kit, skills=skills, rank=rank)
     shots = random_shots(bench.base)
-    if bench.skills:
-        with bench.bank().blend(torch.zeros(bench.skills)):
-            found = losses(bench.base.model, shots)
-    else:
+    with bench.bank().blend(torch.zeros(skills)) if skills else nullcontext():
         found = losses(bench.base.model, shots)
-    print(json.dumps({"losses": found.tolist(), "mebibytes": peak()}))
+    return {"losses": found.tolist(), "mebibytes": peak()}
 
 
-def peak() -> float:
-    """The most memory this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux starts a process's ru_maxrss at what its parent held
-        [held] = [line.split()[1] for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM")]
-        return int(held) / (1 << 10)
-    import resource
+def _training(bench: Bench, who: str) -> dict[str, Any]:
+    from .training import Work
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    work = Work(bench, "adalora")
+    losses(bench.base.model, random_shots(bench.base, 1, 8))  # every weight has been read, and every library
+    if who == "peer":
+        work.share()
+    forget_peak()
+    before = held()
+    getattr(work, who)()
+    return {"mebibytes": peak() - before}
 
 
 def python(code: str, *arguments: str) -> str:

@@ -14,13 +14,14 @@ import torch
 from .material import Bench
 from .timing import Row
 
-COLUMNS = ("name", "ours", "peer", "ratio", "spread", "unit", "goal", "met")
+COLUMNS = ("name", "dtype", "ours", "peer", "ratio", "spread", "unit", "goal", "met", "memory")
 SIGNS = {"at least": "≥", "at most": "≤"}
 PACKAGES = ("torch", "transformers", "peft", "lm-eval", "nevergrad", "cma")
 
 EXPLANATION = """\
 Ours and the peer compute the same, which is checked first, and are measured in turn in one process. `ours` and `peer`
-are medians, `ratio` is the median of the pairs' ratios, divided as the name says, and `spread` are their quartiles."""
+are medians, `ratio` is the median of the pairs' ratios, divided as the name says, and `spread` are their quartiles.
+`memory` is the most the measuring process held, in MiB."""
 
 
 def shown(row: Row) -> dict[str, str]:
@@ -28,6 +29,7 @@ def shown(row: Row) -> dict[str, str]:
     first, third = row["spread"]
     return {
         "name": row["name"],
+        "dtype": row["dtype"],
         "ours": _figure(row["ours"]),
         "peer": _figure(row["peer"]),
         "ratio": _figure(row["ratio"]),
@@ -35,21 +37,21 @@ def shown(row: Row) -> dict[str, str]:
         "unit": row["unit"],
         "goal": "—" if row["goal"] is None else f"{SIGNS[row['wanted']]} {row['goal']:g}",
         "met": {True: "yes", False: "no", None: "—"}[row["met"]],
+        "memory": _figure(row["memory"]),
     }
 
 
-def markdown(rows: Sequence[Row], bench: Bench, names: Sequence[str] = ()) -> str:
+def markdown(rows: Sequence[Row], bench: Bench, names: Sequence[str] = (), dtype: str = "auto") -> str:
     """A page with the command, the machine and the table."""
     model = bench.base.model
     only = "".join(f" --only {name}" for name in names)
-    setting = f"--skills {bench.skills} --rank {bench.rank} --repeats {bench.repeats}"
-    kind = f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}"
+    setting = f"--dtype {dtype} --skills {bench.skills} --rank {bench.rank} --repeats {bench.repeats}"
     lines = [
         "# mdkif beside its peers",
         "",
         f"    mdkif bench --base {bench.kit.workspace.base_name}{only} {setting}",
         "",
-        f"{bench.base.name}, {kind}; {machine()}; {versions()}.",
+        f"{bench.base.name} on {model.device.type}; {machine()}; {versions()}.",
         "",
         EXPLANATION,
         "",

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from mdkif import MdkifError
 
+from .profiling import profiled
+
 Cost = Callable[[], float]
 Row = dict[str, Any]
 
@@ -52,7 +54,12 @@ def timed(work: Callable[[], object]) -> Cost:
 
 
 def alternately(ours: Cost, peer: Cost, repeats: int) -> tuple[list[float], list[float]]:
-    """Both costs, measured in turn and each first as often as the other: what slows the machine slows both."""
+    """Both costs, measured in turn and each first as often as the other: what slows the machine slows both.
+
+    Raises Profiled, with ours alone, if they are to be measured no times.
+    """
+    if not repeats:
+        raise profiled(ours)
     costs: tuple[list[float], list[float]] = ([], [])
     for i in range(repeats):
         for which in (0, 1) if i % 2 == 0 else (1, 0):

@@ -1,86 +1,98 @@
-"""Stage I: our loop with the trainer `adalora` beside transformers' Trainer with PEFT's AdaLoRA."""
+"""Stage I: our loop beside transformers' Trainer with PEFT's layers, and beside what any training must compute."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import transformers
-from mdkif import Base, Encoded, Progress, TrainSettings, TuningMethod, train
+from mdkif import Progress, TrainSettings, TuningMethod, train
 from mdkif import Trainer as Declared
-from peft import AdaLoraConfig, get_peft_model
 
-from .material import ANSWER, Bench, encoded, random_ids
-from .timing import Row, agree, alternately, at_least, row
+from .material import ANSWER, Bench, forward_and_backward, random_rows
+from .timing import Row, agree, alternately, at_least, at_most, row, seconds
 
-STEPS, BATCH, SHORTEST, LONGEST = 6, 8, 24, 56
+STEPS, BATCH, LENGTH = 5, 16, 60
 COURSE = 0.05
+GOALS = {"adalora": (2.5, 1.6), "lora": (2.5, 1.5)}  # in half precision, and else
+FEW = 3  # times a training is measured at most
 
 
-def training(bench: Bench) -> Row:
-    """Tokens per second of both loops, from the first step to the last; the curves of their losses must agree.
+def adalora(bench: Bench) -> Row:
+    """Tokens per second of both loops with AdaLoRA."""
+    return _beside_trainer(bench, "adalora", "AdaLoRA")
 
-    Both learn from the same eight records at every step, from the same factors and by the same schedules.
-    From the first cut of ranks on, rounding decides which of nearly equal singular values goes, and the curves
-    agree in their course only.
+
+def lora(bench: Bench) -> Row:
+    """Tokens per second of both loops with LoRA."""
+    return _beside_trainer(bench, "lora", "LoRA")
+
+
+def _beside_trainer(bench: Bench, trainer: str, title: str) -> Row:
+    """Tokens per second from step to step, with each trainer's own settings; the curves of the losses must agree.
+
+    Both learn from the same records at every step, from the same factors and by the same schedules. The curves are
+    compared without dropout, whose masks are not the same. From the first cut of ranks on, rounding decides which
+    of nearly equal singular values goes, and the curves agree in their course only.
     """
-    work = _Work(bench)
-    _, ours = work.ours()
-    _, peer = work.peer(curve=True)
-    uncut = round(work.method().warmup_share * STEPS) + 1
-    agree("transformers' Trainer", torch.tensor(ours[:uncut]), torch.tensor(peer[:uncut]), 10 * bench.tolerance)
-    agree("the course of transformers' Trainer", torch.tensor(ours), torch.tensor(peer), COURSE)
-    costs = alternately(lambda: work.ours()[0], lambda: work.peer()[0], bench.repeats)
-    name = "stage I with AdaLoRA / transformers' Trainer with PEFT's"
-    return row(name, costs, at_least(1.3), "tokens/s", STEPS * sum(map(len, work.examples)))
+    if bench.repeats:
+        still = Work(bench, trainer, dropout=0.0)
+        _, ours = still.ours()
+        _, peer = still.peer(curve=True)
+        uncut = round(getattr(still.method(), "warmup_share", 1) * STEPS) + 1
+        agree("transformers' Trainer", torch.tensor(ours[:uncut]), torch.tensor(peer[:uncut]), 10 * bench.tolerance)
+        agree("the course of transformers' Trainer", torch.tensor(ours), torch.tensor(peer), COURSE)
+    work = Work(bench, trainer)
+    costs = alternately(lambda: work.ours()[0], lambda: work.peer()[0], min(bench.repeats, FEW))
+    name = f"stage I with {title} / transformers' Trainer with PEFT's"
+    return row(name, costs, at_least(GOALS[trainer][not bench.half]), "tokens/s", BATCH * LENGTH)
 
 
-class _Work:
-    """The same training for both; each run returns the seconds of its loop and the loss of each step."""
+def step(bench: Bench) -> Row:
+    """A step of stage I with AdaLoRA beside the base's forward and its backward to the activations, on its tokens."""
+    work = Work(bench, "adalora")
+    plain = forward_and_backward(bench.base, work.examples)
 
-    def __init__(self, bench: Bench) -> None:
-        self.base, self.examples = bench.base, examples(bench.base)
-        self._trainer = bench.kit.plugins.get(Declared, "adalora").load()
-        self._copy = deepcopy(self.base.model)
-        self._factors = {n: p.detach().clone() for n, p in self._adapted().named_parameters() if "lora_" in n}
-        self._copy = deepcopy(self.base.model)
+    def peer() -> float:
+        return min(seconds(plain) for _ in range(STEPS - 1))
 
-    def ours(self) -> tuple[float, list[float]]:
+    plain()
+    costs = alternately(lambda: work.ours(min)[0], peer, min(bench.repeats, FEW))
+    return row("a step of stage I / forward and backward of the base", costs, at_most(1.35))
+
+
+class Work:
+    """The same training for both; each run returns the seconds of a step, the first left out, and every step's loss."""
+
+    def __init__(self, bench: Bench, trainer: str, **chosen: Any) -> None:
+        self.base, self.examples = bench.base, random_rows(bench.base, BATCH, LENGTH)
+        self._chosen = chosen
+        self._trainer = bench.kit.plugins.get(Declared, trainer).load()
+
+    def ours(self, average: Callable[[Sequence[float]], float] = median) -> tuple[float, list[float]]:
+        """By `mdkif.train`."""
         loop = _Loop()
         settings = TrainSettings(steps=STEPS, batch_size=BATCH, warmup=0.0)
         with TemporaryDirectory() as folder:
             trained = train(self.base, self.examples, [], self.method(), settings, Path(folder), loop)
         trained.model.unload()
-        return loop.seconds, trained.losses
+        return average(loop.steps()), trained.losses
 
     def peer(self, curve: bool = False) -> tuple[float, list[float]]:
-        """With `curve` the loss is logged at every step, and the penalty that PEFT adds to it taken away."""
+        """By transformers' Trainer. With `curve` every loss is logged, and the penalty that PEFT adds taken away."""
         method: Any = self.method()
-        config = AdaLoraConfig(
-            init_r=method.init_rank,
-            target_r=method.target_rank,
-            lora_alpha=method.alpha,
-            lora_dropout=method.dropout,
-            orth_reg_weight=method.orthogonality,
-            tinit=round(method.warmup_share * STEPS),
-            tfinal=round(method.final_share * STEPS),
-            deltaT=1,
-            total_step=STEPS,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-        model: Any = get_peft_model(self._copy, config)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in self._factors:
-                    parameter.copy_(self._factors[name])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(TrainSettings().seed)  # as our loop draws the factors
+            model: Any = method.attach(self._copy, STEPS, lambda: torch.zeros(()))
         watch = _Watch(method, curve)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad], lr=method.learning_rate, weight_decay=0.0, fused=True
@@ -110,46 +122,67 @@ class _Work:
             trainer.remove_callback(transformers.PrinterCallback)
             trainer.train()
         model.unload()
-        return watch.seconds, watch.losses
+        return median(watch.steps()), watch.losses
 
     def method(self) -> TuningMethod:
-        """The trainer as it comes, but for dropout, whose masks depend on the padding."""
-        made: TuningMethod = self._trainer(dropout=0.0)
+        """The trainer as it comes, but for what was chosen."""
+        made: TuningMethod = self._trainer(**self._chosen)
         return made
 
-    def _adapted(self) -> Any:
-        """The factors that our loop starts from, drawn as it draws them."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(TrainSettings().seed)
-            return self.method().attach(self._copy, STEPS, lambda: torch.zeros(()))
+    def share(self) -> None:
+        """Let Trainer have the base itself; nothing else may need it any more."""
+        self._copy = self.base.model
+
+    @cached_property
+    def _copy(self) -> Any:
+        """A base of its own for Trainer, which leaves traces on it."""
+        return deepcopy(self.base.model)
 
 
-class _Loop(Progress):
-    """The seconds of the loop that shows its progress here."""
+class _Times:
+    """When each step was done."""
 
-    seconds = 0.0
+    def __init__(self) -> None:
+        self._moments: list[float] = []
+
+    def tick(self) -> None:
+        self._moments.append(time.perf_counter())
+
+    def steps(self) -> list[float]:
+        """The seconds of every step but the first."""
+        return [after - before for before, after in zip(self._moments, self._moments[1:], strict=False)]
+
+
+class _Loop(Progress, _Times):
+    """Our loop's steps, from the progress it shows."""
+
+    def __init__(self) -> None:
+        _Times.__init__(self)
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Any]:
-        started = time.perf_counter()
         with super().task(title, total, done) as bar:
+            advance = bar.advance
+
+            def noted(*steps: int, **figures: object) -> None:
+                advance(*steps, **figures)
+                self.tick()
+
+            bar.advance = noted  # type: ignore[method-assign]
             yield bar
-        self.seconds = time.perf_counter() - started
 
 
-class _Watch(transformers.TrainerCallback):
-    """What PEFT's documentation asks of its users, and the seconds of the loop."""
+class _Watch(transformers.TrainerCallback, _Times):
+    """What PEFT's documentation asks of its users, and Trainer's steps."""
 
     def __init__(self, method: TuningMethod, curve: bool) -> None:
+        _Times.__init__(self)
         self._method, self._curve = method, curve
-        self._penalty = self._started = self.seconds = 0.0
+        self._penalty = 0.0
         self.losses: list[float] = []
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._started = time.perf_counter()
-
-    def on_train_end(self, *_: Any, **__: Any) -> None:
-        self.seconds = time.perf_counter() - self._started
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.tick()
 
     def on_step_begin(self, *_: Any, model: Any = None, **__: Any) -> None:
         if self._curve:
@@ -157,18 +190,12 @@ class _Watch(transformers.TrainerCallback):
             self._penalty = 0.0 if penalty is None else penalty.item()
 
     def on_optimizer_step(self, arguments: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        model.base_model.update_and_allocate(state.global_step + 1)
+        if hasattr(model.base_model, "update_and_allocate"):
+            model.base_model.update_and_allocate(state.global_step + 1)
 
     def on_log(self, *_: Any, logs: Mapping[str, float] | None = None, **__: Any) -> None:
         if logs and "loss" in logs:
             self.losses.append(logs["loss"] - self._penalty)
-
-
-def examples(base: Base) -> list[Encoded]:
-    """As many records as a step takes, of different lengths."""
-    step = (LONGEST - SHORTEST) // (BATCH - 1)
-    ids = random_ids(base, BATCH, LONGEST).tolist()
-    return [encoded(base, each[: SHORTEST + step * i]) for i, each in enumerate(ids)]
 
 
 def padded(records: Sequence[Mapping[str, Sequence[int]]], pad: int) -> dict[str, torch.Tensor]:
