@@ -131,4 +131,4 @@ def relative_error(model: Any, bank: SkillBank, weights: torch.Tensor) -> float:
         found = layer.lora_B["default"].weight.float() @ layer.lora_A["default"].weight.float()
         off += float((found - wanted).square().sum())
         exact += float(wanted.square().sum())
-    return (off / exact) ** 0.5
+    return float((off / exact) ** 0.5)

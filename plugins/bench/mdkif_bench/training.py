@@ -21,7 +21,7 @@ from mdkif import Trainer as Declared
 from .material import ANSWER, Bench, forward_and_backward, random_rows
 from .timing import Row, agree, alternately, at_least, at_most, row, seconds
 
-STEPS, BATCH, LENGTH = 5, 16, 60
+STEPS, BATCH, LENGTH = 4, 16, 60
 COURSE = 0.05
 GOALS = {"adalora": (2.5, 1.6), "lora": (2.5, 1.5)}  # in half precision, and else
 FEW = 3  # times a training is measured at most
@@ -115,7 +115,7 @@ class Work:
                 model,
                 arguments,
                 data_collator=lambda rows: padded(rows, self.base.pad),
-                train_dataset=[{"ids": e.prompt + e.answer} for e in self.examples],  # type: ignore[arg-type]
+                train_dataset=[{"ids": e.prompt + e.answer} for e in self.examples],
                 callbacks=[watch],
                 optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
             )
@@ -164,7 +164,7 @@ class _Loop(Progress, _Times):
         with super().task(title, total, done) as bar:
             advance = bar.advance
 
-            def noted(*steps: int, **figures: object) -> None:
+            def noted(*steps: int, **figures: str) -> None:
                 advance(*steps, **figures)
                 self.tick()
 
@@ -189,7 +189,7 @@ class _Watch(transformers.TrainerCallback, _Times):
             penalty = self._method.penalty(model)
             self._penalty = 0.0 if penalty is None else penalty.item()
 
-    def on_optimizer_step(self, arguments: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if hasattr(model.base_model, "update_and_allocate"):
             model.base_model.update_and_allocate(state.global_step + 1)
 
