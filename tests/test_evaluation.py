@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 from dataclasses import replace
 from typing import get_args
 
@@ -10,6 +11,7 @@ import torch
 from mdkif import BadInput, Record, Skill, Task
 from mdkif.core.contract.declarations import Normaliser
 from mdkif.core.data.labels import format_choices
+from mdkif.core.inference.scoring import option_tokens
 from verbs import evaluate, predict, task_encoder
 
 CLOSE = {"rel": 1e-4, "abs": 1e-4}
@@ -117,6 +119,30 @@ def test_evaluate_reads_one_question_once_without_contexts_and_mistakes_no_label
     assert first.likelihoods.unconditional == second.likelihoods.unconditional
     assert turned.likelihoods.unconditional == pytest.approx(first.likelihoods.unconditional[::-1], **CLOSE)
     assert first.likelihoods.unconditional[0] != pytest.approx(first.likelihoods.unconditional[1], **CLOSE)
+
+
+def test_predict_answers_in_the_order_asked_and_pads_little_of_it(workspace, base, encoder_for):
+    """300 questions of any length in any order: what the model reads is hardly more than what they hold."""
+    encoder, draw = encoder_for(base), random.Random(0)
+    records = [
+        Record(
+            id=str(i), context=" ".join(["fever"] * draw.randint(0, 120)), **format_choices("Safe?", OPTIONS, ["no"])
+        )
+        for i in range(300)
+    ]
+    rows = list(encoder.encode(records))
+    task = workspace.plugins.get(Task, "pubmedqa")
+    read = []
+    handle = base.model.model.embed_tokens.register_forward_hook(lambda _, given, __: read.append(given[0].numel()))
+    try:
+        found = predict(workspace, task, encoder, rows)
+    finally:
+        handle.remove()
+    assert [each.id for each in found] == [record.id for record in records]
+    assert sum(read) < 1.1 * sum(map(option_tokens, rows))
+    for i in (0, 7, 299):
+        [alone] = predict(workspace, task, encoder, rows[i : i + 1])
+        assert found[i].likelihoods.sums == pytest.approx(alone.likelihoods.sums, **CLOSE)
 
 
 def report(done):

@@ -49,20 +49,27 @@ def predict(
     progress: Progress | None = None,
     title: str = "",
 ) -> list[Prediction]:
-    """The answers of the encoder's base model as it stands: labels where options are listed, else generated text."""
-    predictions: list[Prediction] = []
+    """The answers of the encoder's base model as it stands: labels where every example lists options, else text.
+
+    Examples of similar length are computed together, the longest first, and their answers given in the order asked.
+    """
+    answers: dict[int, Prediction] = {}
     unconditional: dict[Asked, list[float]] = {}
+    listed = all(example.options for example in examples)
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].prompt), reverse=True)
     with (progress or Progress()).task(title, len(examples)) as bar:
-        for start in range(0, len(examples), CHUNK):
-            chunk = examples[start : start + CHUNK]
-            if not all(example.options for example in chunk):
-                predictions += _generated(encoder, chunk, answering)
+        for start in range(0, len(order), CHUNK):
+            places = order[start : start + CHUNK]
+            chunk = [examples[i] for i in places]
+            if not listed:
+                found = _generated(encoder, chunk, answering)
             elif answering.mode == "span":
-                predictions += _extracted(encoder, chunk, answering)
+                found = _extracted(encoder, chunk, answering)
             else:
-                predictions += _scored(encoder, chunk, answering, unconditional)
+                found = _scored(encoder, chunk, answering, unconditional)
+            answers |= zip(places, found, strict=True)
             bar.advance(len(chunk))
-    return predictions
+    return [answers[i] for i in range(len(examples))]
 
 
 def _scored(
