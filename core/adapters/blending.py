@@ -74,6 +74,9 @@ def computed(module: nn.Module, inputs: torch.Tensor, rows: torch.Tensor, factor
             inputs, rows, linear.weight, linear.bias, factors.down, factors.up
         )
         return merged
+    if not torch.is_grad_enabled():
+        inner = functional.linear(inputs, factors.cast_down)
+        return _beside(inputs, inner, rows, linear.weight, linear.bias, factors.cast_up)
     beside: torch.Tensor = Beside.apply(  # type: ignore[no-untyped-call]
         inputs, rows, linear.weight, linear.bias, factors.cast_down, factors.cast_up
     )
@@ -134,8 +137,7 @@ class Beside(torch.autograd.Function):
         """The module's output (..., out) for inputs (..., in)."""
         inner = functional.linear(inputs, down)
         ctx.save_for_backward(inner if ctx.needs_input_grad[1] else None, rows, weight, down, up)
-        output = functional.linear(inputs, weight, bias)
-        return _plus(output, _weighted(inner, rows), up.t())
+        return _beside(inputs, inner, rows, weight, bias, up)
 
     @staticmethod
     def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -154,6 +156,17 @@ class Beside(torch.autograd.Function):
 
 def _merged(rows: torch.Tensor, weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     return torch.addmm(weight.to(up.dtype), up * rows, down)
+
+
+def _beside(
+    inputs: torch.Tensor,
+    inner: torch.Tensor,
+    rows: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    up: torch.Tensor,
+) -> torch.Tensor:
+    return _plus(functional.linear(inputs, weight, bias), _weighted(inner, rows), up.t())
 
 
 def _weighted(inner: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

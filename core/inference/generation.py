@@ -10,13 +10,26 @@ import torch
 from ..models.base import Base
 from ..prompts.batching import budgeted
 from ..prompts.encoding import Encoded
+from .decoding import continuations, decodes_plainly
 
 
 @torch.no_grad()
 def generate(base: Base, rows: Sequence[Encoded], max_new_tokens: int = 64, tokens: int = 4096) -> list[str]:
     """The greedy continuation of every prompt, as text without special tokens."""
-    texts = [""] * len(rows)
     tokenizer: Any = base.tokenizer
+    prompts = [row.prompt for row in rows]
+    plain = decodes_plainly(base)
+    found = (
+        continuations(base, prompts, max_new_tokens, tokens)
+        if plain
+        else _generated(base, rows, max_new_tokens, tokens)
+    )
+    return [tokenizer.decode(each, skip_special_tokens=True).strip() for each in found]
+
+
+def _generated(base: Base, rows: Sequence[Encoded], max_new_tokens: int, tokens: int) -> list[Sequence[int]]:
+    """The same as tokens, by transformers: a batch runs until its last text ends."""
+    found: list[Sequence[int]] = [()] * len(rows)
     for indices in budgeted([len(row.prompt) + max_new_tokens for row in rows], tokens):
         length = max(len(rows[i].prompt) for i in indices)
         ids = torch.full((len(indices), length), base.pad)
@@ -32,5 +45,5 @@ def generate(base: Base, rows: Sequence[Encoded], max_new_tokens: int = 64, toke
             pad_token_id=base.pad,
         )
         for place, i in enumerate(indices):
-            texts[i] = tokenizer.decode(out[place, length:], skip_special_tokens=True).strip()
-    return texts
+            found[i] = out[place, length:].tolist()
+    return found
