@@ -75,8 +75,8 @@ def computed(module: nn.Module, inputs: torch.Tensor, rows: torch.Tensor, factor
         )
         return merged
     if not torch.is_grad_enabled():
-        inner = functional.linear(inputs, factors.cast_down)
-        return _beside(inputs, inner, rows, linear.weight, linear.bias, factors.cast_up)
+        inner = functional.linear(inputs, factors.cast_down).mul_(_each(rows))
+        return _plus(functional.linear(inputs, linear.weight, linear.bias), inner, factors.cast_up.t())
     beside: torch.Tensor = Beside.apply(  # type: ignore[no-untyped-call]
         inputs, rows, linear.weight, linear.bias, factors.cast_down, factors.cast_up
     )
@@ -137,7 +137,7 @@ class Beside(torch.autograd.Function):
         """The module's output (..., out) for inputs (..., in)."""
         inner = functional.linear(inputs, down)
         ctx.save_for_backward(inner if ctx.needs_input_grad[1] else None, rows, weight, down, up)
-        return _beside(inputs, inner, rows, weight, bias, up)
+        return _plus(functional.linear(inputs, weight, bias), _weighted(inner, rows), up.t())
 
     @staticmethod
     def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -158,20 +158,14 @@ def _merged(rows: torch.Tensor, weight: torch.Tensor, down: torch.Tensor, up: to
     return torch.addmm(weight.to(up.dtype), up * rows, down)
 
 
-def _beside(
-    inputs: torch.Tensor,
-    inner: torch.Tensor,
-    rows: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    up: torch.Tensor,
-) -> torch.Tensor:
-    return _plus(functional.linear(inputs, weight, bias), _weighted(inner, rows), up.t())
-
-
 def _weighted(inner: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Inner values (..., R) times rows, in the dtype of the first and rounded once."""
-    return (inner * (rows if rows.dim() == 1 else rows[:, None, :])).to(inner.dtype)
+    return (inner * _each(rows)).to(inner.dtype)
+
+
+def _each(rows: torch.Tensor) -> torch.Tensor:
+    """Rows (R,) or (batch, R), to be multiplied by inner values (batch, tokens, R)."""
+    return rows if rows.dim() == 1 else rows[:, None, :]
 
 
 def _plus(output: torch.Tensor, inner: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
