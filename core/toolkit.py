@@ -105,7 +105,8 @@ class Toolkit:
 
     def preview(self, name: str, sources: Sources, count: int = 3, data: Options | None = None) -> Rows:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
-        declared = self.plugins.get(PromptedSpec, name)
+        known = {declared.name for declared, _ in self.plugins.all(PromptedSpec)}
+        declared = self._declared(PromptedSpec if name in known else Skill, name, sources)
         template = self.workspace.template(declared)
         rows: Rows = []
         for record in self.workspace.records(declared, sources, ConversionReport(), data):

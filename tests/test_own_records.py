@@ -148,6 +148,20 @@ def test_own_records_are_taken_by_every_verb_without_a_plugin(store, capsys, tmp
     assert len(json.loads(out)) == 40
     out, _ = mdkif(capsys, "list", "trained", "--json")
     assert [(row["name"], row["trainer"]) for row in json.loads(out)] == [("my-skill", "lora")]
+    out, _ = mdkif(capsys, "show", "my-skill")
+    assert "title: The records of mine.csv" in out
+    assert "batch_size: 2" in out
+
+
+def test_own_and_converted_records_are_shown_as_the_model_reads_them(store, capsys, tmp_path, mednli):
+    mdkif(capsys, "convert", "mednli", str(mednli), "-o", "nli.jsonl")
+    official, _ = mdkif(capsys, "preview", "nli", str(mednli), "-n", "2", "--json")
+    assert mdkif(capsys, "preview", "nli", "--records", "nli.jsonl", "-n", "2", "--json") == (official, "")
+    out, _ = mdkif(capsys, "preview", "--records", "mine.csv", "-n", "1", "--json")
+    assert "yes; no" in json.loads(out)[0]["query"]
+    for words in (["preview"], ["preview", "nli"]):
+        _, err = mdkif(capsys, *words, code=2)
+        assert "Give NAME and SOURCE, or --records FILE." in err
 
 
 def test_own_records_are_taken_by_an_installed_task_and_a_name_of_neither_is_asked_for(store, capsys):

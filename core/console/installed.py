@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..contract.declarations import KINDS, Declaration
+from ..contract.declarations import KINDS, Declaration, Router, Trainer
 from ..contract.discovery import Plugin
 from .app import State
 from .completion import names_of, targets
@@ -65,9 +65,10 @@ def show(state: State, name: str, as_json: bool) -> None:
         print_json(cards[0] if len(cards) == 1 else cards)
     else:
         for card in cards:
-            print_card({key: value for key, value in card.items() if key not in TABLES})
-            for key, title in TABLES.items():
-                if rows := card.get(key):
+            tables = TABLES if card["kind"] in (Trainer.kind, Router.kind) else {}
+            print_card({key: value for key, value in card.items() if key not in tables})
+            for key, title in tables.items():
+                if rows := card[key]:
                     print_lines([""])
                     print_rows(rows, ("name", "may_be", "default", "meaning"), title)
 

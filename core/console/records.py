@@ -14,9 +14,9 @@ from ..data.conversion import ConversionReport
 from ..data.record_files import write_records
 from ..errors import BadInput
 from .app import State
-from .arguments import pairs, peak_mebibytes, queries, sources_of
+from .arguments import named, pairs, peak_mebibytes, queries, sources_of
 from .completion import names_of, targets
-from .options import PATH, POSITIVE, as_json, converted, lengthened, modelled, skipping
+from .options import PATH, POSITIVE, as_json, converted, lengthened, modelled, recorded, skipping
 from .tables import print_card, print_json, print_lines, progress
 
 
@@ -62,16 +62,27 @@ def _nothing(dataset: str, source: Path, conversion: ConversionReport) -> str:
 
 
 @click.command()
-@click.argument("name", shell_complete=names_of(Skill, Task))
-@click.argument("source", metavar="[DATASET=]SOURCE")
+@click.argument("name", required=False, shell_complete=names_of(Skill, Task))
+@click.argument("source", required=False, metavar="[[DATASET=]SOURCE]")
+@recorded
 @click.option("-n", "count", type=POSITIVE, default=3, show_default=True, help="How many.")
 @converted
 @as_json
 @click.pass_obj
-def preview(state: State, name: str, source: str, count: int, data: Sequence[str], as_json: bool) -> None:
+def preview(
+    state: State,
+    name: str | None,
+    source: str | None,
+    records: Path | None,
+    count: int,
+    data: Sequence[str],
+    as_json: bool,
+) -> None:
     """Show instructions as the model will see them."""
-    kit = state.kit()
-    [given] = sources_of(kit, PromptedSpec, [name], [source])
+    if not (name and source) and records is None:
+        raise click.UsageError("Give NAME and SOURCE, or --records FILE.")
+    kit, name = state.kit(), named(name, records)
+    [given] = sources_of(kit, PromptedSpec, [name], [source] if source else [], records=records)
     rows = kit.preview(name, given, count, pairs("--data", data))
     if as_json:
         print_json(rows)
