@@ -87,7 +87,17 @@ def test_imported_skill_is_blended_with_trained_ones(skilled, adapters):
 def test_imported_card_says_where_it_comes_from_and_claims_nothing(kit, adapters):
     """No metrics, steps, records or data sets: nobody here has seen them."""
     made = kit.import_skill(adapters["qa"], "borrowed", licence="CC-BY-4.0", title="Answers of others")
-    assert set(made.card) == {"skill", "title", "imported", "base", "fingerprint", "created", "rank", "adapter"}
+    assert set(made.card) == {
+        "skill",
+        "title",
+        "imported",
+        "base",
+        "fingerprint",
+        "created",
+        "rank",
+        "adapter",
+        "files",
+    }
     assert made.card["imported"]["licence"] == "CC-BY-4.0"
     assert made.card["imported"]["kind"] == "LORA"
     [row] = kit.list("trained")
@@ -209,7 +219,7 @@ REFUSED = {
     "a pattern that is no mapping": (lambda folder: configured(folder, alpha_pattern=["q_proj"]), "alpha_pattern"),
     "a pattern that is none": (lambda folder: configured(folder, alpha_pattern={"(": 4}), "alpha_pattern"),
     "a pattern without an end": (lambda folder: configured(folder, alpha_pattern={"(.|[a-z])*!": 4}), "alpha_pattern"),
-    "numbers that are not finite": (bad_weights(first_only(lambda value: value * torch.nan)), "not all finite"),
+    "numbers that are not finite": (bad_weights(first_only(lambda value: value * torch.nan)), "is not finite in"),
     "whole numbers": (bad_weights(first_only(lambda value: value.to(torch.int8))), "torch.int8 in"),
     "half of a module": (bad_weights(lambda name, value: None if "0.mlp.up_proj.lora_A" in name else value), "half of"),
     "the other half": (bad_weights(lambda name, value: None if "0.mlp.up_proj.lora_B" in name else value), "lacks"),

@@ -309,7 +309,7 @@ def test_train_save_that_fails_leaves_the_base_clean(learn, workspace, monkeypat
 
 
 def test_train_loss_that_is_not_finite_is_a_clear_error(learn):
-    with pytest.raises(MdkifError, match=r"loss became nan at step \d+: lower learning_rate, now 1e\+30") as raised:
+    with pytest.raises(MdkifError, match=r"became (nan|inf) at step \d+: lower learning_rate, now 1e\+30") as raised:
         learn("lora", learning_rate=1e30)
     assert raised.value.exit_code == 1
 
@@ -359,7 +359,7 @@ def test_train_card_has_the_settings_and_no_record_text(learn, pubmedqa, trainer
     assert card["trainer"] == trainer
     assert card["steps"] == 12
     assert card["settings"]["learning_rate"] == 1e-2
-    assert card["data"]["records"] == 36
+    assert card["data"]["records"] == 48
     assert all(math.isfinite(loss) for loss in card["metrics"].values())
     articles = json.loads((pubmedqa / "data" / "ori_pqal.json").read_text()).values()
     written = "".join(path.read_text() for path in trained.path.iterdir() if path.suffix in (".json", ".md"))

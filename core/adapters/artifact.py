@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..data.learnt import Learnt
 from ..errors import BadInput
+from ..hashing import file_digest
 from ..store.documents import read_json
 from .low_rank import LowRank
 from .peft_files import CONFIG, is_low_rank, read_adapter
@@ -56,8 +57,20 @@ class Artifact(ABC):
         path = self.path / LEARNT
         return Learnt.read(read_json(path, "list of hashes")) if path.exists() else None
 
+    @property
+    def damaged(self) -> Path | None:
+        """The first of its weights and configurations that is not what its training left, by the card's SHA-256."""
+        left: Mapping[str, str] = self.card.get("files", {})
+        paths = {self.path / name: digest for name, digest in left.items()}
+        return next((path for path, own in paths.items() if not path.is_file() or file_digest(path) != own), None)
+
     def check(self, base: Base) -> None:
-        """Raises BadInput if it was trained on another base model."""
+        """Raises BadInput if it was trained on another base model, or a file is not what its training left."""
+        if self.damaged:
+            raise BadInput(
+                f"The skill '{self.name}' is damaged: {self.damaged} is not what its training left, by its SHA-256; "
+                "restore the file, or train the skill again."
+            )
         if self.card["fingerprint"] != base.fingerprint:
             raise BadInput(
                 f"The skill '{self.name}' was trained on '{self.card['base']}' ({self.card['fingerprint']}), not on "

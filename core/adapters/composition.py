@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -132,9 +133,12 @@ def load(reference: str, folder: Path) -> Composition:
 def read(path: Path) -> Composition:
     """A composition's file. Raises BadInput if it is none."""
     try:
-        return Composition(**read_json(path, "composition"))
-    except TypeError:
-        raise BadInput(f"{path} is not a composition of mdkif: adapt or compose it again.") from None
+        made = Composition(**read_json(path, "composition"))
+        if all(map(math.isfinite, made.summary().values())):
+            return made
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError):
+        pass
+    raise BadInput(f"{path} is not a composition of mdkif with finite weights: adapt or compose it again.")
 
 
 def validate_name(name: str) -> str:

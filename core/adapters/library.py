@@ -15,12 +15,13 @@ from ..errors import BadInput, unknown
 from ..hashing import file_digest
 from ..store.files import atomic_directory
 from ..workspace import Workspace
-from .artifact import CARD, Artifact, open_artifact
+from .artifact import CARD, LEARNT, Artifact, open_artifact
 from .peft_files import is_low_rank, read_adapter
 
 if TYPE_CHECKING:
     from ..prompts.encoding import Encoder
 
+VERIFIED = (".safetensors", ".json")
 LEAST = 4  # hexadecimal digits of a version that tell it from others well enough
 
 
@@ -105,6 +106,8 @@ class Library:
                 ranks = [update.rank for update in read_adapter(part).values()]
                 card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
             card["adapter"] = file_digest(*sorted(part.glob("*.safetensors")))
+            card["files"] = {file.name: file_digest(file) for file in sorted(part.iterdir()) if file.suffix in VERIFIED}
+            card["files"].pop(LEARNT, None)  # which may be deleted before a skill is passed on
             (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
     def _kept(self, card: Mapping[str, Any]) -> Path | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contract.explanation import line
 from ..errors import BadInput
 from ..store.documents import read_json
 from .low_rank import LowRank
@@ -62,6 +63,9 @@ def read_adapter(directory: Path) -> dict[str, LowRank]:
     modules = {key.removeprefix(PREFIX).partition(".lora_")[0] for key in tensors}
     if lonely := sorted(modules - set(updates)):
         raise BadInput(f"The adapter at {directory} has half of {lonely[0]}: train the skill again.")
+    for module, update in updates.items():
+        if not bool(update.down.isfinite().all() & update.up.isfinite().all()):
+            raise BadInput(f"The adapter at {directory} is not finite in {line(module, 80)}: train the skill again.")
     return updates
 
 

@@ -140,8 +140,6 @@ def _check_fit(directory: Path, model: Any, updates: Mapping[str, LowRank]) -> N
     for module, update in updates.items():
         if not update.down.ndim == update.up.ndim == 2 or update.up.shape[1] != update.rank:
             raise BadInput(f"The factors of {line(module, 80)} at {directory} do not belong together: save it again.")
-        if not bool(update.down.isfinite().all()) or not bool(update.up.isfinite().all()):
-            raise BadInput(f"The factors of {line(module, 80)} at {directory} are not all finite: train it again.")
     SkillBank(model, {directory.name: updates})
 
 

@@ -17,7 +17,7 @@ from ..data.learnt import Learnt, unseen
 from ..data.sampling import label_counts
 from ..data.sources import Sources, opened
 from ..data.splits import RESERVED
-from ..errors import BadInput
+from ..errors import BadInput, MdkifError
 from ..hashing import json_digest
 from ..workspace import Workspace
 from .objective import adaptation_objective, check_objective
@@ -92,6 +92,8 @@ def adapt(
     with workspace.events.run("adapt", task.name, workspace.base.name, chosen) as objective.told:
         found = optimizer.search(objective, settings.seed, workspace.progress)
         known = [*objective.references, *starting_points(objective)]
+        if not bool(found.weights.isfinite().all()):
+            raise MdkifError(f"The router '{router}' found weights that are not finite: try other settings.")
         objective.told.evaluated(made_name, {"objective": found.value})
     references = {reference.name: reference.value for reference in known}
     nearest, moved = _moved(found, known)

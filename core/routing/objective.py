@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,7 @@ import torch
 
 from ..contract.declarations import Task
 from ..contract.events import Following
+from ..errors import MdkifError
 from ..progress import Progress
 from ..workspace import Workspace
 from .cache import EvaluationCache, losses_key, metric_key
@@ -85,6 +87,12 @@ class AdaptationObjective:
             for name, row in rows.items():
                 weights = row.expand(self.space.norms.shape).contiguous()
                 references.append(Candidate(weights, self.evaluate_weights(weights[None])[0], name))
+                if not math.isfinite(references[-1].value):
+                    what = "the base alone" if name == "base" else f"'{name}'"
+                    raise MdkifError(
+                        f"The objective is {references[-1].value} with {what}: train that anew or leave it out with "
+                        "--skills, or load the base with --dtype float32."
+                    )
                 self.told.evaluated(name, {"objective": references[-1].value})
                 bar.advance(best=best(references).name)
         return references

@@ -123,7 +123,12 @@ def _loop(
         for number, rows in islice(enumerate(schedule(examples, settings), 1), start, steps):
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * _rate(number - 1, steps, settings.warmup)
-            losses.append(step(base, model, method, optimizer, rows, number, settings.max_grad_norm))
+            try:
+                losses.append(step(base, model, method, optimizer, rows, number, settings.max_grad_norm))
+            except MdkifError:
+                if (run / CHECKPOINT).exists():
+                    progress.note(f"The last state that was saved, before that, is in {run / CHECKPOINT}.")
+                raise
             if number % settings.checkpoint_every == 0 and number < steps:
                 save_checkpoint(run / CHECKPOINT, model, optimizer, method, losses)
             rank = method.mean_rank(model)
@@ -132,7 +137,9 @@ def _loop(
             told.step(number, **figures, **({} if rank is None else {"rank": rank}))
     base.model.eval()
     model.requires_grad_(False)
-    return Trained(model, steps, losses, before, mean_loss(base, dev))
+    after = mean_loss(base, dev)
+    _check_finite(0.0 if after is None else after, "loss on the development records", steps, method)
+    return Trained(model, steps, losses, before, after)
 
 
 def optimizer_of(method: TuningMethod, model: PeftModel) -> torch.optim.Optimizer:
@@ -162,18 +169,27 @@ def step(
     number: int,
     max_grad_norm: float,
 ) -> float:
-    """Optimizer step `number`, from 1, on these records; returns their loss. Raises MdkifError if it is not finite."""
+    """Optimizer step `number`, from 1, on these records; returns their loss.
+
+    Raises MdkifError if the loss, its gradient or a parameter after the step is not finite.
+    """
     share = not base.model.is_activation_checkpointing  # whose layers keep nothing of a prefix
     batches = [collate(part, base.pad, base.model.device, share) for part in parts]
     loss = _backward(base, model, method, batches)
-    if not math.isfinite(loss):
-        rate = method.learning_rate
-        raise MdkifError(f"The training loss became {loss} at step {number}: lower learning_rate, now {rate}.")
-    torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], max_grad_norm)
+    _check_finite(loss, "loss", number, method)
+    parameters = [p for g in optimizer.param_groups for p in g["params"]]
+    _check_finite(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm).item(), "gradient", number, method)
     optimizer.step()
     method.stepped(model, number)
+    _check_finite(torch.nn.utils.get_total_norm(parameters).item(), "parameters' norm", number, method)
     optimizer.zero_grad(set_to_none=True)
     return loss
+
+
+def _check_finite(value: float, what: str, number: int, method: TuningMethod) -> None:
+    if not math.isfinite(value):
+        rate = method.learning_rate
+        raise MdkifError(f"The training's {what} became {value} at step {number}: lower learning_rate, now {rate}.")
 
 
 def _backward(base: Base, model: PeftModel, method: TuningMethod, parts: Sequence[Batch]) -> float:
