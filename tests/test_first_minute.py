@@ -114,6 +114,15 @@ def test_console_ctrl_c_is_quiet_at_any_moment(when, told):
     assert done.returncode == (1 if told else -signal.SIGINT)
 
 
+def test_console_ctrl_c_is_heeded_before_anything_else_is_imported():
+    """Until then Python answers it with a traceback; what it imports before this program begins is its own."""
+    code = "import sys; before = {*sys.modules}; import mdkif.__main__; print(*{*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"mdkif", "mdkif.__main__"} <= set(done.stdout.split())
+    signals = {"signal", "enum", "types", "functools", "collections", "operator", "keyword", "reprlib"}
+    assert {name for name in done.stdout.split() if name[0] != "_"} <= {"mdkif", "mdkif.__main__", *signals}
+
+
 def test_console_ctrl_c_stays_ignored_where_it_was():
     """As under nohup, or in the background of a script."""
     ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
