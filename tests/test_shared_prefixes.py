@@ -87,7 +87,7 @@ def test_batch_with_a_prefix_is_the_whole_batch_cut_in_two(found, data):
 
 
 def test_prefix_is_shared_only_where_enough_tokens_are_saved():
-    rows = rows_of(20, (6,) * 6)
+    rows = rows_of(20, (6,) * 10)
     saved = batching.WORTH_SHARING // 20 + 1
     assert collate(rows[:saved], 0, CPU, share=True).prefix is None
     assert collate(rows[: saved + 1], 0, CPU, share=True).prefix.tolist() == list(rows[0].prompt[:20])
@@ -138,7 +138,7 @@ def test_prefix_of_a_model_whose_own_forward_answers_is_put_before_every_row(eag
 
 
 def test_prefix_of_development_records_changes_no_loss(base, monkeypatch):
-    rows = rows_of(40, (5, 8, 12, 20))
+    rows = rows_of(60, (5, 8, 12, 20))
     shared = mean_loss(base, rows)
     monkeypatch.setattr(batching, "WORTH_SHARING", 10**9)
     assert shared == pytest.approx(mean_loss(base, rows), rel=1e-5)
