@@ -109,6 +109,11 @@ def test_imported_card_says_where_it_comes_from_and_claims_nothing(kit, adapters
     assert {path.name for path in made.path.iterdir()} == {CONFIG, WEIGHTS, "README.md", "skill.json"}
 
 
+def test_imported_card_does_not_keep_where_a_base_lay_on_the_machine_of_others(kit, foreign):
+    configured(foreign, base_model_name_or_path="/home/somebody/models/tiny")
+    assert kit.import_skill(foreign, "borrowed", licence="MIT").card["imported"]["stated_base"] == "tiny"
+
+
 def test_imported_skill_of_a_known_name_keeps_the_trained_version(skilled, adapters):
     kit = kit_of(skilled)
     older = resolve(skilled, "skill:qa").versions["qa"]

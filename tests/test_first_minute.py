@@ -238,6 +238,7 @@ VIEWS = (
     ["list", "tasks"],
     ["plugins"],
     ["show", "nli"],
+    ["show", "cma-es"],
     ["doctor"],
 )
 

@@ -22,7 +22,7 @@ COLUMNS = {
 
 TABLES = {
     "settings": "Its settings, each for --set NAME=VALUE",
-    "stage_settings": "Settings of the stage, the same for all; those used most have options of their own",
+    "stage_settings": "Settings of the stage; those used most have options of their own",
 }
 
 

@@ -47,6 +47,7 @@ def import_adapter(
     base = workspace.base
     _check_fit(directory, base.model, updates)
     stated = line(str(config.get("base_model_name_or_path") or ""), LONGEST)
+    stated = Path(stated).name if stated.startswith(("/", ".", "~")) else stated  # a folder there says nothing here
     titles = [skill.title for skill, _ in workspace.plugins.all(Skill) if skill.name == name]
     card: dict[str, Any] = {
         "skill": name,
