@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .core.data.splits import hashed_split
     from .core.errors import BadInput, MdkifError
     from .core.evaluation.evaluate import EvaluateSettings
+    from .core.inference.generation import generate
     from .core.inference.likelihood import answer_loss
     from .core.inference.predictions import Likelihoods, Prediction
     from .core.inference.scoring import option_scores
@@ -71,6 +72,7 @@ _MODULES = {
     "data.splits": "hashed_split",
     "errors": "BadInput MdkifError",
     "evaluation.evaluate": "EvaluateSettings",
+    "inference.generation": "generate",
     "inference.likelihood": "answer_loss",
     "inference.predictions": "Likelihoods Prediction",
     "inference.scoring": "option_scores",
@@ -134,6 +136,7 @@ __all__ = [
     "explained",
     "format_choices",
     "format_entities",
+    "generate",
     "hashed_split",
     "hookimpl",
     "option_scores",

@@ -26,6 +26,7 @@ TENSORS = {
     "WeightParameterization",
     "Surrogate",
     "answer_loss",
+    "generate",
     "collate",
     "option_scores",
     "train",

@@ -16,6 +16,8 @@ COMPARISONS = {
     "factors": "adapters:factors",
     "gradient": "candidates:gradient",
     "generation": "answering:generation",
+    "stream": "generating:stream",
+    "streams": "generating:streams",
     "labels": "answering:labels",
     "evaluation": "answering:evaluation",
     "training": "training:adalora",

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:Futu
 KEYS = {"only", "name", "ours", "peer", "ratio", "spread", "unit", "wanted", "goal", "met", "note", "dtype",
         "memory"}  # fmt: skip
 GOALS = {"candidate": 1.05, "active": 3.0, "rebuild": 10.0, "factors": None, "gradient": 1.15, "generation": 0.98,
-         "labels": 8.0, "evaluation": 0.9, "training": 1.6, "lora": 1.5, "step": 1.35, "search": 2.0,
-         "many-skills": 1.15}  # fmt: skip
+         "stream": 1.0, "streams": 1.0, "labels": 8.0, "evaluation": 0.9, "training": 1.6, "lora": 1.5, "step": 1.35,
+         "search": 2.0, "many-skills": 1.15}  # fmt: skip
 PROCESSES = {"training-memory": 0.5, "memory": 1.25, "half-memory": 0.8, "start-up": 2.0}
 
 
