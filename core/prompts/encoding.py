@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from ..contract.declarations import TruncationSide
 from ..data.records import Record
 from ..errors import BadInput
 from ..models.base import Base
+from .controls import Controls
 from .templates import Instruction, Template
 
 Format = Literal["auto", "chat", "plain"]
@@ -68,11 +70,14 @@ class Encoder:
         return found
 
     def text(self, instruction: Instruction) -> str:
-        """The prompt as the base model reads it, up to where the answer begins."""
+        """The prompt as the base model reads it, up to where the answer begins.
+
+        Names of control tokens in the instruction are marked, see `Controls`: no record begins a turn of its own.
+        """
+        prompt = self._controls.marked(instruction.prompt)
         if self._chat():
-            messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": instruction.prompt}]
-            return str(self._chat_text(messages))
-        return f"{instruction.prompt}\n\nAnswer:"
+            return str(self._chat_text([{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]))
+        return f"{prompt}\n\nAnswer:"
 
     @property
     def prompt_format(self) -> Format:
@@ -89,14 +94,13 @@ class Encoder:
         return "" if self._chat() else " "
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """The ids of each text by itself."""
-        ids: Any = self.base.tokenizer(list(texts), add_special_tokens=False)
-        return [tuple(each) for each in ids["input_ids"]]
+        """The ids of each marked text by itself."""
+        return [self._controls.ids(text, False) for text in texts]
 
     def _encode(self, record: Record) -> Encoded | None:
         instruction = self.template.render(record)
         before = self.template.answer_affixes(record)[0] if record.options else ""
-        texts = (instruction.answer, *(before + option for option in record.options))
+        texts = tuple(map(self._controls.marked, (instruction.answer, *(before + each for each in record.options))))
         prompt, (answer, *options) = self._pair(self.text(instruction), texts)
         answer += self.end()
         room = self.max_length - max(map(len, (answer, *options)))
@@ -137,14 +141,18 @@ class Encoder:
         return ids, [w[len(ids) :] for w in whole]
 
     def _ids(self, text: str) -> tuple[int, ...]:
-        ids = self.base.tokenizer(text, add_special_tokens=not self._chat())["input_ids"]
+        ids = self._controls.ids(text, not self._chat())
         eos = self.base.tokenizer.eos_token_id
-        return tuple(ids[:-1] if not self._chat() and ids and ids[-1] == eos else ids)
+        return ids[:-1] if not self._chat() and ids and ids[-1] == eos else ids
 
     def _offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text starts and ends, in characters."""
         offsets: Any = self.base.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return list(offsets["offset_mapping"])
+
+    @cached_property
+    def _controls(self) -> Controls:
+        return Controls(self.base.tokenizer)
 
     def _chat(self) -> bool:
         available = bool(self.base.tokenizer.chat_template)
