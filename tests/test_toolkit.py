@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -110,8 +111,10 @@ def test_toolkit_name_of_two_kinds_has_two_cards(kit):
 
 def test_toolkit_settings_of_trainers_and_routers_are_on_their_cards(kit):
     [card] = kit.show("cma-es")
-    assert card["settings"]["evaluations"] == 120
-    assert kit.show("uniform")[0]["settings"] == {}
+    defaults = {row["name"]: row["default"] for row in card["settings"]}
+    assert defaults["evaluations"] == 120
+    assert kit.show("uniform")[0]["settings"] == []
+    assert {row["name"]: row["default"] for row in card["stage_settings"]} == asdict(AdaptSettings())
 
 
 def test_toolkit_preview_takes_the_users_own_template(kit, pubmedqa):
