@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mdkif import BadInput, Record, Skill, Task
 from mdkif.core.contract.declarations import TruncationSide
 from mdkif.core.prompts.batching import collate
+from mdkif.core.prompts.controls import MARK
 from mdkif.core.prompts.encoding import Encoder
 from mdkif.core.prompts.templates import Instruction
 from tokenizers import Tokenizer, processors, trainers
@@ -138,8 +139,8 @@ def is_cut(context, read, side):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    context=TEXT.map(lambda text: text.replace("…", "").strip()),
-    query=TEXT.map(str.strip),
+    context=TEXT.map(lambda text: text.replace("…", "").replace(MARK, "").strip()),
+    query=TEXT.map(lambda text: text.replace(MARK, "").strip()),
     max_length=st.integers(20, 300),
     format=st.sampled_from(FORMATS),
     side=st.sampled_from(get_args(TruncationSide)),

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-FIRST, MOST = 0xF0000, 0xFFFD  # a plane of Unicode in which no character has a meaning, and how many it has
-UNKNOWN = "\ufffd"
+MARK = "\U000f0000"  # a private character, in which no text has a meaning; one that a text does have is doubled
 
 
 class Controls:
     """The names of a tokenizer's control tokens, such as `<|im_end|>`.
 
     A tokenizer reads them in any text, so that a record could end its turn and begin one of the system. What comes
-    from a record is therefore marked: a private character stands for each name until the text is tokenized, and then
+    from a record is therefore marked: two private characters stand for each name until the text is tokenized, and then
     the name is tokenized as the characters it is made of. Other texts have the ids they always had.
     """
 
@@ -21,23 +20,21 @@ class Controls:
         self._tokenizer = tokenizer
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         names = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
-        longest_first = sorted(filter(None, names), key=lambda name: (-len(name), name))[:MOST]
-        self._mark = {name: chr(FIRST + i) for i, name in enumerate(longest_first)}
-        self._name = {mark: name for name, mark in self._mark.items()}
-        private = f"[{chr(FIRST)}-{chr(FIRST + MOST)}]"
-        self._marks = re.compile(f"({private})")
-        self._found = re.compile("|".join([*map(re.escape, self._mark), private]))
+        longest_first = sorted(filter(None, names), key=lambda name: (-len(name), name))
+        self._name = {chr(ord(MARK) + i): name for i, name in enumerate(longest_first, 1)}
+        self._mark = {MARK: MARK * 2} | {name: MARK + second for second, name in self._name.items()}
+        self._found = re.compile("|".join(map(re.escape, self._mark)))
 
     def marked(self, text: str) -> str:
-        """A text with a mark for every name; private characters of its own become the one for unknown ones."""
-        return self._found.sub(lambda found: self._mark.get(found[0], UNKNOWN), text)
+        """A text with a mark for every name."""
+        return self._found.sub(lambda found: self._mark[found[0]], text)
 
     def ids(self, text: str, add_special_tokens: bool) -> tuple[int, ...]:
         """The ids of a text that may have marks."""
-        first, *rest = self._marks.split(text)
+        first, *rest = re.split(f"{MARK}(.)", text)
         ids = list(self._tokenizer(first, add_special_tokens=add_special_tokens)["input_ids"])
-        for part in filter(None, rest):
-            name = self._name.get(part)
-            as_text = {"add_special_tokens": False, "split_special_tokens": name is not None}
-            ids += self._tokenizer(name or part, **as_text)["input_ids"]
+        for second, after in zip(rest[::2], rest[1::2], strict=True):
+            name = self._name.get(second, MARK)
+            ids += self._tokenizer(name, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            ids += self._tokenizer(after, add_special_tokens=False)["input_ids"] if after else []
         return tuple(ids)
