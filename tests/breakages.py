@@ -176,7 +176,7 @@ OF_DATA_SETS = [
         "a misspelt split in the last row",
         "notes",
         {"group=patient,": "group=patient, split='trian' * (number == 8),"},
-        "is none of train, dev, test",
+        "is none of train, dev, adapt, test",
     ),
     Breakage(
         "needs no network",
