@@ -1,13 +1,18 @@
-"""The console script and `python -m mdkif`: while Python still imports, Ctrl-C ends the program without a word."""
+"""The console script and `python -m mdkif`: while Python still imports, Ctrl-C ends the program without a word.
+
+From then on Ctrl-C, an end that the system asks for (SIGTERM) and a closed terminal (SIGHUP) are one thing: an orderly
+interruption.
+"""
 
 from __future__ import annotations
 
-from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
+from signal import SIG_DFL, SIGINT, SIGTERM, Signals, default_int_handler, getsignal, signal
 
-OWN = getsignal(SIGINT) is default_int_handler  # else whoever started this program wants Ctrl-C ignored
+ENDS = (SIGINT, SIGTERM, *(each for each in Signals if each.name == "SIGHUP"))  # which Windows lacks
+OWN = [each for each in ENDS if getsignal(each) in (default_int_handler, SIG_DFL)]  # others are to be ignored
 
-if OWN:
-    signal(SIGINT, SIG_DFL)
+for each in OWN:
+    signal(each, SIG_DFL)
 
 
 def entry() -> None:
@@ -17,11 +22,11 @@ def entry() -> None:
     from .cli import main
     from .core.console.app import run
 
-    if OWN:
-        signal(SIGINT, default_int_handler)
+    for each in OWN:
+        signal(each, default_int_handler)
     code = run(main, sys.argv[1:])
-    if OWN:
-        signal(SIGINT, SIG_DFL)  # nor has Python a traceback to show while it tidies up
+    for each in OWN:
+        signal(each, SIG_DFL)  # nor has Python a traceback to show while it tidies up
     sys.exit(code)
 
 

@@ -79,7 +79,7 @@ def test_console_command_that_is_known_and_not_installed_is_told_its_distributio
 WHEN = """
 import os, signal, sys
 def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.{1})
 class Interrupting:
     def find_spec(name, path=None, target=None):
         if name == {0!r}:
@@ -94,6 +94,7 @@ entry()
 """
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(
     ("when", "told"),
     [
@@ -105,13 +106,13 @@ entry()
         ("the end", ""),
     ],
 )
-def test_console_ctrl_c_is_quiet_at_any_moment(when, told):
+def test_console_interruption_is_quiet_at_any_moment(when, told, name):
     """From the first import of the program to its last word, whatever Python is doing."""
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it
-    code = heeding + WHEN.format(when)
+    code = heeding + WHEN.format(when, name)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == told
-    assert done.returncode == (1 if told else -signal.SIGINT)
+    assert done.returncode == (1 if told else -signal.Signals[name])
 
 
 def test_console_ctrl_c_is_heeded_before_anything_else_is_imported():
@@ -125,9 +126,8 @@ def test_console_ctrl_c_is_heeded_before_anything_else_is_imported():
 
 def test_console_ctrl_c_stays_ignored_where_it_was():
     """As under nohup, or in the background of a script."""
-    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    for when in ("click", "mdkif_skill_nli", "the end"):
-        code = ignoring + WHEN.format(when)
+    for when, name in (("click", "SIGINT"), ("mdkif_skill_nli", "SIGHUP"), ("the end", "SIGINT")):
+        code = f"import signal; signal.signal(signal.{name}, signal.SIG_IGN)\n" + WHEN.format(when, name)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert "nli" in done.stdout

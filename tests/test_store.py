@@ -1,8 +1,9 @@
-"""The store: files and directories appear whole or not at all, whatever fails, under the user's own umask."""
+"""The store: files and directories appear whole or not at all, whatever fails, and are their owner's."""
 
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -156,15 +157,20 @@ def test_files_place_that_is_a_file_is_reported(tmp_path, whole):
         pytest.fail("the block must not run")
 
 
-@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
-def test_files_users_umask_is_kept(tmp_path, umask, mask, file, folder):
-    """Where patients' records must not be read by others, what is made from them must not either."""
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@pytest.mark.parametrize(("mask", "shared"), [(0o022, 0o755), (0o077, 0o700)])
+def test_files_are_their_owners_alone_from_the_first_byte(tmp_path, umask, mask, shared):
+    """What may hold text, and folders made for it; a folder to be passed on is as the umask says."""
     umask(mask)
-    write_json(tmp_path / "facts.json", {})
-    with atomic_directory(tmp_path / "skill"):
+    with atomic_file(tmp_path / "new" / "deep" / "records.jsonl") as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        part.write_text("text")
+    with atomic_directory(tmp_path / "new" / "skill") as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o700
+    with atomic_directory(tmp_path / "lora", private=False):
         pass
-    assert (tmp_path / "facts.json").stat().st_mode & 0o777 == file
-    assert (tmp_path / "skill").stat().st_mode & 0o777 == folder
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes == {"new": 0o700, "deep": 0o700, "records.jsonl": 0o600, "skill": 0o700, "lora": shared}
 
 
 def test_files_killed_process_leaves_the_old_file(tmp_path):

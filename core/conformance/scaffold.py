@@ -68,7 +68,7 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "", category: s
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    with atomic_directory(directory) as part:
+    with atomic_directory(directory, private=False) as part:
         for template in _templates(kind):
             place = template.relative_to(SCAFFOLD).with_suffix("")
             path = part.joinpath(*(_named(piece, facts) for piece in place.parts[1:]))

@@ -78,7 +78,7 @@ def export_adapter(workspace: Workspace, reference: str, directory: Path) -> dic
     card = artifact.card
     facts = {"skill": artifact.name, "version": artifact.version, "format": "peft"}
     facts |= {key: card[key] for key in ("base", "fingerprint", "imported") if key in card}
-    with atomic_directory(directory) as part:
+    with atomic_directory(directory, private=False) as part:
         if artifact.blendable:
             write_lora(part, read_adapter(artifact.path), card["base"])
         else:

@@ -38,7 +38,7 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
     base = workspace.base
     if to == "gguf":
         check_gguf(base, quantize or "f16")
-    with atomic_directory(directory) as part:
+    with atomic_directory(directory, private=False) as part:
         if to == "lora":
             updates = bank.fused(weights)
             write_lora(part, updates, base.path)

@@ -16,13 +16,14 @@ from ..errors import MdkifError
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    Raises MdkifError, naming the file, if the disk refuses.
+    From its first byte nobody but its owner can read it, nor enter a folder made for it. Raises MdkifError, naming
+    the file, if the disk refuses.
     """
     with _refused(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path.parent)
         part = path.with_name(f".{path.stem}-{os.urandom(16).hex()}{path.suffix}")
         try:
-            part.touch(exist_ok=False)
+            part.touch(mode=0o600, exist_ok=False)
             yield part
             part.replace(path)
         finally:
@@ -30,18 +31,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: Path, keep_as: Callable[[], Path | None] | None = None) -> Iterator[Path]:
+def atomic_directory(
+    path: Path, keep_as: Callable[[], Path | None] | None = None, private: bool = True
+) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces it only if the block succeeds.
 
     When it lies ready, `keep_as` is asked where the old one is to be kept; without it, or for None, it is removed.
-    Raises MdkifError, naming the directory, if the disk refuses.
+    Nobody but its owner can enter one that is `private`; another, made to be passed on, is as the umask says. Raises
+    MdkifError, naming the directory, if the disk refuses.
     """
     with _refused(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path.parent)
         part = path.with_name(f".{path.name}-{os.urandom(16).hex()}")
         unwanted = old = part.with_name(part.name + "-old")
         try:
-            part.mkdir()
+            part.mkdir(mode=0o700 if private else 0o777)
             yield part
             old = (keep_as() if keep_as else None) or unwanted
             if path.exists():
@@ -52,6 +56,13 @@ def atomic_directory(path: Path, keep_as: Callable[[], Path | None] | None = Non
                 old.replace(path)
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(unwanted, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those it lies in, where they are missing, for the owner alone."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager

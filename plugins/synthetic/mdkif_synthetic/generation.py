@@ -92,7 +92,7 @@ def generate(directory: Path, *, seed: int = 0, patients: int = 400, only: Colle
     hospital = admit(seed, patients)
     counts = {"patients": patients}
     wanted = {name: family for name, family in FAMILIES.items() if name in (only or FAMILIES)}
-    with atomic_directory(directory) as part:
+    with atomic_directory(directory, private=False) as part:
         for family in wanted.values():
             counts |= family.write(part, hospital)
         write_text(part / "README.txt", _readme(seed, patients, wanted))
