@@ -1,6 +1,7 @@
 """Artifacts: low-rank adapters are blended, others are applied alone and refused by the bank by name."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from mdkif.core.adapters.library import library_of
 from peft import IA3Config, PeftModel, PromptTuningConfig, get_peft_model
 from verbs import applied, bank_of, evaluate
 
-IA3 = {"target_modules": ["k_proj", "v_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
+IA3: dict[str, Any] = {"target_modules": ["k_proj", "v_proj", "down_proj"], "feedforward_modules": ["down_proj"]}
 OTHERS = {
     "ia3": IA3Config(task_type="CAUSAL_LM", **IA3),
     "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),

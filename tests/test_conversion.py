@@ -9,6 +9,7 @@ import types
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,17 +170,21 @@ def test_convert_tells_other_errors_by_kind_and_place_and_never_quotes(source, e
     assert "raise fail" in Path(__file__).read_text("utf-8").splitlines()[int(found[3]) - 1]
 
 
+def wrong(**fields: Any) -> Record:
+    return Record(**{"id": "r1", "query": "q", "answer": "a"} | fields)
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
         ({"id": "1"}, r"yields what is of the type dict: yield mdkif\.Record objects"),
         (None, "of the type NoneType: yield"),
-        (lambda: Record(id=7, query="q", answer="a"), r"The id of a record is no text but of the type int"),
-        (lambda: Record(id="r1", query="q", answer=3.5), "The answer of record r1 is no text but of the type float"),
-        (lambda: Record(id="r1", query="q", answer="a", options=["SECRET"]), "record r1: its options are no tuple"),
-        (lambda: Record(id="r1", query="q", answer="a", spans=((0, 1, 2),)), "record r1: its spans are no tuple of"),
-        (lambda: Record(id="r1", query="q", answer="a", split="SECRET"), "record r1: its split is none of train, dev"),
-        (lambda: Record(id="r1", query="q", answer="a", options=("b",), labels=("SECRET",)), "a gold label is not am"),
+        (lambda: wrong(id=7), r"The id of a record is no text but of the type int"),
+        (lambda: wrong(answer=3.5), "The answer of record r1 is no text but of the type float"),
+        (lambda: wrong(options=["SECRET"]), "record r1: its options are no tuple"),
+        (lambda: wrong(spans=((0, 1, 2),)), "record r1: its spans are no tuple of"),
+        (lambda: wrong(split="SECRET"), "record r1: its split is none of train, dev"),
+        (lambda: wrong(options=("b",), labels=("SECRET",)), "a gold label is not am"),
     ],
 )
 def test_convert_tells_what_is_no_record_with_the_records_own_message(monkeypatch, tmp_path, made, message):

@@ -1,5 +1,7 @@
 """What all prompts of a batch begin with: found, computed once, and nothing else changed by it."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -22,7 +24,7 @@ from transformers import (
 )
 
 CPU = torch.device("cpu")
-SIZES = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+SIZES: dict[str, Any] = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
          "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}  # fmt: skip
 CONFIGS = {
     "llama": LlamaConfig(**SIZES),

@@ -3,6 +3,7 @@
 import copy
 import math
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 pytestmark = pytest.mark.filterwarnings("ignore")
 LLAMA = LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
                     num_key_value_heads=1, attention_bias=True)  # fmt: skip
-ADALORA = {"init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 2, "total_step": 9, "lora_alpha": 8}
+ADALORA: dict[str, Any] = {"init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 2, "total_step": 9, "lora_alpha": 8}
 PLAIN = {
     "lora": LoraConfig(r=3, lora_alpha=7, target_modules="all-linear"),
     "rslora": LoraConfig(r=3, lora_alpha=7, use_rslora=True, target_modules="all-linear"),
