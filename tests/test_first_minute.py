@@ -94,6 +94,12 @@ entry()
 """
 
 
+HEEDING = """
+import signal  # a job in the background ignores one, and nohup another
+signal.signal(signal.{0}, signal.default_int_handler if "{0}" == "SIGINT" else signal.SIG_DFL)
+"""
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(
     ("when", "told"),
@@ -108,8 +114,7 @@ entry()
 )
 def test_console_interruption_is_quiet_at_any_moment(when, told, name):
     """From the first import of the program to its last word, whatever Python is doing."""
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it
-    code = heeding + WHEN.format(when, name)
+    code = HEEDING.format(name) + WHEN.format(when, name)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr == told
     assert done.returncode == (1 if told else -signal.Signals[name])

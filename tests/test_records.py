@@ -178,7 +178,7 @@ def test_records_that_fail_half_way_leave_the_old_file(tmp_path, suffix):
 def test_record_checks_its_labels_and_its_split():
     with pytest.raises(ValueError, match="record r1: a gold label is not among the options"):
         Record(id="r1", query="q", answer="x", options=("a", "b"), labels=("x",))
-    with pytest.raises(ValueError, match="record r1: its split is none of train, dev, test"):
+    with pytest.raises(ValueError, match="record r1: its split is none of train, dev, adapt, test"):
         Record(id="r1", query="q", answer="x", split="valid")
 
 
