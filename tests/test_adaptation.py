@@ -326,6 +326,13 @@ def test_adapt_draws_every_label_with_its_share_and_says_how_many(ready, pubmedq
     assert f"12 'train' records of 'pubmedqa', of the labels: yes {yes}, no {no}, maybe {maybe}." in told
 
 
+def test_adapt_tells_many_labels_by_their_range():
+    from mdkif.core.routing.adapt import _told
+
+    assert _told({"yes": 3, "no": 0}) == "the labels: yes 3, no 0"
+    assert _told({str(i): i % 4 for i in range(50)}) == "50 labels, each 0 to 3 times"
+
+
 def test_adapt_seeds_draw_other_shots(ready, pubmedqa):
     first, same, other = (
         adapt(ready, "pubmedqa", {"pubmedqa": pubmedqa}, ["qa"], "uniform", {"shots": "5", "seed": seed}).uniform

@@ -26,6 +26,8 @@ from .optimizer import AdaptSettings, Candidate, RouterOptimizer, starting_point
 if TYPE_CHECKING:
     from ..data.records import Record
 
+FEW_LABELS = 4
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -83,8 +85,7 @@ def adapt(
     examples = encoder.encode_all(fresh, what)
     labels = label_counts([example.record for example in examples])
     if labels:
-        told = ", ".join(f"{label} {count}" for label, count in labels.items())
-        workspace.progress.note(f"{len(examples)} {what}, of the labels: {told}.")
+        workspace.progress.note(f"{len(examples)} {what}, of {_told(labels)}.")
     bank = target.bank_of(artifacts, workspace.base, settings.granularity)
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
@@ -130,6 +131,13 @@ def adapt(
         evaluations=math.ceil(objective.evaluations),
         seconds=time.perf_counter() - started,
     )
+
+
+def _told(labels: Mapping[str, int]) -> str:
+    """How often each label is right, in words; of many labels only how few and how many times."""
+    if len(labels) > FEW_LABELS:
+        return f"{len(labels)} labels, each {min(labels.values())} to {max(labels.values())} times"
+    return "the labels: " + ", ".join(f"{label} {count}" for label, count in labels.items())
 
 
 def _moved(found: Candidate, known: Sequence[Candidate]) -> tuple[str, float]:
