@@ -26,7 +26,7 @@ from .optimizer import AdaptSettings, Candidate, RouterOptimizer, starting_point
 if TYPE_CHECKING:
     from ..data.records import Record
 
-FEW_LABELS = 4
+FEW_LABELS = 8
 
 
 @dataclass(frozen=True)
