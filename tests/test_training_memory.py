@@ -168,8 +168,8 @@ import random
 kit = Toolkit(sys.argv[2], sys.argv[3], dtype="float32", device="cpu")
 draw = random.Random(0)
 tokens = lambda count: tuple(draw.choices(range(20, 800), k=count))
-rows = [Encoded(None, tokens(draw.randint(20, 60)), tokens(4)) for _ in range(8)]
-base, method, settings = kit.workspace.base, kit.trainer("adalora"), TrainSettings(steps=2, batch_size=4)
+rows = [Encoded(None, tokens(draw.randint(20, 60)), tokens(4)) for _ in range(20)]
+base, method, settings = kit.workspace.base, kit.trainer("adalora"), TrainSettings(steps=5, batch_size=4)
 if sys.argv[1] == "estimate":
     found = estimate(base, rows, rows[:4], method, settings)
     print(json.dumps([found.memory, found.tokens, found.weights]))
