@@ -14,7 +14,7 @@ from .core.console.app import Commands, State, first_screen, state_of
 from .core.console.arguments import configured, named, number, pairs, sources_of, trainable
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of, targets
-from .core.console.installed import doctor, install, list_, plugins, remove, show, uninstall
+from .core.console.installed import doctor, install, list_, models, plugins, remove, show, skills, uninstall
 from .core.console.options import (
     COUNT,
     PATH,
@@ -36,7 +36,7 @@ from .core.console.options import (
 )
 from .core.console.records import convert, predict, preview
 from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights, progress
-from .core.contract.declarations import BaseModel, Normaliser, Router, Skill, Task, Trainer
+from .core.contract.declarations import Normaliser, Router, Skill, Task, Trainer
 from .core.progress import Bar
 
 
@@ -276,71 +276,14 @@ for command in (
     doctor,
     install,
     list_,
+    models,
     new,
     plugins,
     predict,
     preview,
     remove,
     show,
+    skills,
     uninstall,
 ):
     main.add_command(command)
-
-
-@main.group()
-def skills() -> None:
-    """Trained skills of the store: adapters of others in, one's own out."""
-
-
-@skills.command("import")
-@click.argument("directory", type=PATH)
-@click.option("--name", required=True, help="What the skill is to be called.", shell_complete=names_of(Skill))
-@click.option("--licence", required=True, help="The terms its owner gave it, such as CC-BY-4.0.")
-@click.option("--title", default="", help="One line for people.")
-@replacing
-@modelled
-@as_json
-@click.pass_obj
-def import_(
-    state: State, /, directory: Path, name: str, licence: str, title: str, replace: bool, as_json: bool, **model: Any
-) -> None:
-    """Take an adapter that PEFT saved elsewhere into the store.
-
-    DIRECTORY holds adapter_config.json and adapter_model.safetensors of a LoRA, rsLoRA or AdaLoRA. --base is the
-    model that it was trained on.
-    """
-    kit = state.kit(progress=progress(), **model)
-    made = kit.import_skill(directory, name, licence=licence, title=title, replace=replace)
-    card = {**made.card, "path": str(made.path)}
-    print_json(card) if as_json else print_card(card)
-
-
-@skills.command("export")
-@click.argument("skill", shell_complete=names_of(Skill))
-@click.argument("directory", type=PATH)
-@click.option("--base", envvar="MDKIF_BASE", required=True, help="The base model of the skill.",
-              shell_complete=names_of(BaseModel))  # fmt: skip
-@as_json
-@click.pass_obj
-def export_(state: State, skill: str, directory: Path, base: str, as_json: bool) -> None:
-    """Write one skill as a folder that PEFT loads.
-
-    SKILL is NAME or NAME@VERSION.
-    """
-    done = state.kit(base=base).export_skill(skill, directory)
-    print_json(done) if as_json else print_card(done)
-
-
-@main.group()
-def models() -> None:
-    """Base models of the store."""
-
-
-@models.command()
-@click.argument("name", shell_complete=names_of(BaseModel))
-@as_json
-@click.pass_obj
-def pull(state: State, name: str, as_json: bool) -> None:
-    """Put a base model into the store, once."""
-    path = state.kit().pull(name)
-    print_json({"name": name, "path": str(path)}) if as_json else print_lines([str(path)])

@@ -1,18 +1,20 @@
-"""The command line for what is installed: look around, add, remove, and see whether all is well."""
+"""The command line for what is installed and kept: look around, add, remove, and see whether all is well."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-from ..contract.declarations import KINDS, Declaration, Router, Trainer
+from ..contract.declarations import KINDS, BaseModel, Declaration, Router, Skill, Trainer
 from ..contract.discovery import Plugin
 from .app import State
 from .completion import names_of, targets
-from .options import as_json
-from .tables import print_card, print_json, print_lines, print_rows
+from .options import PATH, as_json, modelled, replacing
+from .tables import print_card, print_json, print_lines, print_rows, progress
 
 COLUMNS = {
     "trained": ("name", "title", "base", "trainer", "steps", "records", "dev_loss", "version"),
@@ -153,3 +155,62 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         print_rows([{**asdict(line), "": "✓" if line.ok else "✗"} for line in lines], ("", "what", "found", "remedy"))
     ctx.exit(0 if all(line.ok for line in lines) else 1)
+
+
+@click.group()
+def skills() -> None:
+    """Trained skills of the store: adapters of others in, one's own out."""
+
+
+@skills.command("import")
+@click.argument("directory", type=PATH)
+@click.option("--name", required=True, help="What the skill is to be called.", shell_complete=names_of(Skill))
+@click.option("--licence", required=True, help="The terms its owner gave it, such as CC-BY-4.0.")
+@click.option("--title", default="", help="One line for people.")
+@replacing
+@modelled
+@as_json
+@click.pass_obj
+def import_(
+    state: State, /, directory: Path, name: str, licence: str, title: str, replace: bool, as_json: bool, **model: Any
+) -> None:
+    """Take an adapter that PEFT saved elsewhere into the store.
+
+    DIRECTORY holds adapter_config.json and adapter_model.safetensors of a LoRA, rsLoRA or AdaLoRA. --base is the
+    model that it was trained on.
+    """
+    kit = state.kit(progress=progress(), **model)
+    made = kit.import_skill(directory, name, licence=licence, title=title, replace=replace)
+    card = {**made.card, "path": str(made.path)}
+    print_json(card) if as_json else print_card(card)
+
+
+@skills.command("export")
+@click.argument("skill", shell_complete=names_of(Skill))
+@click.argument("directory", type=PATH)
+@click.option("--base", envvar="MDKIF_BASE", required=True, help="The base model of the skill.",
+              shell_complete=names_of(BaseModel))  # fmt: skip
+@as_json
+@click.pass_obj
+def export_(state: State, skill: str, directory: Path, base: str, as_json: bool) -> None:
+    """Write one skill as a folder that PEFT loads.
+
+    SKILL is NAME or NAME@VERSION.
+    """
+    done = state.kit(base=base).export_skill(skill, directory)
+    print_json(done) if as_json else print_card(done)
+
+
+@click.group()
+def models() -> None:
+    """Base models of the store."""
+
+
+@models.command()
+@click.argument("name", shell_complete=names_of(BaseModel))
+@as_json
+@click.pass_obj
+def pull(state: State, name: str, as_json: bool) -> None:
+    """Put a base model into the store, once."""
+    path = state.kit().pull(name)
+    print_json({"name": name, "path": str(path)}) if as_json else print_lines([str(path)])
