@@ -66,9 +66,9 @@ class Artifact(ABC):
 
     def check(self, base: Base) -> None:
         """Raises BadInput if it was trained on another base model, or a file is not what its training left."""
-        if self.damaged:
+        if damaged := self.damaged:
             raise BadInput(
-                f"The skill '{self.name}' is damaged: {self.damaged} is not what its training left, by its SHA-256; "
+                f"The skill '{self.name}' is damaged: {damaged} is not what its training left, by its SHA-256; "
                 "restore the file, or train the skill again."
             )
         if self.card["fingerprint"] != base.fingerprint:
