@@ -59,9 +59,10 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "", category: s
         )
         raise BadInput(f"The category of a {kind} cannot be '{category}': {known}.")
     import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     facts = _facts(kind, name, " ".join(title.split()) or f"{name.replace('-', ' ').capitalize()}", category)
-    environment = jinja2.Environment(
+    environment = ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(SCAFFOLD),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
