@@ -67,7 +67,7 @@ wheels: setup ## a wheel of mdkif and of every plugin, in dist
 # lm-eval, one of the peers, is heavy: only this wants it.
 bench: setup ## measure mdkif beside its peers
 	$(INSTALL) lm-eval
-	$(BIN)/mdkif bench --base smollm2 --out docs/results/benchmarks.json --table docs/results/benchmarks.md
+	$(BIN)/mdkif bench --base smollm2 --dtype both --out docs/results/benchmarks.json --table docs/results/benchmarks.md
 
 # The code itself is read for the reference, and what the pages show is run.
 docs: setup ## the site in docs/_build, and the tests of what it says

@@ -134,7 +134,7 @@ class Fused(torch.autograd.Function):
         slope = slopes[0].flatten(0, -2)
         of_inner = slope @ high
         of_down = (of_inner.T @ masked.flatten(0, -2)).to(ctx.dtypes[0]) if ctx.needs_input_grad[5] else None
-        of_up = (slope.T @ inner.flatten(0, -2)).to(ctx.dtypes[1]) if ctx.needs_input_grad[6] else None
+        of_up = (inner.flatten(0, -2).T @ slope).T.to(ctx.dtypes[1]) if ctx.needs_input_grad[6] else None
         of_inputs = None
         if ctx.needs_input_grad[0]:
             of_inputs = slope @ weight

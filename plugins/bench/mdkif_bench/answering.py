@@ -10,16 +10,16 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from mdkif import Base, Batch, Encoded, Record, collate, option_scores
+from mdkif import Base, Encoded, Record, collate, option_scores
 
-from .material import Bench, random_ids, random_weights
+from .material import Bench, last_logits, random_ids, random_weights
 from .timing import Row, agree, alternately, at_least, row, seconds, timed
 
 PROMPT, NEW = 32, 32
 CONTEXT, LABELS, LABEL_TOKENS = 256, 50, 4
 LM_EVAL_BATCH = 8
-EVALUATED, TOGETHER = 500, 100
-FEW = 3  # times an evaluation is measured at most
+EVALUATED, TOGETHER = 500, 50
+FEW = 2  # times an evaluation is measured at most
 
 
 def generation(bench: Bench) -> Row:
@@ -27,9 +27,9 @@ def generation(bench: Bench) -> Row:
     base, bank, weights = bench.base, bench.bank(), random_weights(bench.skills)
     ids = random_ids(base, 1, PROMPT).to(base.model.device)
     with bank.blend(weights):
-        exact = logits(base, ids)
+        exact = last_logits(base.model, ids)
     with bank.merged(weights):
-        agree("the blend beside the weights", logits(base, ids), exact, bench.tolerance)
+        agree("the blend beside the weights", last_logits(base.model, ids), exact, bench.tolerance)
 
     def merged() -> float:
         with bank.merged(weights):
@@ -75,7 +75,7 @@ def evaluation(bench: Bench) -> Row:
 
     def plain() -> None:
         for batch in batches:
-            forward(base, batch)
+            last_logits(base.model, batch.ids, attention_mask=batch.mask, position_ids=batch.positions)
 
     once = option_scores(base, records[:TOGETHER])
     alone = [option_scores(base, [each])[0] for each in records[:TOGETHER]]
@@ -92,15 +92,6 @@ def multiple_choice(base: Base) -> list[Encoded]:
     letters = tuple((token,) for token in range(30, 34))
     record = Record(id="bench", query="", answer="")
     return [Encoded(record, ids, letters[0], letters) for ids in sorted(rows, key=len)]
-
-
-@torch.no_grad()
-def forward(base: Base, batch: Batch) -> torch.Tensor:
-    """What the model says after each of a batch's rows, which are padded on the left."""
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "position_ids": batch.positions}
-    model: Any = base.model
-    found: torch.Tensor = model(**inputs, logits_to_keep=1, use_cache=False).logits
-    return found
 
 
 def by_lm_eval(base: Base, context: str, continuations: list[str]) -> Callable[[], torch.Tensor] | None:
@@ -132,13 +123,6 @@ def tokens(base: Base, text: str) -> tuple[int, ...]:
     """A text's ids, as lm-eval takes them: an answer's are what it adds to those of its prompt."""
     ids: Any = base.tokenizer(text)["input_ids"]
     return tuple(ids)
-
-
-@torch.no_grad()
-def logits(base: Base, ids: torch.Tensor) -> torch.Tensor:
-    """What the model predicts after the ids."""
-    found: torch.Tensor = base.model(input_ids=ids, logits_to_keep=1, use_cache=False).logits
-    return found
 
 
 def generate(base: Base, ids: torch.Tensor) -> torch.Tensor:

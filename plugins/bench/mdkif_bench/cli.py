@@ -24,7 +24,7 @@ PATH = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--skills", type=COUNT, default=12, show_default=True, help="Skills in a blend.")
 @click.option("--rank", type=COUNT, default=4, show_default=True, help="Their rank.")
-@click.option("--repeats", type=COUNT, default=5, show_default=True, help="Paired measurements of each row.")
+@click.option("--repeats", type=COUNT, default=3, show_default=True, help="Paired measurements of each row.")
 @click.option("--out", type=PATH, help="Also write the rows to this .json file.")
 @click.option("--table", type=PATH, help="Also write them as a table to this .md file.")
 @click.option("--dtype", envvar="MDKIF_DTYPE", default="auto", show_default=True,

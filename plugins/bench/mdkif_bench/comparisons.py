@@ -33,8 +33,8 @@ COMPARISONS = {
 
 PROFILED = [name for name, place in COMPARISONS.items() if not place.startswith(("processes:", "searching:"))]
 """Those whose work is done in this process, over and over."""
-ONCE = ("half-memory", "start-up")
-"""Those that are the same whatever the base's numbers are."""
+ONCE = ("search", "half-memory", "start-up")
+"""Those that hardly depend on the base's numbers."""
 
 
 def compare(bench: Bench, name: str) -> Row:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from mdkif import Base, Encoded, Record, generate
 
-from .answering import logits
-from .material import Bench, random_ids, random_weights
+from .material import Bench, last_logits, random_ids, random_weights
 from .timing import Row, agree, alternately, at_least, row, seconds
 
 PROMPTS, PLACES, SHORTEST, LONGEST, NEW = 32, 16, 16, 64, 24
@@ -41,10 +40,10 @@ def _measured(bench: Bench, lengths: Sequence[int]) -> tuple[str, tuple[list[flo
     rows, tokens = prompts(base, lengths), PLACES * (max(lengths) + NEW)
     check = random_ids(base, 1, SHORTEST).to(base.model.device)
     with bank.applied(weights):
-        exact = logits(base, check)
+        exact = last_logits(base.model, check)
         generate(base, rows, NEW, tokens)
     with bank.merged(weights):
-        agree("the blend merged into the weights", exact, logits(base, check), bench.tolerance)
+        agree("the blend merged into the weights", exact, last_logits(base.model, check), bench.tolerance)
 
     def ours() -> float:
         with bank.applied(weights):

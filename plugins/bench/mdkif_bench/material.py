@@ -111,3 +111,14 @@ def forward_and_backward(base: Base, rows: Sequence[Encoded]) -> Callable[[], No
             model.disable_input_require_grads()
 
     return plain
+
+
+@torch.no_grad()
+def last_logits(model: Any, ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    """The logits after each row of the ids, (rows, vocabulary).
+
+    The last states are flat before the output layer gets them: `logits_to_keep` copies its matrix for every row.
+    """
+    states = model.get_decoder()(input_ids=ids, **inputs, use_cache=False).last_hidden_state
+    found: torch.Tensor = model.get_output_embeddings()(states[:, -1].contiguous())
+    return found

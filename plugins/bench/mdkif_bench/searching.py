@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from mdkif import BadInput, Candidate, Progress, Router, SkillBank, Surrogate, WeightParameterization
 
-from .material import Bench, random_ids, random_weights
+from .material import Bench, last_logits, random_ids, random_weights
 from .timing import Row, at_least, row
 
 SEEDS, BUDGET, RECORDS, LENGTH, TOKENS = 5, 150, 4, 8, 256
@@ -84,11 +84,10 @@ class Planted:
         chosen = logits.gather(-1, self._tokens.expand(len(weights), -1, -1))
         return torch.log_softmax(chosen * self._sharpness, -1).cpu()
 
-    @torch.no_grad()
     def _logits(self, weights: torch.Tensor) -> torch.Tensor:
         rows = self._ids.repeat(len(weights), 1)
         with self._bank.blend(weights.float().repeat_interleave(RECORDS, 0)):
-            logits = self._model(input_ids=rows, logits_to_keep=1, use_cache=False).logits[:, -1]
+            logits = last_logits(self._model, rows)
         found: torch.Tensor = logits.float().view(len(weights), RECORDS, -1)
         return found
 
