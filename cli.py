@@ -36,7 +36,7 @@ from .core.console.options import (
 )
 from .core.console.records import convert, predict, preview
 from .core.console.tables import print_card, print_json, print_lines, print_rows, print_weights, progress
-from .core.contract.declarations import Normaliser, Router, Skill, Task, Trainer
+from .core.contract.declarations import Normaliser, Read, Router, Skill, Task, Trainer
 from .core.progress import Bar
 
 
@@ -144,6 +144,8 @@ def train(
               help="What the weights may be: positive with a total of one or a free one, or signed.")  # fmt: skip
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
+@click.option("--tune", default="none", show_default=True, metavar="[auto|none|STEPS]",
+              help="Then tune a small LoRA on the blend; auto: its steps chosen on held-out records.")  # fmt: skip
 @policed
 @click.option("--split", type=SPLIT, help="Where the records come from; never test [default: those kept from skills].")
 @click.option("--name", help="The composition's name [default: TASK-ROUTER].")
@@ -175,12 +177,16 @@ def adapt(
         objective = {"name": done.objective, "start": done.start, "end": done.end, "uniform": done.uniform,
                      "references": done.references, "nearest": done.nearest, "moved": done.moved}  # fmt: skip
         print_json({"task": task, "composition": done.composition.name, "weights": weights, "objective": objective,
-                    "evaluations": done.evaluations, "seconds": round(done.seconds, 2)})  # fmt: skip
+                    "tuned": done.tuned.as_json() if done.tuned else None, "evaluations": done.evaluations,
+                    "seconds": round(done.seconds, 2)})  # fmt: skip
     else:
         print_weights(weights, f"{done.composition.name} on {done.composition.base}")
         before = ", ".join(f"{name} {value:.4f}" for name, value in done.references.items())
         print_lines([f"objective {done.objective} {done.end:.4f}; before, {before}",
                      f"the weights are {done.moved:.3f} away from {done.nearest}, the nearest of these"])  # fmt: skip
+        if done.tuned:
+            print_lines([f"tuned for {done.tuned.steps} steps; on these records {done.tuned.before:.4f} before and "
+                         f"{done.tuned.after:.4f} after"])  # fmt: skip
 
 
 @main.command()
@@ -204,8 +210,8 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
 @listed
 @recorded
 @converted
-@click.option("--with", "targets", multiple=True, required=True, help="base, skill:NAME or a composition; repeatable.",
-              shell_complete=targets)  # fmt: skip
+@click.option("--with", "targets", multiple=True, required=True, shell_complete=targets,
+              help="base, skill:NAME, a composition, or untuned:COMPOSITION; repeatable.")  # fmt: skip
 @click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
 @policed
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The records to measure on.")
@@ -213,6 +219,8 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
               help="Score every listed label, or extract labels as the papers do.")  # fmt: skip
 @click.option("--normaliser", type=click.Choice(get_args(Normaliser)),
               help="What makes label scores comparable [default: the task's own].")  # fmt: skip
+@click.option("--read", type=click.Choice(get_args(Read)), default="all", show_default=True,
+              help="How much of a generated answer counts: all of it, or its first line.")  # fmt: skip
 @lengthened(512)
 @overlapping
 @seeded

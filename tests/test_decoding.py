@@ -1,5 +1,7 @@
 """Many prompts decoded together write what transformers' own greedy search writes for each by itself."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -90,3 +92,48 @@ def test_generation_of_a_model_with_habits_of_its_own_is_left_to_transformers(ba
 def test_generation_within_a_sliding_window_is_left_to_transformers(base, monkeypatch):
     monkeypatch.setattr(base.model.config, "sliding_window", 8, raising=False)
     assert not decodes_plainly(base)
+
+
+class Lines:
+    """A tokenizer for whom every e is a line's end, since the tiny model hardly ever writes one."""
+
+    def __init__(self, tokenizer):
+        self._tokenizer, self.pad_token_id = tokenizer, tokenizer.pad_token_id
+
+    def decode(self, ids, **options):
+        return self._tokenizer.decode(ids, **options).replace("e", "\n")
+
+
+def rows(count):
+    return [Encoded(Record(id=str(i), query="", answer=""), (5 + i, 40 + i), ()) for i in range(count)]
+
+
+@pytest.mark.parametrize("tokens", [40, 4096])
+def test_generation_of_a_first_line_is_the_beginning_of_the_whole_text(base, tokens):
+    own = replace(base, tokenizer=Lines(base.tokenizer))
+    whole = generate(own, rows(40), 12, tokens)
+    lines = generate(own, rows(40), 12, tokens, first_line=True)
+    assert lines == [text.partition("\n")[0].rstrip() for text in whole]
+    assert sum("\n" in text for text in whole) > 10
+
+
+def test_generation_of_a_first_line_reads_no_token_beyond_it(base):
+    own, read = replace(base, tokenizer=Lines(base.tokenizer)), []
+    handle = base.model.model.embed_tokens.register_forward_hook(lambda _, given, __: read.append(given[0].numel()))
+    try:
+        generate(own, rows(40), 12)
+        whole = sum(read)
+        generate(own, rows(40), 12, first_line=True)
+    finally:
+        handle.remove()
+    texts = [Lines(base.tokenizer).decode(each) for each in continuations(base, [r.prompt for r in rows(40)], 12)]
+    assert any("\n" in text.strip() for text in texts)
+    assert sum(read) - whole < 0.8 * whole
+
+
+def test_first_line_of_a_model_that_transformers_decodes_is_cut_too(base, monkeypatch):
+    own = replace(base, tokenizer=Lines(base.tokenizer))
+    lines = generate(own, rows(20), 12, first_line=True)
+    monkeypatch.setattr(base.model.config, "sliding_window", 4096, raising=False)
+    assert not decodes_plainly(base)
+    assert generate(own, rows(20), 12, first_line=True) == lines

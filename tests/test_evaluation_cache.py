@@ -12,7 +12,7 @@ from mdkif.core.contract.declarations import Evaluator, Task
 from mdkif.core.hashing import digest
 from mdkif.core.routing import cache as caching
 from mdkif.core.routing.cache import EvaluationCache, losses_key, metric_key
-from mdkif.core.routing.choice import Choices
+from mdkif.core.tuning.choices import Choices
 from verbs import bank_of, task_encoder
 
 NUMBERS = st.dictionaries(st.integers(0, 500), st.floats(allow_nan=False), min_size=1, max_size=5)

@@ -1,18 +1,25 @@
-"""Compositions: named blends of trained skills, in the store as one JSON file each, with all their versions."""
+"""Compositions: named blends of trained skills, in the store as one JSON file each, with all their versions.
+
+One that was tuned has a residual beside its file: a LoRA in safetensors, named by a hash of what is in it.
+"""
 
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput, unknown
-from ..hashing import json_digest
+from ..hashing import digest, json_digest
 from ..models.base import Base
 from ..store.documents import read_json, write_json
+from ..store.files import atomic_file
 from .artifact import Artifact
+from .low_rank import LowRank
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
     from .bank import SkillBank
 
 Weights = float | dict[str, float]
+PREFIXES = ("skill:", "untuned:", "baseline:", ".")
+RESIDUAL = "+residual"
+"""What a composition's residual is called in a bank; no skill can have that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,8 @@ class Composition:
 
     `weights` maps each skill to its weight or, for a finer granularity, to the weight in each layer
     or module. `adapters` holds the version of every skill, `origin` how the weights were found, `learnt` the
-    hashes of the records they were found on (`Learnt.as_json`).
+    hashes of the records they were found on (`Learnt.as_json`). `residual` names the LoRA that was tuned on top of the
+    blend, and is empty where there is none.
     """
 
     name: str
@@ -39,11 +50,13 @@ class Composition:
     granularity: str = "skill"
     origin: Mapping[str, Any] = field(default_factory=dict)
     learnt: Mapping[str, str] = field(default_factory=dict)
+    residual: str = ""
 
     @property
     def version(self) -> str:
         """What tells it from another of its name: a hash of what it computes."""
-        return json_digest([self.fingerprint, self.weights, self.adapters, self.granularity])
+        computed = [self.fingerprint, self.weights, self.adapters, self.granularity]
+        return json_digest([*computed, self.residual] if self.residual else computed)
 
     @property
     def references(self) -> list[str]:
@@ -59,13 +72,18 @@ class Composition:
             )
 
     def tensor(self, bank: SkillBank) -> torch.Tensor:
-        """The weights in the order and shape of a bank of the same skills, float32."""
+        """The weights in the order and shape of a bank of the same skills and the residual, float32.
+
+        That of the residual is 1 everywhere; a skill's is 0 in layers or modules that no skill touches.
+        """
         import torch
 
-        rows = [self.weights[name] for name in bank.names]
+        rows: list[Weights] = [self.weights[name] for name in bank.names if name != RESIDUAL]
         if self.granularity == "skill":
-            return torch.tensor([float(w) for w in rows if not isinstance(w, dict)])
-        return torch.tensor([[w[group] for w in rows if isinstance(w, dict)] for group in bank.group_names])
+            found = torch.tensor([float(w) for w in rows if not isinstance(w, dict)])
+        else:
+            found = torch.tensor([[w.get(g, 0.0) for w in rows if isinstance(w, dict)] for g in bank.group_names])
+        return torch.cat([found, torch.ones(*found.shape[:-1], 1)], -1) if RESIDUAL in bank.names else found
 
     def summary(self) -> dict[str, float]:
         """One weight per skill: the mean over groups where there are several."""
@@ -80,6 +98,7 @@ def build(
     weights: torch.Tensor,
     origin: Mapping[str, Any],
     learnt: Mapping[str, str] | None = None,
+    residual: str = "",
 ) -> Composition:
     """A composition of a bank's skills with weights of the bank's shape. Raises BadInput for a name it cannot have."""
     named: dict[str, Weights] = {}
@@ -95,6 +114,7 @@ def build(
         granularity=bank.granularity,
         origin=origin,
         learnt=learnt or {},
+        residual=residual,
     )
 
 
@@ -104,16 +124,15 @@ def save(made: Composition, folder: Path, replace: bool = False) -> Path | None:
     One of that name which computes something else is kept as "NAME@VERSION", unless `replace` is true. Returns
     where it was put.
     """
-    path, kept = folder / f"{made.name}.json", None
-    if path.exists() and not replace:
-        try:
+    path, kept, older = folder / f"{made.name}.json", None, made
+    if path.exists():
+        with suppress(BadInput):  # otherwise there is nothing that could be used again
             older = read(path)
-        except BadInput:  # nothing that could be used again
-            older = made
-        if older.version != made.version:
-            kept = folder / f"{made.name}@{older.version}.json"
-            write_json(kept, asdict(older))
+    if older.version != made.version and not replace:
+        kept = folder / f"{made.name}@{older.version}.json"
+        write_json(kept, asdict(older))
     write_json(path, asdict(made))
+    forget_residual(older.residual, folder)
     return kept
 
 
@@ -134,7 +153,7 @@ def read(path: Path) -> Composition:
     """A composition's file. Raises BadInput if it is none."""
     try:
         made = Composition(**read_json(path, "composition"))
-        if all(map(math.isfinite, made.summary().values())):
+        if all(map(math.isfinite, made.summary().values())) and set(made.residual) <= set(string.hexdigits):
             return made
     except (TypeError, ValueError, AttributeError, ZeroDivisionError):
         pass
@@ -143,7 +162,55 @@ def read(path: Path) -> Composition:
 
 def validate_name(name: str) -> str:
     """The name, if a composition can have it. Raises BadInput if not."""
-    wrong = not name or name == "base" or name.startswith(("skill:", ".")) or set(name) & set("/\\@")
+    wrong = not name or name == "base" or name.startswith(PREFIXES) or set(name) & set("/\\@")
     if wrong or not name.isprintable():
         raise BadInput(f"A composition cannot be named '{name}': use letters, digits and hyphens, and not 'base'.")
     return name
+
+
+def save_residual(updates: Mapping[str, LowRank], folder: Path) -> str:
+    """Write a residual into the folder of its base's compositions, for nobody to change; returns its name."""
+    from safetensors.torch import save_file
+
+    tensors = {f"{path}.{name}": factor.contiguous() for path, each in updates.items()
+               for name, factor in (("down", each.down), ("up", each.up))}  # fmt: skip
+    name = _named(tensors)
+    with atomic_file(folder / f"{name}.safetensors") as part:
+        save_file(tensors, part)
+        part.chmod(0o400)
+    return name
+
+
+def load_residual(made: Composition, folder: Path) -> dict[str, LowRank]:
+    """The LoRA that a composition was tuned with, by module; nothing if it was not.
+
+    Raises BadInput if its file is gone, cannot be read, is not what was saved by its SHA-256, or is not finite.
+    """
+    if not made.residual:
+        return {}
+    from safetensors.torch import load_file
+
+    path, remedy = folder / f"{made.residual}.safetensors", "restore the file, or adapt again"
+    if not path.is_file():
+        raise BadInput(f"The residual of the composition '{made.name}' is gone: {path} is missing; {remedy}.")
+    try:
+        tensors = load_file(path)
+    except Exception as error:
+        raise BadInput(f"The residual of the composition '{made.name}' cannot be read: {path}; {remedy}.") from error
+    if _named(tensors) != made.residual or not all(bool(each.isfinite().all()) for each in tensors.values()):
+        raise BadInput(
+            f"The residual of the composition '{made.name}' is damaged: {path} is not what was saved, by its SHA-256; "
+            f"{remedy}."
+        )
+    paths = sorted({key.rpartition(".")[0] for key in tensors})
+    return {path: LowRank(tensors[f"{path}.down"], tensors[f"{path}.up"]) for path in paths}
+
+
+def forget_residual(name: str, folder: Path) -> None:
+    """Take away a residual, unless a composition in the folder still names it."""
+    if name and not any(name in each.read_text("utf-8", "replace") for each in folder.glob("*.json")):
+        (folder / f"{name}.safetensors").unlink(missing_ok=True)
+
+
+def _named(tensors: Mapping[str, torch.Tensor]) -> str:
+    return digest(*(part for key in sorted(tensors) for part in (key, tensors[key])))

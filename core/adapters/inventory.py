@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BadInput, unknown
 from ..store.layout import Store
 from .artifact import Artifact
-from .composition import Composition, read
+from .composition import Composition, forget_residual, read
 from .library import Library
 
 Row = dict[str, Any]
@@ -28,8 +28,7 @@ def compositions(store: Store) -> Iterator[tuple[str, Composition]]:
     """Every composition on any base model that can be read, with the name that `--with` takes."""
     for folder in _folders(store.root / "compositions"):
         for path in sorted(folder.glob("[!.]*.json")):
-            with suppress(BadInput):  # whoever asks for that one by its name is told
-                yield path.stem, read(path)
+            yield from ((path.stem, made) for made in _readable(path))
 
 
 def trained_rows(store: Store) -> list[Row]:
@@ -53,7 +52,8 @@ def composition_rows(store: Store) -> list[Row]:
         weights = made.summary()
         largest_first = sorted(weights.items(), key=lambda item: -abs(item[1]))
         origin = {key: made.origin.get(key) for key in ("task", "router")}
-        rows.append({"name": name, "kind": "composition", "title": ", ".join(f"{s} {w:.2f}" for s, w in largest_first),
+        title = ", ".join(f"{s} {w:.2f}" for s, w in largest_first) + (", and tuned" if made.residual else "")
+        rows.append({"name": name, "kind": "composition", "title": title,
                      "version": made.version, "base": made.base, "weights": weights, **origin})  # fmt: skip
     return rows
 
@@ -70,8 +70,10 @@ def remove(store: Store, name: str) -> list[Path]:
     if not chosen:
         known = {path.stem for path in files} | {f"skill:{each.name}" for each in trained(store)}
         raise unknown("composition, report or trained skill", name, known)
+    residuals = {path: made.residual for path in chosen for made in _readable(path)}
     for path in chosen:
         path.unlink()
+        forget_residual(residuals.get(path, ""), path.parent)
     return chosen
 
 
@@ -87,6 +89,12 @@ def _remove_skill(store: Store, reference: str) -> list[Path]:
     for each in chosen:
         shutil.rmtree(each.path)
     return [each.path for each in chosen]
+
+
+def _readable(path: Path) -> Iterator[Composition]:
+    """The composition of a file, if it is one: whoever asks for that one by its name is told why it is not."""
+    with suppress(BadInput):
+        yield read(path)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -1,10 +1,13 @@
-"""What a verb is done with: "base", "skill:NAME" or a composition, found before the model is loaded."""
+"""What a verb is done with: "base", "skill:NAME", a composition or "untuned:COMPOSITION", without its residual.
+
+It is found before the model is loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..data.learnt import Learnt
@@ -13,13 +16,14 @@ from ..models.base import Base
 from ..workspace import Workspace
 from . import composition
 from .artifact import Artifact
-from .composition import Composition
+from .composition import RESIDUAL, Composition, load_residual
 from .library import Library, library_of
 
 if TYPE_CHECKING:
     import torch
 
     from .bank import SkillBank
+    from .low_rank import LowRank
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,10 @@ class Target:
         return self.workspace.base
 
     def check(self) -> None:
-        """Raises BadInput if it was made on another base model."""
+        """Raises BadInput if it was made on another base model, or its residual is not what was saved."""
         if self.made is not None:
             self.made.check(self.base)
+            self._residual()
         for artifact in self.artifacts.values():
             artifact.check(self.base)
 
@@ -68,8 +73,13 @@ class Target:
             raise BadInput("The base model alone has nothing to export: name a composition or skill:NAME.")
         if self.made is None:
             return bank_of(self.artifacts, self.base), torch.ones(1)
-        bank = bank_of(self.artifacts, self.base, self.made.granularity)
+        bank = bank_of(self.artifacts, self.base, self.made.granularity, self._residual())
         return bank, self.made.tensor(bank)
+
+    def _residual(self) -> dict[str, LowRank]:
+        if self.made is None:
+            return {}
+        return load_residual(self.made, self.workspace.store.compositions(library_of(self.workspace).base))
 
     @property
     def versions(self) -> dict[str, str]:
@@ -97,7 +107,10 @@ class Target:
 
 
 def find(workspace: Workspace, names: Sequence[str]) -> list[Target]:
-    """The targets of these names, each file read once, no model loaded. Raises BadInput for an unknown one."""
+    """The targets of these names, each file read once, no model loaded. Raises BadInput for an unknown one.
+
+    A name is "base", "skill:NAME", a composition's, or "untuned:NAME": that composition without its residual.
+    """
     library = library_of(workspace)
     return [_find(workspace, library, name) for name in names]
 
@@ -116,7 +129,10 @@ def _find(workspace: Workspace, library: Library, name: str) -> Target:
     if name.startswith("skill:"):
         artifact = library.get(name.removeprefix("skill:"))
         return Target(name, workspace, {artifact.name: artifact})
-    made = composition.load(name, workspace.store.compositions(library.base))
+    untuned = name.startswith("untuned:")
+    made = composition.load(name.removeprefix("untuned:"), workspace.store.compositions(library.base))
+    if untuned:
+        made = replace(made, residual="")
     artifacts = {}
     for skill, version in made.adapters.items():
         trained = {each.version: each for each in library.versions.get(skill, ())}
@@ -134,11 +150,20 @@ def learnt_by(artifacts: Mapping[str, Artifact]) -> dict[str, Learnt]:
     return {who: learnt for who, learnt in known if learnt is not None}
 
 
-def bank_of(artifacts: Mapping[str, Artifact], base: Base, granularity: str = "skill") -> SkillBank:
-    """A bank of these skills on the base. Raises BadInput, by name, for one that cannot be blended or does not fit."""
+def bank_of(
+    artifacts: Mapping[str, Artifact],
+    base: Base,
+    granularity: str = "skill",
+    residual: Mapping[str, LowRank] | None = None,
+) -> SkillBank:
+    """A bank of these skills on the base, the last of them what was tuned on top of a blend, if anything was.
+
+    Raises BadInput, by name, for a skill that cannot be blended or does not fit.
+    """
     from .bank import SkillBank
 
-    return SkillBank(base.model, {name: each.updates(base) for name, each in artifacts.items()}, granularity)
+    updates: dict[str, Mapping[str, LowRank]] = {name: each.updates(base) for name, each in artifacts.items()}
+    return SkillBank(base.model, {**updates, RESIDUAL: residual} if residual else updates, granularity)
 
 
 def compose(workspace: Workspace, name: str, weights: Mapping[str, float], replace: bool = False) -> Composition:

@@ -20,6 +20,7 @@ Category = Literal[
 
 
 Normaliser = Literal["sum", "token-mean", "character", "pmi"]
+Read = Literal["all", "first-line"]
 TruncationSide = Literal["right", "left", "middle"]
 Track = Literal["unseen data", "unseen task"]
 CATEGORIES: tuple[str, ...] = get_args(Category)

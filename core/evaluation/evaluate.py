@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..adapters.library import check_prompts
 from ..adapters.target import find
-from ..contract.declarations import Evaluator, Normaliser, Task
+from ..contract.declarations import Evaluator, Normaliser, Read, Task
 from ..data.conversion import ConversionReport
 from ..data.learnt import Overlap, unseen
 from ..data.sources import Sources, opened
@@ -25,7 +25,7 @@ class EvaluateSettings(Settings):
 
     `limit` draws that many of the `split`'s records by `seed`, 0 takes all. `split_policy` must be the one a target
     was made under. Records that a target learnt from are refused, left out for every target, or kept, by `overlap`.
-    `answer` and `normaliser` are those of `Answering`; `normaliser` takes the place of the task's own.
+    `answer`, `normaliser` and `read` are those of `Answering`; `normaliser` takes the place of the task's own.
     """
 
     limit: int = 0
@@ -34,6 +34,7 @@ class EvaluateSettings(Settings):
     split_policy: str = "official"
     answer: Mode = "score"
     normaliser: Normaliser | None = None
+    read: Read = "all"
     max_length: Positive = 512
     overlap: Overlap = "refuse"
 
@@ -48,7 +49,7 @@ def evaluate(
     skip_bad: bool = False,
     data: Mapping[str, Any] | None = None,
 ) -> list[Evaluation]:
-    """The task's metrics for each target ("base", "skill:NAME" or a composition) on the same records.
+    """The task's metrics for each target, by a name of `target.find`, on the same records.
 
     Every result is also written to the store's reports, with ids, scores, what the scores were made of and the
     numbers of the gold and extracted options, but no text: where the options are answers they are a record's.
@@ -69,7 +70,7 @@ def evaluate(
         check_prompts(workspace, target.artifacts.values(), encoder)
         check_task_prompts(target, task, encoder)
     examples = encoder.encode_all(fresh, what)
-    answering = Answering.of(task, settings.answer, settings.normaliser)
+    answering = Answering.of(task, settings.answer, settings.normaliser, settings.read)
     run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), encoder)
     done = []
     with workspace.events.run("evaluate", task.name, workspace.base.name, asdict(settings)) as told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +34,17 @@ def decodes_plainly(base: Base) -> bool:
 
 
 @torch.no_grad()
-def continuations(base: Base, prompts: Sequence[Sequence[int]], new: int, tokens: int = 4096) -> list[tuple[int, ...]]:
+def continuations(
+    base: Base,
+    prompts: Sequence[Sequence[int]],
+    new: int,
+    tokens: int = 4096,
+    ended: Callable[[Sequence[int]], bool] = lambda _: False,
+) -> list[tuple[int, ...]]:
     """The greedy continuation of every prompt, without the token that ended it, at most `new` tokens.
 
-    Places for as many prompts as `tokens` of the longest allow are decoded together, the longest prompts first.
+    A text also ends when it is `ended`, of which it is asked after each token. Places for as many prompts as `tokens`
+    of the longest allow are decoded together, the longest prompts first.
     """
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
     waiting = deque(_Text(i, prompts[i]) for i in order)
@@ -54,7 +61,7 @@ def continuations(base: Base, prompts: Sequence[Sequence[int]], new: int, tokens
             text.tokens.append(token)
         for place in reversed(range(len(active))):
             text = active[place]
-            if text.tokens[-1] in ends or len(text.tokens) == new:
+            if text.tokens[-1] in ends or len(text.tokens) == new or ended(text.tokens):
                 found[text.index] = tuple(token for token in text.tokens if token not in ends)
                 places.leave(place, len(active) - 1)
                 active[place] = active[-1]

@@ -14,20 +14,30 @@ from .decoding import continuations, decodes_plainly
 
 
 @torch.no_grad()
-def generate(base: Base, rows: Sequence[Encoded], max_new_tokens: int = 64, tokens: int = 4096) -> list[str]:
-    """The greedy continuation of every prompt, as text without special tokens."""
+def generate(
+    base: Base, rows: Sequence[Encoded], max_new_tokens: int = 64, tokens: int = 4096, first_line: bool = False
+) -> list[str]:
+    """The greedy continuation of every prompt, as text without special tokens.
+
+    With `first_line` it ends with its first line that is not blank.
+    """
     tokenizer: Any = base.tokenizer
     prompts = [row.prompt for row in rows]
-    plain = decodes_plainly(base)
-    found = (
-        continuations(base, prompts, max_new_tokens, tokens)
-        if plain
-        else _generated(base, rows, max_new_tokens, tokens)
-    )
-    return [tokenizer.decode(each, skip_special_tokens=True).strip() for each in found]
+
+    def text(ids: Sequence[int]) -> str:
+        return str(tokenizer.decode(ids, skip_special_tokens=True))
+
+    if not decodes_plainly(base):
+        found = _generated(base, rows, max_new_tokens, tokens)
+    elif first_line:
+        found = continuations(base, prompts, max_new_tokens, tokens, lambda ids: "\n" in text(ids).lstrip())
+    else:
+        found = continuations(base, prompts, max_new_tokens, tokens)
+    texts = [text(each).strip() for each in found]
+    return [each.partition("\n")[0].rstrip() for each in texts] if first_line else texts
 
 
-def _generated(base: Base, rows: Sequence[Encoded], max_new_tokens: int, tokens: int) -> list[Sequence[int]]:
+def _generated(base: Base, rows: Sequence[Encoded], max_new_tokens: int, tokens: int) -> Sequence[Sequence[int]]:
     """The same as tokens, by transformers: a batch runs until its last text ends."""
     found: list[Sequence[int]] = [()] * len(rows)
     for indices in budgeted([len(row.prompt) + max_new_tokens for row in rows], tokens):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..contract.declarations import Normaliser, PromptedSpec
+from ..contract.declarations import Normaliser, PromptedSpec, Read
 from ..data.labels import joined
 from ..progress import Progress
 from ..prompts.encoding import Encoded, Encoder
@@ -23,22 +23,27 @@ class Answering:
 
     `mode` "score" gives every listed label its log-likelihood, made comparable by `normaliser` (see
     `scoring.normalised`); "span" extracts labels from the query as the papers do (see `constrained.extract`). With
-    `multi_label` any number of them may be right. Without listed labels at most `max_new_tokens` are generated.
+    `multi_label` any number of them may be right. Without listed labels at most `max_new_tokens` are generated, and
+    `read` says how far: all of it, or to the end of the first line.
     """
 
     mode: Mode = "score"
     normaliser: Normaliser = "sum"
     multi_label: bool = False
     max_new_tokens: int = 64
+    read: Read = "all"
 
     @classmethod
-    def of(cls, declared: PromptedSpec, mode: Mode = "score", normaliser: Normaliser | None = None) -> Answering:
+    def of(
+        cls, declared: PromptedSpec, mode: Mode = "score", normaliser: Normaliser | None = None, read: Read = "all"
+    ) -> Answering:
         """As a skill or task declares it; `normaliser` takes the place of its own."""
         return cls(
             mode=mode,
             normaliser=normaliser or declared.normaliser,
             multi_label=declared.multi_label,
             max_new_tokens=declared.max_new_tokens,
+            read=read,
         )
 
 
@@ -126,7 +131,7 @@ def _extracted(encoder: Encoder, chunk: Sequence[Encoded], answering: Answering)
 def _generated(encoder: Encoder, chunk: Sequence[Encoded], answering: Answering) -> list[Prediction]:
     from .generation import generate
 
-    texts = generate(encoder.base, chunk, answering.max_new_tokens)
+    texts = generate(encoder.base, chunk, answering.max_new_tokens, first_line=answering.read == "first-line")
     return [
         Prediction(id=r.id, gold=r.labels, answer=r.answer, text=encoder.template.parse_answer(text, r))
         for r, text in zip((example.record for example in chunk), texts, strict=True)

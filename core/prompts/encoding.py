@@ -43,6 +43,8 @@ class Encoder:
     `format` is the base model's chat template ("chat"), text that ends in "Answer:" ("plain"), or
     whichever the tokenizer has ("auto"). Only contexts are truncated, on the template's
     `truncation_side`; a record whose answer alone leaves no room is left out. Both are counted in `counts`.
+    Solved records in `demonstrations` stand before every prompt, as turns of their own in a chat, else as blocks
+    with an empty line between them; they are never cut.
     """
 
     base: Base
@@ -50,6 +52,7 @@ class Encoder:
     max_length: int = 512
     format: Format = "auto"
     counts: Counter[str] = field(default_factory=Counter)
+    demonstrations: tuple[Instruction, ...] = ()
 
     def encode(self, records: Iterable[Record]) -> Iterator[Encoded]:
         """The records that fit, as token ids. Raises BadInput for a template error."""
@@ -75,9 +78,13 @@ class Encoder:
         Names of control tokens in the instruction are marked, see `Controls`: no record begins a turn of its own.
         """
         prompt = self._controls.marked(instruction.prompt)
+        solved = [(self._controls.marked(each.prompt), self._controls.marked(each.answer))
+                  for each in self.demonstrations]  # fmt: skip
         if self._chat():
-            return str(self._chat_text([{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]))
-        return f"{prompt}\n\nAnswer:"
+            turns = [("system", SYSTEM), *(turn for asked, answer in solved for turn in
+                                           (("user", asked), ("assistant", answer))), ("user", prompt)]  # fmt: skip
+            return str(self._chat_text([{"role": role, "content": content} for role, content in turns]))
+        return "".join([*(f"{asked}\n\nAnswer: {answer}\n\n" for asked, answer in solved), f"{prompt}\n\nAnswer:"])
 
     @property
     def prompt_format(self) -> Format:
@@ -92,6 +99,10 @@ class Encoder:
     def start(self) -> str:
         """What stands between a prompt and its answer: after "Answer:" a space, after a chat prompt nothing."""
         return "" if self._chat() else " "
+
+    def prompt_length(self, instruction: Instruction) -> int:
+        """How many tokens the prompt of an instruction has, whatever the limit."""
+        return len(self._ids(self.text(instruction)))
 
     def token_ids(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """The ids of each marked text by itself."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..adapters import target
-from ..adapters.composition import Composition, build, validate_name
+from ..adapters.composition import Composition, build, save_residual, validate_name
 from ..adapters.library import check_prompts, library_of
 from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
@@ -19,12 +19,17 @@ from ..data.sources import Sources, opened
 from ..data.splits import RESERVED
 from ..errors import BadInput, MdkifError
 from ..hashing import json_digest
+from ..tuning.settings import TuneSettings, tune_steps
 from ..workspace import Workspace
 from .objective import adaptation_objective, check_objective
 from .optimizer import AdaptSettings, Candidate, RouterOptimizer, starting_points
 
 if TYPE_CHECKING:
+    from ..adapters.bank import SkillBank
+    from ..adapters.low_rank import LowRank
     from ..data.records import Record
+    from ..prompts.encoding import Encoded, Encoder
+    from ..tuning.fit import Fitted
 
 FEW_LABELS = 8
 
@@ -32,6 +37,8 @@ FEW_LABELS = 8
 @dataclass(frozen=True)
 class Adapted:
     """What stage II found: the composition, and the objective at uniform weights, at the start and at the end.
+
+    `tuned` says what a LoRA on top of the blend was given and gained, None where none was asked for.
 
     `references` are the values of what was known before the search: base, single skills and uniform and, where the
     total is free, the best of these at other totals. `moved` is how far the weights found are from the `nearest` of
@@ -48,6 +55,7 @@ class Adapted:
     moved: float
     evaluations: int
     seconds: float
+    tuned: Fitted | None = None
 
 
 def adapt(
@@ -75,6 +83,7 @@ def adapt(
     artifacts = library_of(workspace).choose(skills)
     opened(workspace.plugins, task, sources, data)  # what is wrong is found before the model is loaded
     check_objective(workspace, task, settings.objective)
+    steps = tune_steps(settings.tune)
     split, report = _split(task, settings), ConversionReport(skip_bad)
     untouched = not any(artifact.datasets & set(sources) for artifact in artifacts.values())
     drawn = _adaptation_set(workspace, task, sources, settings, split, report, data, untouched)
@@ -96,6 +105,10 @@ def adapt(
         if not bool(found.weights.isfinite().all()):
             raise MdkifError(f"The router '{router}' found weights that are not finite: try other settings.")
         objective.told.evaluated(made_name, {"objective": found.value})
+        tuned, residual = None, ""
+        if steps != 0:
+            tuned, updates = _tuned(workspace, task, encoder, bank, found, examples, objective.name, steps, settings)
+            residual = save_residual(updates, workspace.store.compositions(workspace.base.name)) if updates else ""
     references = {reference.name: reference.value for reference in known}
     nearest, moved = _moved(found, known)
     origin = {
@@ -115,9 +128,10 @@ def adapt(
         "references": references,
         "nearest": nearest,
         "moved": moved,
+        "tuned": None if tuned is None else tuned.as_json(),
     }
     learnt = Learnt.of((example.record for example in examples), json_digest([made_name, chosen])).as_json()
-    made = build(made_name, workspace.base, artifacts, bank, found.weights, origin, learnt)
+    made = build(made_name, workspace.base, artifacts, bank, found.weights, origin, learnt, residual)
     target.save(workspace, made, replace)
     return Adapted(
         composition=made,
@@ -130,7 +144,32 @@ def adapt(
         moved=moved,
         evaluations=math.ceil(objective.evaluations),
         seconds=time.perf_counter() - started,
+        tuned=tuned,
     )
+
+
+def _tuned(
+    workspace: Workspace,
+    task: Task,
+    encoder: Encoder,
+    bank: SkillBank,
+    found: Candidate,
+    examples: Sequence[Encoded],
+    objective: str,
+    steps: int | None,
+    settings: AdaptSettings,
+) -> tuple[Fitted, dict[str, LowRank]]:
+    """A small LoRA on top of the blend, learnt on the same examples.
+
+    It minimises what the router did or, where that was a metric, what "auto" means.
+    """
+    from ..tuning.losses import shots_loss
+    from ..tuning.residual import Residual, tune_blend
+
+    loss = shots_loss(task, encoder, examples, objective, settings.tokens)
+    own = Residual(settings.tune_rank, blend=bank.fused(found.weights))
+    chosen = TuneSettings(steps=steps, learning_rate=settings.tune_rate, most=settings.tune_most)
+    return tune_blend(workspace.base, own, loss, chosen, settings.seed, workspace.progress)
 
 
 def _told(labels: Mapping[str, int]) -> str:

@@ -13,9 +13,10 @@ from ..contract.declarations import Task
 from ..contract.events import Following
 from ..errors import MdkifError
 from ..progress import Progress
+from ..tuning.choices import Choices
 from ..workspace import Workspace
 from .cache import EvaluationCache, losses_key, metric_key
-from .choice import ChoiceLoss, Choices
+from .choice import ChoiceLoss
 from .losses import AnswerLoss
 from .metric import Metric, check_metric
 from .optimizer import AdaptSettings, Candidate, best
@@ -176,9 +177,9 @@ def adaptation_objective(
         key = losses_key(base, bank, versions, examples, name)
         measure = AnswerLoss(base, bank, examples, cache(key), settings.tokens)
     elif name == CHOICE and listed:
-        prompts = Choices.of(task, encoder, examples)
-        key = losses_key(base, bank, versions, prompts.all, prompts.signature)
-        measure = ChoiceLoss(base, bank, prompts, cache(key), settings.tokens)
+        choices = Choices.of(task, encoder, examples)
+        key = losses_key(base, bank, versions, choices.prompts, choices.signature)
+        measure = ChoiceLoss(base, bank, choices, cache(key), settings.tokens)
     else:
         check_metric(workspace, task, name, (CHOICE, ANSWER) if listed else (ANSWER,))
         key = metric_key(workspace, bank, versions, examples, task, encoder, name)

@@ -57,6 +57,14 @@ class AdaptSettings(Settings):
     max_length: Positive = explained(512, "tokens of prompt and answer; longer contexts are cut")
     seed: int = explained(0, "the draw of records, and the search")
     overlap: Overlap = explained("refuse", "what becomes of records that a skill learnt from")
+    tune: str = explained(
+        "none",
+        "steps of a small LoRA on top of the blend, on the same records: a number, `none`, or `auto`, as many as do "
+        "best on records that are held out in turn",
+    )
+    tune_rank: Positive = explained(4, "rank of that LoRA")
+    tune_rate: PositiveFloat = explained(1e-3, "its learning rate")
+    tune_most: Positive = explained(16, "most steps that `auto` tries")
 
 
 @dataclass(frozen=True)

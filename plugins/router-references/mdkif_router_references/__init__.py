@@ -1,4 +1,4 @@
-"""The papers' two reference routers: every skill equally (average), and the best skill alone (single)."""
+"""Routers that choose without a search: every skill equally (average), the best skill alone (single), or none."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from mdkif import (
 
 @hookimpl
 def mdkif_routers() -> list[Router]:
-    """Two routers, `uniform` and `single`."""
+    """Three routers, `uniform`, `single` and `base`."""
     return [
         Router(name="uniform", title="Every skill with weight 1/K", target="mdkif_router_references:Uniform"),
         Router(name="single", title="The one skill that does best", target="mdkif_router_references:Single"),
+        Router(name="base", title="No skill: where tuning may begin", target="mdkif_router_references:Base"),
     ]
 
 
@@ -60,3 +61,12 @@ class Single(RouterOptimizer):
                 f"The setting skill cannot be '{self.skill}': name one of the skills given, {', '.join(named)}."
             )
         return at_best_total(objective, named[self.skill])
+
+
+@dataclass(kw_only=True)
+class Base(RouterOptimizer):
+    """Weight 0 for every skill: the base model as it is, on which `--tune` trains a LoRA for comparison."""
+
+    def search(self, objective: Objective, seed: int, progress: Progress) -> Candidate:
+        """The reference named base."""
+        return objective.references[0]

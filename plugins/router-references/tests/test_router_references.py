@@ -6,7 +6,7 @@ import pytest
 import torch
 from mdkif import BadInput, Candidate, Progress
 from mdkif.testing import assert_conforms
-from mdkif_router_references import Single, Uniform
+from mdkif_router_references import Base, Single, Uniform
 
 
 def objective(base, singles, uniform):
@@ -56,3 +56,8 @@ def test_references_single_is_the_first_of_equal_skills():
 
 def test_references_single_takes_the_lowest_for_metrics_come_negated():
     assert Single().search(objective(0.0, [-0.5, -0.9, -0.7], -1.0), 0, Progress()).name == "s1"
+
+
+def test_references_base_has_no_skill_however_good():
+    found = Base().search(objective(5.0, [2.0, 0.5, 3.0], 0.1), 0, Progress())
+    assert (found.name, found.value, found.weights.tolist()) == ("base", 5.0, [0.0, 0.0, 0.0])
