@@ -60,7 +60,7 @@ class ShotsLoss(ABC):
         parts = list(self._parts(needed, self._tokens // 2))
         if len(parts) == 1:
             loss = self._loss(torch.cat(self._measured(base, needed)).double().cpu(), rows)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             return loss.item()
         with torch.no_grad():
             numbers = self._numbers(base, needed)
@@ -70,7 +70,7 @@ class ShotsLoss(ABC):
         slopes = whole.split([len(each) for each in numbers])
         for part in parts:
             found = torch.cat(self._measured(base, [needed[i] for i in part]))
-            found.backward(torch.cat([slopes[i] for i in part]).to(found))  # type: ignore[no-untyped-call]
+            found.backward(torch.cat([slopes[i] for i in part]).to(found))
         return loss.item()
 
     def _numbers(self, base: Base, prompts: Sequence[Encoded]) -> list[torch.Tensor]:
