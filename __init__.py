@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .core.adapters.low_rank import LowRank
     from .core.console import tables as reporting
     from .core.contract.declarations import (
+        Baseline,
         BaseModel,
         Command,
         Dataset,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from .core.data.records import Record
     from .core.data.splits import hashed_split
     from .core.errors import BadInput, MdkifError
-    from .core.evaluation.evaluate import EvaluateSettings
+    from .core.evaluation.baseline import BaselineMethod, Given
+    from .core.evaluation.settings import EvaluateSettings
     from .core.inference.generation import generate
     from .core.inference.likelihood import answer_loss
     from .core.inference.predictions import Likelihoods, Prediction
@@ -63,7 +65,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "adapters.bank": "SkillBank",
     "adapters.low_rank": "LowRank",
-    "contract.declarations": "BaseModel Command Dataset Evaluator Router Skill Source Task Trainer",
+    "contract.declarations": "BaseModel Baseline Command Dataset Evaluator Router Skill Source Task Trainer",
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities",
@@ -71,7 +73,8 @@ _MODULES = {
     "data.records": "Record",
     "data.splits": "hashed_split",
     "errors": "BadInput MdkifError",
-    "evaluation.evaluate": "EvaluateSettings",
+    "evaluation.baseline": "BaselineMethod Given",
+    "evaluation.settings": "EvaluateSettings",
     "inference.generation": "generate",
     "inference.likelihood": "answer_loss",
     "inference.predictions": "Likelihoods Prediction",
@@ -97,6 +100,8 @@ __all__ = [
     "BadInput",
     "Base",
     "BaseModel",
+    "Baseline",
+    "BaselineMethod",
     "Batch",
     "Candidate",
     "Command",
@@ -105,6 +110,7 @@ __all__ = [
     "Encoded",
     "EvaluateSettings",
     "Evaluator",
+    "Given",
     "Likelihoods",
     "Loss",
     "LowRank",

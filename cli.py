@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from .core.console.app import Commands, State, first_screen, state_of
-from .core.console.arguments import configured, named, number, pairs, sources_of, trainable
+from .core.console.arguments import configured, measured, named, number, pairs, sources_of, trainable
 from .core.console.authoring import check, new
-from .core.console.completion import completion, compositions, names_of, targets
+from .core.console.completion import completion, compositions, names_of
+from .core.console.completion import measured as measurable
 from .core.console.installed import doctor, install, list_, models, plugins, remove, show, skills, uninstall
 from .core.console.options import (
     COUNT,
@@ -210,8 +212,15 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
 @listed
 @recorded
 @converted
-@click.option("--with", "targets", multiple=True, required=True, shell_complete=targets,
-              help="base, skill:NAME, a composition, or untuned:COMPOSITION; repeatable.")  # fmt: skip
+@click.option("--with", "targets", multiple=True, shell_complete=measurable,
+              help="base, skill:NAME, a composition, untuned:COMPOSITION or baseline:NAME; repeatable.")  # fmt: skip
+@click.option("--shortcuts", is_flag=True, help="All baselines that need no understanding, too.")
+@click.option("--shots", type=COUNT, default=0, help="Baselines learn from this adaptation set [default: train].")
+@click.option("--shots-seed", type=COUNT, help="Seed of that set, and of what baselines draw [default: --seed].")
+@click.option("--set", "texts", multiple=True, metavar="NAME.SETTING=VALUE",
+              help="A setting of a baseline; 'mdkif show' of it lists them.")  # fmt: skip
+@click.option("--skills", help="Comma-separated trained skills that baselines may use [default: all].",
+              shell_complete=names_of(Skill))  # fmt: skip
 @click.option("--limit", type=COUNT, default=0, help="Draw this many records [default: all].")
 @policed
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The records to measure on.")
@@ -225,35 +234,30 @@ def compose(state: State, /, name: str, skills: Sequence[str], replace: bool, as
 @overlapping
 @seeded
 @skipping
-@modelled
+@partial(modelled, required=False)
 @as_json
 @click.pass_obj
 def evaluate(
     state: State, /, task: str | None, sources: Sequence[str], file: Path | None, records: Path | None,
-    data: Sequence[str], targets: Sequence[str], skip_bad: bool, as_json: bool, dtype: str, device: str, format: str,
-    base: str, **given: Any,
+    data: Sequence[str], targets: Sequence[str], shortcuts: bool, texts: Sequence[str], skills: str | None,
+    skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str | None, **given: Any,
 ) -> None:  # fmt: skip
-    """Measure the base, skills and compositions on a task."""
-    from .core.evaluation.evaluate import EvaluateSettings
+    """Measure the base, skills, compositions and baselines on a task.
 
+    A base model is needed for all but baselines that use records alone.
+    """
+    from .core.evaluation.settings import EvaluateSettings
+
+    if not targets and not shortcuts:
+        raise click.UsageError("Name what to measure by --with, or give --shortcuts.")
     kit = state.kit(progress=progress(), base=base, dtype=dtype, device=device, format=format)
     task = named(task, records)
     [paths] = sources_of(kit, Task, [task], sources, file, records)
-    done = kit.evaluate(task, paths, targets, settings=EvaluateSettings(**given), skip_bad=skip_bad,
-                        data=pairs("--data", data))  # fmt: skip
-    rows = [
-        {
-            "task": e.task,
-            "with": e.target,
-            "n": e.n,
-            "metrics": dict(e.metrics),
-            "counts": dict(e.counts),
-            "normaliser": e.normaliser,
-            "report": str(e.report),
-        }
-        for e in done
-    ]
+    asked = [*measured(kit, targets, texts), *["shortcuts"] * shortcuts]
+    done = kit.evaluate(task, paths, asked, settings=EvaluateSettings(**given), skip_bad=skip_bad,
+                        skills=skills.split(",") if skills else None, data=pairs("--data", data))  # fmt: skip
     if as_json:
+        rows = [each.as_row() for each in done]
         print_json(rows[0] if len(rows) == 1 else rows)
     else:
         names = dict.fromkeys(name for e in done for name, value in e.metrics.items() if name != "n" and not

@@ -7,16 +7,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .core.conformance.samples import sample
 from .core.contract.declarations import Dataset, PromptedSpec
 from .core.data.conversion import ConversionReport
 from .core.data.records import Record
 from .core.errors import BadInput
 from .core.inspection.bowl import Bowl
+from .core.inspection.questions import given_to, questions
+from .core.inspection.samples import sample
 from .core.prompts.templates import Instruction
 from .core.toolkit import Toolkit
 
-__all__ = ["Bowl", "Instruction", "assert_conforms", "instructions_of", "records_of", "run", "sample_of"]
+__all__ = [
+    "Bowl",
+    "Instruction",
+    "assert_conforms",
+    "given_to",
+    "instructions_of",
+    "questions",
+    "records_of",
+    "run",
+    "sample_of",
+]
 
 
 def assert_conforms(target: str, sources: Mapping[str, Path] | None = None) -> None:

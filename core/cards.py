@@ -8,7 +8,7 @@ from typing import Any
 
 from .adapters import inventory
 from .contract.catalogue import catalogue
-from .contract.declarations import KINDS, Dataset, Declaration, Router, Skill, Task, Trainer
+from .contract.declarations import KINDS, Baseline, Dataset, Declaration, Router, Skill, Task, Trainer
 from .errors import unknown
 from .evaluation.report import reports
 from .settings import described
@@ -73,10 +73,11 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
         card["data"] = [
             asdict(dataset) for dataset, _ in workspace.plugins.all(Dataset) if dataset.name in declared.reads
         ]
-    if isinstance(declared, (Trainer, Router)):
+    if isinstance(declared, (Trainer, Router, Baseline)):
         cls = declared.load()
         card["meaning"] = " ".join((cls.__doc__ or "").split())
         card["settings"] = described(cls)
+    if isinstance(declared, (Trainer, Router)):
         card["stage_settings"] = described(TrainSettings if isinstance(declared, Trainer) else AdaptSettings)
     if isinstance(declared, Skill):
         card["trained"] = _trained(workspace.store, declared.name)
@@ -120,5 +121,5 @@ def _singular(kind: str | None) -> str | None:
 
 
 def _facts(declared: Declaration) -> dict[str, Any]:
-    names = ("category", "track", "licence", "access", "metric", "parameters")
+    names = ("category", "track", "licence", "access", "metric", "uses", "parameters")
     return {name: getattr(declared, name) for name in names if hasattr(declared, name)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import cards
 from .contract.catalogue import owners
-from .contract.declarations import Dataset, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
+from .contract.declarations import Baseline, Dataset, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from .contract.discovery import Plugins
 from .data import own
 from .data.conversion import ConversionReport, convert
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from .adapters.artifact import Artifact
     from .adapters.composition import Composition
-    from .evaluation.evaluate import EvaluateSettings
+    from .evaluation.baseline import BaselineMethod
     from .evaluation.report import Evaluation
+    from .evaluation.settings import EvaluateSettings
     from .inference.predictions import Prediction
     from .inspection.finding import Finding
     from .prompts.encoding import Format
@@ -131,6 +132,11 @@ class Toolkit:
         made: RouterOptimizer = made_with(self.plugins.get(Router, name).load(), **settings)
         return made
 
+    def baseline(self, name: str, **settings: Any) -> BaselineMethod:
+        """The baseline of that name with these settings. Raises BadInput for an unknown name, setting or value."""
+        made: BaselineMethod = made_with(self.plugins.get(Baseline, name).load(), **settings)
+        return made
+
     def train(
         self,
         skill: str,
@@ -204,18 +210,20 @@ class Toolkit:
         self,
         task: str,
         sources: Sources,
-        targets: Sequence[str],
+        targets: Sequence[str | BaselineMethod],
         *,
         settings: EvaluateSettings | None = None,
+        skills: Sequence[str] | None = None,
         skip_bad: bool = False,
         data: Options | None = None,
     ) -> Evaluations:
         """The task's metrics for each target: see `mdkif.core.evaluation.evaluate.evaluate`."""
-        from .evaluation.evaluate import EvaluateSettings, evaluate
+        from .evaluation.evaluate import evaluate
+        from .evaluation.settings import EvaluateSettings
 
         declared = self._declared(Task, task, sources)
         chosen = settings or EvaluateSettings()
-        return evaluate(self.workspace, declared, sources, targets, chosen, skip_bad=skip_bad, data=data)
+        return evaluate(self.workspace, declared, sources, targets, chosen, skills=skills, skip_bad=skip_bad, data=data)
 
     def predict(
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
@@ -274,12 +282,5 @@ class Toolkit:
 
     def _made(self, kind: type[LazySpec], given: Any) -> tuple[str, Any]:
         """Name and object of a trainer or router, given as one of the two."""
-        if isinstance(given, str):
-            return given, self.plugins.get(kind, given).load()()
-        for declared, _ in self.plugins.all(kind):
-            if declared.load() is type(given):
-                return declared.name, given
-        raise BadInput(
-            f"No installed {kind.kind} is a {type(given).__name__}: name one, as in {kind.kind}='…', or make it with "
-            f"Toolkit.{kind.kind}."
-        )
+        declared, made = self.plugins.made(kind, given)
+        return declared.name, made

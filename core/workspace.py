@@ -12,7 +12,7 @@ from .contract.discovery import Plugins
 from .contract.events import Events
 from .data.conversion import ConversionReport
 from .data.records import Record
-from .data.sampling import sample, stratified
+from .data.sampling import sample
 from .data.sources import Sources, opened, read
 from .data.splits import RESERVED
 from .errors import BadInput
@@ -91,29 +91,12 @@ class Workspace:
         data: Mapping[str, Any] | None = None,
         split_policy: str = "official",
         reserve: float = RESERVED,
+        *,
+        stratified: bool = False,
     ) -> dict[str, list[Record]]:
         """A seeded sample of each of some splits (see `sampling.sample`); what was skipped as malformed is said."""
-        found = sample(self.records(declared, sources, report, data, split_policy, reserve), sizes, seed)
-        self._tell_skipped(sources, report)
-        return found
-
-    def shots(
-        self,
-        declared: PromptedSpec,
-        sources: Sources,
-        split: str,
-        count: int,
-        seed: int,
-        report: ConversionReport,
-        data: Mapping[str, Any] | None = None,
-        split_policy: str = "official",
-        reserve: float = RESERVED,
-    ) -> list[Record]:
-        """A few records of one split, every label with its share (see `sampling.stratified`)."""
-        found = stratified(self.records(declared, sources, report, data, split_policy, reserve), split, count, seed)
-        self._tell_skipped(sources, report)
-        return found
-
-    def _tell_skipped(self, sources: Sources, report: ConversionReport) -> None:
+        records = self.records(declared, sources, report, data, split_policy, reserve)
+        found = sample(records, sizes, seed, stratified=stratified)
         if skipped := report.malformed_rows:
             self.progress.note(f"{skipped} malformed row(s) of {', '.join(sources)} were skipped.")
+        return found

@@ -443,6 +443,61 @@ OF_ROUTERS = [
         "use a generator, or put the state back",
     ),
 ]
+SCORED = "given.prediction(record, scores=tuple(scores))"
+OF_BASELINES = [
+    Breakage(
+        "its settings have defaults",
+        "a class that is no `BaselineMethod`",
+        "baseline",
+        {"Most(BaselineMethod)": "Most"},
+        "name a class that inherits from mdkif.BaselineMethod",
+    ),
+    Breakage(
+        "answers every record it takes",
+        "one record left out",
+        "baseline",
+        {"        return found\n": "        return found[1:]\n"},
+        "make given.prediction of every record",
+    ),
+    Breakage(
+        "answers every record it takes",
+        "predictions that do not say what is right",
+        "baseline",
+        {SCORED: f"__import__('dataclasses').replace({SCORED}, gold=())"},
+        "make them by given.prediction",
+    ),
+    Breakage(
+        "scores every option",
+        "a text without scores",
+        "baseline",
+        {SCORED: "given.prediction(record, text=record.options[0])"},
+        "give scores, higher where likelier",
+    ),
+    Breakage(
+        "does not see what is right",
+        "a peep at the label",
+        "baseline",
+        {"[counts[option] +": "[(option in record.labels) +"},
+        "look at answer and labels of examples alone",
+    ),
+    Breakage(
+        "draws by its seed, and leaves others' random numbers alone",
+        "numbers from everybody's generator",
+        "baseline",
+        {"self.noise * draw.random()": "self.noise * random.random()"},
+        "draw from a generator of your own",
+    ),
+    Breakage(
+        "draws by its seed, and leaves others' random numbers alone",
+        "a seed for everybody's generator",
+        "baseline",
+        {
+            "random.Random(given.seed)": "random",
+            "        found = []\n": "        found = random.seed(given.seed) or []\n",
+        },
+        "use a generator, or put the state back",
+    ),
+]
 OF_EVALUATORS = [
     Breakage(
         "its metrics are finite, and shares where more is better",
@@ -490,5 +545,6 @@ BREAKAGES = [
     *OF_SKILLS_AND_TASKS,
     *OF_TRAINERS,
     *OF_ROUTERS,
+    *OF_BASELINES,
     *OF_EVALUATORS,
 ]

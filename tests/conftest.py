@@ -287,7 +287,7 @@ def ready(workspace, taught, adapters, put_skill):
 def examples(ready, pubmedqa):
     """The adaptation set of eight shots of seed 0, drawn and encoded apart from `adapt`."""
     task = ready.plugins.get(Task, "pubmedqa")
-    drawn = ready.shots(task, {"pubmedqa": pubmedqa}, "adapt", 8, 0, ConversionReport())
+    drawn = ready.drawn(task, {"pubmedqa": pubmedqa}, {"adapt": 8}, 0, ConversionReport(), stratified=True)["adapt"]
     assert len(drawn) == 8
     return list(ready.encoder(ready.template(task), 512).encode(drawn))
 

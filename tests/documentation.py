@@ -20,6 +20,7 @@ from mdkif.core.conformance.check import rules
 from mdkif.core.contract.catalogue import Entry, catalogue
 from mdkif.core.contract.declarations import (
     KINDS,
+    Baseline,
     Command,
     Dataset,
     Declaration,
@@ -80,6 +81,7 @@ def catalogue_section(_: str) -> str:
 
 def settings_section(_: str) -> str:
     """A table of the fields of everything that takes `--set name=value`."""
+    from mdkif.core.evaluation.settings import EvaluateSettings
     from mdkif.core.routing.optimizer import AdaptSettings
     from mdkif.core.training.settings import TrainSettings
 
@@ -87,6 +89,8 @@ def settings_section(_: str) -> str:
     groups |= {f"Trainer `{d.name}`": d.load() for d in ours(Trainer)}
     groups |= {"Adaptation, stage II": AdaptSettings}
     groups |= {f"Router `{d.name}`": d.load() for d in ours(Router)}
+    groups |= {"Evaluation": EvaluateSettings}
+    groups |= {f"Baseline `{d.name}`": d.load() for d in ours(Baseline)}
     return "\n\n".join(f"## {title}\n\n{_settings(cls)}" for title, cls in groups.items())
 
 

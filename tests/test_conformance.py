@@ -8,9 +8,10 @@ from itertools import islice
 import pytest
 from breakages import BREAKAGES, PLUGINS, Breakage, install
 from mdkif import BadInput, Dataset, Evaluator, Skill, Task, Toolkit
-from mdkif.core.conformance import evaluators, samples
+from mdkif.core.conformance import evaluators
 from mdkif.core.conformance.check import check, rules
 from mdkif.core.contract.discovery import Plugin, Plugins
+from mdkif.core.inspection import samples
 from mdkif.testing import run
 from mdkif_synthetic import generate
 

@@ -220,7 +220,7 @@ def exit_code(line: str) -> int:
 
 
 def test_docs_plugins_shown_work(tmp_path, monkeypatch):
-    """The skill, trainer, router and listener of docs/plugins.md do their work beside the installed plugins."""
+    """What docs/plugins.md shows of each kind does its work beside the installed plugins."""
     monkeypatch.chdir(tmp_path)
     modules = write_modules(ROOT / "docs/plugins.md", tmp_path, monkeypatch)
     shown = [EntryPoint(name=module, value=module, group="mdkif") for module in modules]
@@ -241,6 +241,8 @@ def test_docs_plugins_shown_work(tmp_path, monkeypatch):
     )
     assert adapted.composition.origin["router"] == "random"
     assert adapted.end <= adapted.start
+    [echo] = kit.evaluate("pubmedqa", questions, ["baseline:echo"])
+    assert echo.metrics["n"] == echo.n > 0
 
 
 def write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:

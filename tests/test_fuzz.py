@@ -13,9 +13,9 @@ from itertools import product
 
 import pytest
 from mdkif import BadInput, ConversionReport, Dataset, Skill, Task
-from mdkif.core.conformance.samples import sample
 from mdkif.core.contract.discovery import Plugins
 from mdkif.core.data.conversion import convert
+from mdkif.core.inspection.samples import sample
 from mdkif_synthetic import generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:openpyxl")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mdkif import Record
-from mdkif.core.data.sampling import label_counts, sample, stratified
+from mdkif.core.data.sampling import label_counts, sample
 
 OPTIONS = ("yes", "no", "maybe")
 
@@ -17,6 +17,10 @@ def records(labels, options=OPTIONS, split="train"):
         Record(id=str(i), query="; ".join(options), answer=label, options=options, labels=(label,), split=split)
         for i, label in enumerate(labels)
     ]
+
+
+def stratified(stream, split, size, seed):
+    return sample(stream, {split: size}, seed, stratified=True)[split]
 
 
 LABELS = st.lists(st.sampled_from(OPTIONS), max_size=60)

@@ -112,7 +112,7 @@ def test_scaffold_of_entities_keeps_overlapping_ones_half_open_offsets_and_texts
     ]
 
 
-@pytest.mark.parametrize("kind", ["trainer", "router", "evaluator"])
+@pytest.mark.parametrize("kind", ["trainer", "router", "baseline", "evaluator"])
 def test_scaffold_of_what_reads_no_data_has_no_category(tmp_path, kind, capsys):
     assert run(main, ["new", kind, "chest", str(tmp_path / "new"), "--category", "ner"]) == 2
     assert f"a {kind} reads no data, so leave it out" in capsys.readouterr().err

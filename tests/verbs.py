@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from mdkif import Router, Task, Toolkit, Trainer, TrainSettings
+from mdkif import EvaluateSettings, Router, Task, Toolkit, Trainer, TrainSettings
 from mdkif.core.adapters import target as targets
 from mdkif.core.adapters.composition import build
 from mdkif.core.adapters.library import library_of
-from mdkif.core.evaluation.evaluate import EvaluateSettings
 from mdkif.core.inference import predict as inference
 from mdkif.core.routing.optimizer import AdaptSettings
 from mdkif.core.settings import settings_from

@@ -1,18 +1,21 @@
-"""What a verb is done with: "base", "skill:NAME", a composition or "untuned:COMPOSITION", without its residual.
+"""What a verb is done with: the base, a skill, a composition with its residual or without, or a baseline.
 
 It is found before the model is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ..contract.declarations import Baseline
 from ..data.learnt import Learnt
 from ..errors import BadInput
 from ..models.base import Base
+from ..settings import Settings
 from ..workspace import Workspace
 from . import composition
 from .artifact import Artifact
@@ -26,17 +29,28 @@ if TYPE_CHECKING:
     from .low_rank import LowRank
 
 
+BASELINE = "baseline:"
+
+
 @dataclass(frozen=True)
 class Target:
-    """The base alone, one trained skill, or a composition with the versions of the skills it was made of.
+    """The base alone, one trained skill, a composition with the versions of the skills it was made of, or a baseline.
 
-    The workspace's base model is loaded when a target is first checked or computed with.
+    The workspace's base model is loaded when a target is first checked or computed with. A `baseline` is computed by
+    its `method`, with the skills it uses.
     """
 
     name: str
     workspace: Workspace
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     made: Composition | None = None
+    baseline: Baseline | None = None
+    method: Settings | None = None
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether a base model has a part in it: in all but a baseline that uses records alone."""
+        return self.baseline is None or self.baseline.uses != "records"
 
     @property
     def base(self) -> Base:
@@ -106,21 +120,42 @@ class Target:
         return found
 
 
-def find(workspace: Workspace, names: Sequence[str]) -> list[Target]:
+def find(workspace: Workspace, names: Sequence[str | Settings], skills: Sequence[str] | None = None) -> list[Target]:
     """The targets of these names, each file read once, no model loaded. Raises BadInput for an unknown one.
 
-    A name is "base", "skill:NAME", a composition's, or "untuned:NAME": that composition without its residual.
+    A name is "base", "skill:NAME", a composition's, "untuned:NAME", which is that composition without its residual, or
+    "baseline:NAME". A baseline may also be given as an object; `skills` are those that it may use, by default all that
+    can be blended.
     """
-    library = library_of(workspace)
-    return [_find(workspace, library, name) for name in names]
+    library = cache(lambda: library_of(workspace))
+    return [
+        _baseline(workspace, library, each, skills)
+        if isinstance(each, Settings) or each.startswith(BASELINE)
+        else _find(workspace, library(), each)
+        for each in names
+    ]
 
 
 def resolve(workspace: Workspace, names: Sequence[str]) -> list[Target]:
-    """The targets of these names. Raises BadInput for one that is unknown or does not fit the base model."""
+    """The targets of these names. Raises BadInput for one that is unknown or does not fit the base model.
+
+    So does a baseline, which is nothing without the records of a task.
+    """
     found = find(workspace, names)
     for each in found:
+        if each.baseline is not None:
+            raise BadInput(f"'{each.name}' learns from the records of a task: measure it with 'mdkif evaluate'.")
         each.check()
     return found
+
+
+def _baseline(
+    workspace: Workspace, library: Callable[[], Library], given: str | Settings, skills: Sequence[str] | None
+) -> Target:
+    named = given.removeprefix(BASELINE) if isinstance(given, str) else given
+    declared, method = workspace.plugins.made(Baseline, named)
+    artifacts = library().choose(skills) if declared.uses == "skills" else {}
+    return Target(f"{BASELINE}{declared.name}", workspace, artifacts, baseline=declared, method=method)
 
 
 def _find(workspace: Workspace, library: Library, name: str) -> Target:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..contract.declarations import Dataset, Declaration, Evaluator, LazySpec, PromptedSpec, Router, Trainer
+from ..contract.declarations import Baseline, Dataset, Declaration, Evaluator, LazySpec, PromptedSpec, Router, Trainer
 from ..contract.discovery import Plugin
 from ..data.sources import Sources
 from ..errors import unknown
+from ..inspection import samples
 from ..inspection.elsewhere import Elsewhere
 from ..inspection.finding import Finding, findings, told
 from ..workspace import Workspace
-from . import datasets, distributions, evaluators, prompted, routers, samples, trainers
+from . import baselines, datasets, distributions, evaluators, prompted, routers, trainers
 
 TO_THE_END = "is checked to the end"
 
@@ -47,6 +48,7 @@ def rules() -> dict[str, list[str]]:
         "skills and tasks": [*prompted.RULES, *(rule for rule in prompted.ON_FILES if rule not in datasets.ON_FILES)],
         "trainers": [*trainers.RULES],
         "routers": [*routers.RULES],
+        "baselines": [*baselines.RULES],
         "evaluators": [*evaluators.RULES],
     }
 
@@ -75,6 +77,8 @@ class _Checking:
                 yield from trainers.trainer(declared, subject)
             case Router():
                 yield from routers.router(declared, subject)
+            case Baseline():
+                yield from baselines.baseline(declared, subject)
             case Evaluator():
                 yield from evaluators.evaluator(declared, subject)
             case LazySpec():

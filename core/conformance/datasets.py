@@ -16,8 +16,8 @@ from ..inspection.elsewhere import Digest, Elsewhere
 from ..inspection.finding import Finding, finding, findings, told
 from ..inspection.records import RULES as OF_RECORDS
 from ..inspection.records import RecordRule, examine
+from ..inspection.samples import NO_SAMPLE
 from ..inspection.surroundings import offline
-from .samples import NO_SAMPLE
 
 CONVERTS, OFFLINE, SAME = "converts a sample", "needs no network", "gives the same records in another process"
 CAREFUL, SILENT = "takes damaged files for bad input", "never quotes a row that it cannot read"

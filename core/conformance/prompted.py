@@ -14,10 +14,10 @@ from ..inspection.elsewhere import Elsewhere
 from ..inspection.finding import Finding, finding
 from ..inspection.records import RULES as OF_RECORDS
 from ..inspection.records import RecordRule
+from ..inspection.samples import NO_SAMPLE
 from ..prompts.templates import Template
 from ..workspace import Workspace
 from .datasets import CONVERTS, OFFLINE, SAME, converted
-from .samples import NO_SAMPLE
 
 RENDERS, EARNED = "renders a sample, and reads its answers back", "answers are not given away"
 

@@ -12,7 +12,7 @@ from ..errors import BadInput
 from ..store.files import atomic_directory
 
 SCAFFOLD = Path(__file__).resolve().parents[2] / "templates" / "scaffold"
-SCAFFOLDED = ("skill", "task", "dataset", "trainer", "router", "evaluator")
+SCAFFOLDED = ("skill", "task", "dataset", "trainer", "router", "baseline", "evaluator")
 READING = SCAFFOLDED[:3]
 
 

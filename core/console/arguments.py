@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..contract.declarations import LazySpec, PromptedSpec, Skill
+from ..contract.declarations import Baseline, LazySpec, PromptedSpec, Skill
 from ..data import own
 from ..data.conversion import ConversionReport
 from ..data.records import Record
@@ -19,6 +19,9 @@ from ..data.sources import check_sources, listed_sources
 from ..errors import BadInput
 from ..settings import Settings, settings_from
 from ..toolkit import Toolkit
+
+if TYPE_CHECKING:
+    from ..evaluation.baseline import BaselineMethod
 
 
 def named(name: str | None, records: Path | None) -> str:
@@ -76,6 +79,28 @@ def configured(
     stated = {key: value for key, value in given.items() if value is not None}
     method, stage = settings_from(pairs("--set", texts), cls, settings, **stated)
     return method, stage
+
+
+def measured(kit: Toolkit, targets: Sequence[str], texts: Sequence[str]) -> list[str | BaselineMethod]:
+    """The targets of an evaluation; a baseline that texts of `--set` are about is given as an object.
+
+    Raises BadInput for a text that is not NAME.SETTING=VALUE of one of them, and for a wrong setting or value.
+    """
+    from ..adapters.target import BASELINE
+
+    settings: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, dot, rest = text.partition(".")
+        if not dot or f"{BASELINE}{name}" not in targets:
+            raise BadInput(
+                f"The option --set cannot be '{text}': write it as NAME.SETTING=VALUE, of a baseline:NAME of --with."
+            )
+        settings.setdefault(f"{BASELINE}{name}", {}).update(pairs("--set", [rest]))
+    made: list[str | BaselineMethod] = []
+    for target in targets:
+        declared = kit.plugins.get(Baseline, target.removeprefix(BASELINE)) if target in settings else None
+        made.append(settings_from(settings[target], declared.load())[0] if declared else target)
+    return made
 
 
 def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[str]:

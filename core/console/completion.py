@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from ..contract.declarations import Declaration, Skill
+from ..contract.declarations import Baseline, Declaration, Skill
 from ..contract.discovery import D
 from ..store.layout import Store
 from .app import state_of
@@ -34,8 +35,20 @@ def names_of(*kinds: type[Declaration], end: str = "") -> Completer:
 
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete what `--with` takes: base, skill:NAME and the compositions of the store."""
+    return _targets(ctx, incomplete)
+
+
+def measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete what `--with` of an evaluation takes: these, and baseline:NAME."""
+    baselines = {f"baseline:{name}": title for name, title in _installed(ctx, Baseline).items()}
+    return _targets(ctx, incomplete, baselines)
+
+
+def _targets(
+    ctx: click.Context, incomplete: str, others: Mapping[str, str] = MappingProxyType({})
+) -> list[CompletionItem]:
     skills = {f"skill:{name}": title for name, title in _installed(ctx, Skill).items()}
-    found = {"base": "The model alone", **skills, **_compositions(ctx)}
+    found = {"base": "The model alone", **skills, **others, **_compositions(ctx)}
     return [CompletionItem(name, help=title) for name, title in found.items() if name.startswith(incomplete)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..contract.declarations import KINDS, BaseModel, Declaration, Router, Skill, Trainer
+from ..contract.declarations import KINDS, Baseline, BaseModel, Declaration, Router, Skill, Trainer
 from ..contract.discovery import Plugin
 from .app import State
 from .completion import names_of, targets
@@ -41,8 +41,8 @@ def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
     """List what is installed, of one KIND or all.
 
-    KIND is skills, tasks, datasets, trainers, routers, evaluators or models; or, of what the store holds, trained,
-    compositions or reports.
+    KIND is skills, tasks, datasets, trainers, routers, baselines, evaluators or models; or, of what the store holds,
+    trained, compositions or reports.
     """
     kit = state.kit()
     rows = kit.list(kind, available)
@@ -68,6 +68,8 @@ def show(state: State, name: str, as_json: bool) -> None:
     else:
         for card in cards:
             tables = TABLES if card["kind"] in (Trainer.kind, Router.kind) else {}
+            if card["kind"] == Baseline.kind:
+                tables = {"settings": f"Its settings, each for --set {name}.NAME=VALUE"}
             print_card({key: value for key, value in card.items() if key not in tables})
             for key, title in tables.items():
                 if rows := card[key]:

@@ -17,8 +17,8 @@ PATH = click.Path(path_type=Path)
 COUNT, POSITIVE, SPLIT = click.IntRange(min=0), click.IntRange(min=1), click.Choice(SPLITS)
 
 
-def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every verb that runs a base model."""
+def modelled(command: Callable[..., Any], required: bool = True) -> Callable[..., Any]:
+    """The options of every verb that runs a base model, which may be `required`."""
     for option in (
         click.option(
             "--format",
@@ -38,7 +38,7 @@ def modelled(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--base",
             envvar="MDKIF_BASE",
-            required=True,
+            required=required,
             help="The base model: smollm2, a folder, or a hub id.",
             shell_complete=names_of(BaseModel),
         ),

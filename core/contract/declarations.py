@@ -23,12 +23,17 @@ Normaliser = Literal["sum", "token-mean", "character", "pmi"]
 Read = Literal["all", "first-line"]
 TruncationSide = Literal["right", "left", "middle"]
 Track = Literal["unseen data", "unseen task"]
+AnswerKind = Literal["options", "text", ""]
+Need = Literal["records", "model", "skills"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
 CHOICES: dict[str, tuple[str, ...]] = {
     "category": CATEGORIES,
     "normaliser": get_args(Normaliser),
     "truncation_side": get_args(TruncationSide),
     "track": get_args(Track),
+    "judges": get_args(AnswerKind),
+    "takes": get_args(AnswerKind),
+    "uses": get_args(Need),
 }
 """Fields that take one of a few values."""
 
@@ -160,6 +165,21 @@ class Router(LazySpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Baseline(LazySpec):
+    """What a task's results are compared with: `target` is a dataclass that implements `baseline.BaselineMethod`.
+
+    `takes` says which records it answers: those that list "options", those without ("text"), or both (""). `uses` is
+    what it needs: "records" alone, the base "model" too, or also the trained "skills". A `shortcut` shows what is
+    reached without understanding, and `--shortcuts` adds it.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    takes: AnswerKind = ""
+    uses: Need = "records"
+    shortcut: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluator(LazySpec):
     """Metrics over predictions: `target` is a function `(Sequence[Prediction]) -> dict[str, float]`.
 
@@ -169,7 +189,7 @@ class Evaluator(LazySpec):
 
     kind: ClassVar[str] = "evaluator"
     metrics: Mapping[str, bool]
-    judges: Literal["options", "text", ""] = ""
+    judges: AnswerKind = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,5 +212,5 @@ class Command(LazySpec):
 
 
 KINDS: dict[str, type[Declaration]] = {
-    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Evaluator, BaseModel, Command)
+    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Command)
 }

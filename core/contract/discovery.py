@@ -18,7 +18,7 @@ from ..errors import BadInput, unknown
 from . import hookspecs
 from .catalogue import LISTENER, catalogue
 from .catalogue import Entry as Known
-from .declarations import KINDS, Declaration
+from .declarations import KINDS, Declaration, LazySpec
 from .distributions import Entry, Texts, installed, named
 from .explanation import ContractViolation, explained, line
 from .validation import EVENTS, declared_by, hooks_of
@@ -27,6 +27,7 @@ GROUP = "mdkif"
 SLOW = 1.0
 MOST_ENTRIES = 100
 D = TypeVar("D", bound=Declaration)
+L = TypeVar("L", bound=LazySpec)
 
 
 @dataclass
@@ -97,6 +98,22 @@ class Plugins:
             if isinstance(declared, cls):
                 return declared
         raise self.missing(cls, name)
+
+    def made(self, cls: type[L], given: Any) -> tuple[L, Any]:
+        """The declaration that is named, with a new object of its class, or the one that `given` is an object of.
+
+        Raises BadInput for an unknown name, and for an object of anything else.
+        """
+        if isinstance(given, str):
+            named = self.get(cls, given)
+            return named, named.load()()
+        for declared, _ in self.all(cls):
+            if declared.load() is type(given):
+                return declared, given
+        raise BadInput(
+            f"No installed {cls.kind} is a {type(given).__name__}: name one, as in {cls.kind}='…', or make it with "
+            f"Toolkit.{cls.kind}."
+        )
 
     def missing(self, cls: type[Declaration], name: str, beside: Iterable[str] = ()) -> BadInput:
         """The error for a name that nothing installed provides; `beside` are names known from elsewhere."""

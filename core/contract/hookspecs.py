@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pluggy
 
-from .declarations import BaseModel, Command, Dataset, Evaluator, Router, Skill, Task, Trainer
+from .declarations import Baseline, BaseModel, Command, Dataset, Evaluator, Router, Skill, Task, Trainer
 
 hookspec = pluggy.HookspecMarker("mdkif")
 hookimpl = pluggy.HookimplMarker("mdkif")
@@ -27,8 +27,9 @@ Outcome = Literal["finished", "interrupted", "failed"]
 class Run:
     """One piece of work that can be followed: stage I of a skill, stage II of a task, or a task's evaluation.
 
-    `id` is unique and can be the name of a file, `name` the skill's or task's, `base` the base model's. `settings` are
-    those of the stage and of its trainer or router. Nothing here, or in any event, is text of a record.
+    `id` is unique and can be the name of a file, `name` the skill's or task's, `base` the base model's, or empty where
+    none is used. `settings` are those of the stage and of its trainer or router. Nothing here, or in any event, is text
+    of a record.
     """
 
     id: str
@@ -67,6 +68,11 @@ def mdkif_routers() -> Iterable[Router]:  # type: ignore[empty-body]
 
 
 @hookspec
+def mdkif_baselines() -> Iterable[Baseline]:  # type: ignore[empty-body]
+    """What a task's results are compared with."""
+
+
+@hookspec
 def mdkif_evaluators() -> Iterable[Evaluator]:  # type: ignore[empty-body]
     """Metrics over predictions."""
 
@@ -100,8 +106,8 @@ def mdkif_stepped(run: Run, step: int, figures: Mapping[str, float]) -> None:
 def mdkif_evaluated(run: Run, target: str, metrics: Mapping[str, float]) -> None:
     """Something was measured on records it was not trained on, or before it was.
 
-    `target` is "base", "skill:NAME" or a composition's name; a router's references have the names "uniform" and those
-    of the skills too.
+    `target` is "base", "skill:NAME", "baseline:NAME" or a composition's name; a router's references have the names
+    "uniform" and those of the skills too.
     """
 
 

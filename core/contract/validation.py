@@ -120,11 +120,11 @@ def _check(item: Declaration) -> None:
         )
     if isinstance(item, LazySpec) and not re.fullmatch(r"[\w.]+:[\w.]+", str(item.target)):
         raise ContractViolation(f"the target of {subject} is {item.target!r:.60}", "write it as 'module:attribute'")
+    for name, known in CHOICES.items():
+        if (chosen := getattr(item, name, known[0])) not in known:
+            what = f"{subject} has the {name.replace('_', ' ')} {chosen!r:.60}"
+            raise ContractViolation(what, f"use one of {', '.join(filter(None, known))}")
     if isinstance(item, PromptedSpec):
-        for name, known in CHOICES.items():
-            if (chosen := getattr(item, name, known[0])) not in known:
-                what = f"{subject} has the {name.replace('_', ' ')} {chosen!r:.60}"
-                raise ContractViolation(what, f"use one of {', '.join(known)}")
         _check_sources(subject, item)
 
 

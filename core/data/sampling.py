@@ -31,40 +31,51 @@ class Sample:
         return self._kept
 
 
-def sample(records: Iterable[Record], sizes: Mapping[str, int], seed: int) -> dict[str, list[Record]]:
-    """Seeded uniform samples of several splits in one pass; memory is bounded by the sizes.
+class Stratified:
+    """A seeded sample of a stream in which every label has its share, `size` of its records or, for 0, all.
+
+    Labels are told apart where all records list the same options; other records are one stratum, so the sample is
+    uniform. Shares are those of the labels in the stream; what remains goes to the largest remainders.
+    """
+
+    def __init__(self, size: int, seed: str) -> None:
+        self._size, self._seed = size, seed
+        self._options: tuple[str, ...] | None = None
+        self._strata: dict[tuple[str, ...], Sample] = {}
+
+    def add(self, record: Record) -> None:
+        """Take in the next record."""
+        self._options = record.options if self._options is None else self._options
+        label = record.labels if record.options == self._options else ()
+        self._strata.setdefault(label, Sample(self._size, f"{self._seed}:{label}")).add(record)
+
+    def drawn(self) -> list[Record]:
+        """The sample, in an order of chance."""
+        strata = self._strata
+        total = sum(each.seen for each in strata.values())
+        wanted = min(self._size or total, total)
+        counts = {label: wanted * each.seen // total for label, each in strata.items()}
+        largest = sorted(strata, key=lambda label: (-(wanted * strata[label].seen % total), label))
+        for label in largest[: wanted - sum(counts.values())]:
+            counts[label] += 1
+        found = [record for label in sorted(strata) for record in strata[label].drawn()[: counts[label]]]
+        random.Random(self._seed).shuffle(found)
+        return found
+
+
+def sample(
+    records: Iterable[Record], sizes: Mapping[str, int], seed: int, *, stratified: bool = False
+) -> dict[str, list[Record]]:
+    """Seeded samples of several splits in one pass, uniform or `stratified`; memory is bounded by the sizes.
 
     `sizes` maps each wanted split to how many of its records are drawn, 0 for all.
     """
-    samples = {split: Sample(size, f"{split}:{seed}") for split, size in sizes.items()}
+    kind = Stratified if stratified else Sample
+    samples = {split: kind(size, f"{split}:{seed}") for split, size in sizes.items()}
     for record in records:
         if record.split in samples:
             samples[record.split].add(record)
     return {split: kept.drawn() for split, kept in samples.items()}
-
-
-def stratified(records: Iterable[Record], split: str, size: int, seed: int) -> list[Record]:
-    """A seeded sample of one split, `size` records or, for 0, all, in which every label has its share.
-
-    Labels are told apart where all records list the same options; other records are one stratum, so the sample is
-    uniform. Shares are those of the labels in the split; what remains goes to the largest remainders.
-    """
-    strata: dict[tuple[str, ...], Sample] = {}
-    options: tuple[str, ...] | None = None
-    for record in records:
-        if record.split == split:
-            options = record.options if options is None else options
-            label = record.labels if record.options == options else ()
-            strata.setdefault(label, Sample(size, f"{split}:{seed}:{label}")).add(record)
-    total = sum(each.seen for each in strata.values())
-    wanted = min(size or total, total)
-    counts = {label: wanted * each.seen // total for label, each in strata.items()}
-    largest = sorted(strata, key=lambda label: (-(wanted * strata[label].seen % total), label))
-    for label in largest[: wanted - sum(counts.values())]:
-        counts[label] += 1
-    found = [record for label in sorted(strata) for record in strata[label].drawn()[: counts[label]]]
-    random.Random(f"{split}:{seed}").shuffle(found)
-    return found
 
 
 def label_counts(records: Sequence[Record]) -> dict[str, int]:

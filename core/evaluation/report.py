@@ -34,9 +34,21 @@ class Evaluation:
     target: str
     n: int
     metrics: Mapping[str, float]
-    counts: Mapping[str, int]
+    counts: Mapping[str, float]
     normaliser: Normaliser | None = None
     report: Path | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """The same as plain values; the target is called "with"."""
+        return {
+            "task": self.task,
+            "with": self.target,
+            "n": self.n,
+            "metrics": dict(self.metrics),
+            "counts": dict(self.counts),
+            "normaliser": self.normaliser,
+            "report": str(self.report),
+        }
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Run:
     datasets: Sequence[str]
     options: Mapping[str, Any]
     left_out: Mapping[str, int]
-    encoder: Encoder
+    encoder: Encoder | None
 
 
 def write_report(
@@ -60,11 +72,8 @@ def write_report(
         "with": done.target,
         "versions": target.versions,
         "composition": target.made.version if target.made is not None else None,
-        "base": target.base.name,
-        "fingerprint": target.base.fingerprint,
-        "dtype": str(target.base.model.dtype).removeprefix("torch."),
-        "format": run.encoder.prompt_format,
-        "template": run.encoder.template.digest,
+        **(_model(target, run.encoder) if run.encoder and target.needs_base else {"base": None}),
+        **({"baseline": asdict(method)} if (method := target.method) else {}),
         "settings": asdict(settings),
         "data": {"datasets": list(run.datasets), "options": dict(run.options)},
     }
@@ -79,6 +88,17 @@ def write_report(
     path = folder / f"{done.task}-{plain}-{json_digest(asked)[:8]}.json"
     write_json(path, asked | found | {"records": list(map(_row, predictions))})
     return replace(done, report=path)
+
+
+def _model(target: Target, encoder: Encoder) -> dict[str, Any]:
+    """What a report says of the base model, and of how it is asked."""
+    return {
+        "base": target.base.name,
+        "fingerprint": target.base.fingerprint,
+        "dtype": str(target.base.model.dtype).removeprefix("torch."),
+        "format": encoder.prompt_format,
+        "template": encoder.template.digest,
+    }
 
 
 def reports(folder: Path) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from .objective import adaptation_objective, check_objective
 from .optimizer import AdaptSettings, Candidate, RouterOptimizer, starting_points
 
 if TYPE_CHECKING:
+    from ..adapters.artifact import Artifact
     from ..adapters.bank import SkillBank
     from ..adapters.low_rank import LowRank
     from ..data.records import Record
@@ -85,8 +86,7 @@ def adapt(
     check_objective(workspace, task, settings.objective)
     steps = tune_steps(settings.tune)
     split, report = _split(task, settings), ConversionReport(skip_bad)
-    untouched = not any(artifact.datasets & set(sources) for artifact in artifacts.values())
-    drawn = _adaptation_set(workspace, task, sources, settings, split, report, data, untouched)
+    drawn = adaptation_set(workspace, task, sources, settings, artifacts, report, data)
     encoder = workspace.encoder(workspace.template(task), settings.max_length)
     check_prompts(workspace, artifacts.values(), encoder)
     what = f"'{split}' records of '{task.name}'"
@@ -186,23 +186,26 @@ def _moved(found: Candidate, known: Sequence[Candidate]) -> tuple[str, float]:
     return known[nearest].name, ways[nearest]
 
 
-def _adaptation_set(
+def adaptation_set(
     workspace: Workspace,
     task: Task,
     sources: Sources,
     settings: AdaptSettings,
-    split: str,
+    skills: Mapping[str, Artifact],
     report: ConversionReport,
-    data: Mapping[str, Any] | None,
-    untouched: bool,
+    data: Mapping[str, Any] | None = None,
 ) -> list[Record]:
+    """The records a router of these skills learns from, by `settings`. Raises BadInput if none is kept for it."""
+    split = _split(task, settings)
+    untouched = not any(artifact.datasets & set(sources) for artifact in skills.values())
     size = settings.shots if settings.setting == "few-shot" else settings.limit
     if settings.setting == "normal" and not size:
         uncounted = ConversionReport(report.skip_bad)
         records = workspace.records(task, sources, uncounted, data, settings.split_policy)
         size = sum(record.split == "test" for record in records)
     every = 1.0 if untouched and not settings.split else RESERVED  # nothing need be kept from skills that never read it
-    drawn = workspace.shots(task, sources, split, size, settings.seed, report, data, settings.split_policy, every)
+    drawn = workspace.drawn(task, sources, {split: size}, settings.seed, report, data, settings.split_policy, every,
+                            stratified=True)[split]  # fmt: skip
     if split == "adapt" and not drawn:
         raise BadInput(
             f"None of the training groups of '{task.name}' is kept for its router, they are too few: give some the "
