@@ -18,7 +18,8 @@ class EvaluateSettings(Settings):
     `limit` draws that many of the `split`'s records by `seed`, 0 takes all. `split_policy` must be the one a target
     was made under. Records that a target learnt from are refused, left out for every target, or kept, by `overlap`.
     `answer`, `normaliser` and `read` are those of `Answering`; `normaliser` takes the place of the task's own.
-    Baselines learn from the adaptation set of `shots` records, or for 0 from all training records, drawn by `shots_seed` or `seed`.
+    Baselines learn from the adaptation set of `shots` records, or for 0 from all training records, drawn by
+    `shots_seed` or `seed`.
     """
 
     limit: int = explained(0, "records that are drawn; 0 takes all")
