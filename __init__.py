@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
     from .core.data.record_files import read_records, write_records
     from .core.data.records import Record
+    from .core.data.sampling import Matchable, letter_triples, matched_choices
     from .core.data.splits import hashed_split
     from .core.errors import BadInput, MdkifError
     from .core.evaluation.baseline import BaselineMethod, Given
@@ -71,6 +72,7 @@ _MODULES = {
     "data.labels": "format_choices format_entities parse_choices parse_entities",
     "data.record_files": "read_records write_records",
     "data.records": "Record",
+    "data.sampling": "Matchable letter_triples matched_choices",
     "data.splits": "hashed_split",
     "errors": "BadInput MdkifError",
     "evaluation.baseline": "BaselineMethod Given",
@@ -114,6 +116,7 @@ __all__ = [
     "Likelihoods",
     "Loss",
     "LowRank",
+    "Matchable",
     "MdkifError",
     "Objective",
     "Prediction",
@@ -145,6 +148,8 @@ __all__ = [
     "generate",
     "hashed_split",
     "hookimpl",
+    "letter_triples",
+    "matched_choices",
     "option_scores",
     "parse_choices",
     "parse_entities",

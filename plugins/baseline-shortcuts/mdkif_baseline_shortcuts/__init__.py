@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from mdkif import Baseline, BaselineMethod, Given, Prediction, Record, explained, hookimpl
+from mdkif import Baseline, BaselineMethod, Given, Prediction, Record, explained, hookimpl, letter_triples
 
 from .features import Characters, Feature, Overlap
 from .fitting import several_right, told_by
-from .texts import first_sentence, triples, words
+from .texts import first_sentence, words
 
 
 @hookimpl
@@ -125,7 +125,7 @@ class OverlapLetters(_Told):
     """As `overlap-words`, of the letter triples in place of the words: inflections and parts of words count too."""
 
     def _feature(self) -> Feature:
-        return Overlap(triples)
+        return Overlap(letter_triples)
 
 
 @dataclass(kw_only=True)

@@ -20,16 +20,6 @@ def words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.casefold()))
 
 
-def triples(text: str) -> frozenset[str]:
-    """All runs of three characters of a text, whatever its case, punctuation and spaces.
-
-    >>> sorted(triples("Gout?"))
-    ['gou', 'out']
-    """
-    plain = " ".join(re.findall(r"\w+", text.casefold()))
-    return frozenset(plain[i : i + 3] for i in range(max(1, len(plain) - 2)) if plain)
-
-
 def jaccard(one: Set[str], other: Set[str]) -> float:
     """The share of what two sets have in common (Jaccard, 1901); of two empty ones 0."""
     either = len(one | other)

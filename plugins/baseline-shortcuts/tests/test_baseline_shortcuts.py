@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
-from mdkif import Record, format_choices
+from mdkif import Record, format_choices, letter_triples
 from mdkif.testing import assert_conforms, given_to, questions
 from mdkif_baseline_shortcuts import FirstSentence, Length, Majority, OverlapLetters, OverlapWords, Position
 from mdkif_baseline_shortcuts.features import Characters
 from mdkif_baseline_shortcuts.fitting import told_by
-from mdkif_baseline_shortcuts.texts import first_sentence, jaccard, request, triples, two_texts, words
+from mdkif_baseline_shortcuts.texts import first_sentence, jaccard, request, two_texts, words
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -124,12 +124,12 @@ def test_overlap_of_two_terms_tells_whether_one_is_a_kind_of_the_other(method):
 
 def test_overlap_letters_counts_an_inflection_that_words_do_not():
     assert jaccard(words("renal lesions"), words("renal lesion")) == 1 / 3
-    assert jaccard(triples("renal lesions"), triples("renal lesion")) == 10 / 11
+    assert jaccard(letter_triples("renal lesions"), letter_triples("renal lesion")) == 10 / 11
 
 
 @for_all(st.text(max_size=40), st.text(max_size=40))
 def test_texts_jaccard_is_a_share_and_symmetric(one, other):
-    for parts in (words, triples):
+    for parts in (words, letter_triples):
         found = jaccard(parts(one), parts(other))
         assert 0 <= found == jaccard(parts(other), parts(one)) <= 1
         assert jaccard(parts(one), parts(one)) == (1.0 if parts(one) else 0.0)
