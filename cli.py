@@ -138,12 +138,12 @@ def train(
               help="How many records: --shots, or --limit.")  # fmt: skip
 @click.option("--shots", type=POSITIVE, default=32, show_default=True, help="Records of the few-shot setting.")
 @click.option("--limit", type=COUNT, default=0, help="Records of the normal setting [default: the test size].")
-@click.option("--router", default="cma-es", show_default=True, help="cma-es, gradient, uniform, single, …",
+@click.option("--router", default="gradient", show_default=True, help="gradient, cma-es, uniform, single, …",
               shell_complete=names_of(Router))  # fmt: skip
 @click.option("--objective", default="auto", show_default=True,
               help="What to minimise: choice (auto, where options are listed), cross-entropy or a metric.")  # fmt: skip
-@click.option("--scale", type=click.Choice(["one", "free", "signed"]), default="one", show_default=True,
-              help="What the weights may be: positive with a total of one or a free one, or signed.")  # fmt: skip
+@click.option("--scale", type=click.Choice(["auto", "one", "free", "signed"]), default="auto", show_default=True,
+              help="Positive weights of total one or a free one, or signed (auto, with objective choice).")  # fmt: skip
 @click.option("--granularity", type=click.Choice(["skill", "layer", "module"]), default="skill", show_default=True,
               help="One weight per skill, or one in each layer or module.")  # fmt: skip
 @click.option("--tune", default="none", show_default=True, metavar="[auto|none|STEPS]",

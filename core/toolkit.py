@@ -182,7 +182,7 @@ class Toolkit:
         task: str,
         sources: Sources,
         *,
-        router: str | RouterOptimizer = "cma-es",
+        router: str | RouterOptimizer = "gradient",
         settings: AdaptSettings | None = None,
         skills: Sequence[str] | None = None,
         name: str | None = None,

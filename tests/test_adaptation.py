@@ -110,6 +110,36 @@ def test_adapt_choice_is_searched_by_every_router_and_is_the_default_for_listed_
     assert found.end <= found.start == min(found.references.values())
 
 
+@pytest.mark.parametrize(
+    ("objective", "scale", "used"),
+    [("auto", "auto", "signed"), ("choice", "auto", "signed"), ("cross-entropy", "auto", "one"),
+     ("accuracy", "auto", "one"), ("choice", "one", "one"), ("cross-entropy", "signed", "signed")],
+)  # fmt: skip
+def test_adapt_weights_are_signed_with_the_objective_choice_and_the_papers_with_any_other(
+    learn, objective, scale, used
+):
+    """Single is the best of five totals then, and a composition says what it was."""
+    made = learn("single", objective=objective, scale=scale).composition
+    assert made.origin["settings"]["scale"] == used
+    assert (sum(made.summary().values()) == 1.0) or used == "signed"
+
+
+def test_adapt_by_default_takes_the_gradient_and_may_take_a_skill_away(ready, pubmedqa):
+    from mdkif import AdaptSettings
+    from verbs import kit_of
+
+    source = {"pubmedqa": pubmedqa}
+    found = kit_of(ready).adapt("pubmedqa", source, settings=AdaptSettings(shots=8, split="adapt"))
+    settings = found.composition.origin["settings"]
+    assert (found.composition.origin["router"], settings["objective"], settings["scale"]) == (
+        "gradient",
+        "choice",
+        "signed",
+    )
+    assert found.end < found.start
+    assert min(found.composition.summary().values()) < 0
+
+
 @EVERY_ROUTER
 def test_adapt_result_says_how_far_the_search_moved(learn, ready, router):
     found = learn(router, scale="free", gamma=0.01)
@@ -348,7 +378,7 @@ def test_adapt_refuses_wrong_names_and_settings(learn, ready, pubmedqa, mednli):
         learn("uniform", skills=["q"])
     with pytest.raises(BadInput, match="no setting named 'shot': did you mean 'shots'"):
         learn("uniform", shot=3)
-    with pytest.raises(BadInput, match="setting scale cannot be 'two': use one of one, free"):
+    with pytest.raises(BadInput, match="setting scale cannot be 'two': use one of auto, one, free"):
         learn("uniform", scale="two")
     with pytest.raises(BadInput, match="There are no 'spam' records of 'pubmedqa': check the source"):
         learn("uniform", split="spam")

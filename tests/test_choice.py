@@ -29,7 +29,7 @@ def choosing(ready, examples):
         bank = bank_of(ready, SKILLS, settings.get("granularity", "skill"))
         versions = dict.fromkeys(SKILLS, "1")
         encoder = task_encoder(ready, "pubmedqa")
-        chosen = AdaptSettings(objective=objective, **settings)
+        chosen = AdaptSettings(**{"objective": objective, "scale": "one", **settings})
         return adaptation_objective(ready, task, encoder, bank, versions, examples if rows is None else rows, chosen)
 
     return choosing

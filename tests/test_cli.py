@@ -219,7 +219,8 @@ def test_train_reports_each_skill(document, mednli, tmp_path):
 @pytest.mark.parametrize("router", ROUTERS)
 def test_adapt_reports_the_weights_and_the_objective(document, pubmedqa, router):
     extra = ("--set", "evaluations=8") if router == "cma-es" else ()
-    report = document("adapt", "pubmedqa", "--source", pubmedqa, "--shots", 4, "--router", router, *extra)
+    report = document("adapt", "pubmedqa", "--source", pubmedqa, "--shots", 4, "--router", router, "--scale", "one",
+                      *extra)  # fmt: skip
     assert {"task", "composition", "weights", "objective", "evaluations", "seconds"} <= set(report)
     assert (report["task"], report["composition"]) == ("pubmedqa", f"pubmedqa-{router}")
     assert set(report["weights"]) == {"nli", "qa"}
@@ -319,9 +320,9 @@ from mdkif.cli import main
 from mdkif.core.console.app import run
 store = ["--store", {str(tmp_path / "store")!r}]
 train = ["train", "nli", "--source", {str(mednli)!r}, {", ".join(map(repr, QUICK))}]
-adapt = ["adapt", "pubmedqa", "--source", {str(pubmedqa)!r}, "--shots", "2", "--set", "evaluations=8", "--json"]
+adapt = ["adapt", "pubmedqa", "--source", {str(pubmedqa)!r}, "--shots", "2", "--scale", "one", "--set", "steps=2"]
 print("{{}}") if run(main, store + train + ["--json"]) == 0 else sys.exit(1)
-sys.exit(run(main, store + adapt))
+sys.exit(run(main, store + adapt + ["--json"]))
 """
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

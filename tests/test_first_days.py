@@ -66,19 +66,19 @@ def newcomer(environment, tmp_path_factory):
     told = person.says(
         "synth hospital --size 60",
         f"train nli es --sources hospital/sources.toml {QUICK} --set steps=2",
-        "adapt pubmedqa --source hospital/PubMedQA --base tiny --shots 4 --max-length 128 --set evaluations=8",
-        f"{EVALUATE} pubmedqa-cma-es",
+        "adapt pubmedqa --source hospital/PubMedQA --base tiny --shots 4 --max-length 128 --set steps=2",
+        f"{EVALUATE} pubmedqa-gradient",
         f"train nli --source hospital/MedNLI {QUICK} --set steps=3",
-        f"{EVALUATE} pubmedqa-cma-es",
+        f"{EVALUATE} pubmedqa-gradient",
         "list trained --json",
-        "show pubmedqa-cma-es --json",
+        "show pubmedqa-gradient --json",
         f"train --records mine.csv --name mine {QUICK} --set steps=1",
         "adapt --records mine.csv --skills nli,es --name soon --base tiny --shots 4 --max-length 128 --router single",
         "evaluate --records mine.csv --with base --with skill:nli --base tiny --max-length 128 --limit 4 --json",
         "predict mine.csv --with base --base tiny --json",
         "skills export mine mine-peft --base tiny",
         "skills import mine-peft --name borrowed --licence CC0 --base tiny",
-        "export pubmedqa-cma-es out --to lora --base tiny",
+        "export pubmedqa-gradient out --to lora --base tiny",
         "remove soon",
         "list compositions --json",
     )
@@ -117,7 +117,7 @@ def test_newcomer_hands_over_a_table_of_their_own(newcomer):
 
 def test_newcomer_takes_away_what_is_theirs_and_nothing_else(newcomer):
     person, told = newcomer
-    assert [row["name"] for row in json.loads(told[16])] == ["pubmedqa-cma-es"]
+    assert [row["name"] for row in json.loads(told[16])] == ["pubmedqa-gradient"]
     assert (person.folder / "out/adapter_model.safetensors").is_file()
     card = json.loads((person.folder / "mdkif-store/skills/tiny/borrowed/skill.json").read_text())
     assert card["imported"]["licence"] == "CC0"

@@ -71,12 +71,12 @@ def test_privacy_of_record_text_in_store_and_output(sources, tmp_path, capsys, m
     fast = ("--trainer", "lora", "--set", "steps=3", "--set", "batch-size=2", "--set", "checkpoint-every=1")
     call("train", "ea", "--source", f"disease-ontology={sources / 'doid.obo'}", *fast)
     call("train", "qa", "--source", str(sources), *fast, "--json")
-    call("adapt", "pubmedqa", "--source", str(sources), "--shots", "4", "--set", "evaluations=8")
-    call("evaluate", "pubmedqa", "--source", str(sources), "--with", "base", "--with", "pubmedqa-cma-es", "--json")
-    call("export", "pubmedqa-cma-es", str(tmp_path / "out"), "--to", "lora")
+    call("adapt", "pubmedqa", "--source", str(sources), "--shots", "4", "--set", "steps=2")
+    call("evaluate", "pubmedqa", "--source", str(sources), "--with", "base", "--with", "pubmedqa-gradient", "--json")
+    call("export", "pubmedqa-gradient", str(tmp_path / "out"), "--to", "lora")
     made = texts(store) | texts(tmp_path / "out")
     names = {path.name for path in made}
-    assert {"skill.json", "README.md", "pubmedqa-cma-es.json", "mdkif.json"} <= names
+    assert {"skill.json", "README.md", "pubmedqa-gradient.json", "mdkif.json"} <= names
     assert any(name.startswith("pubmedqa-base-") for name in names)
     assert kept
     assert leaks(*made.values(), *kept) == []

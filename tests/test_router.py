@@ -114,7 +114,7 @@ def test_weights_signed_weights_are_any_and_exactly_their_parameters(shape):
     assert torch.equal(space.weights(points), weights)
     assert torch.equal(space.expand(space.reduce(points)), points)
     moved = space.weights(torch.eye(count)) - space.weights(torch.zeros(count))
-    assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.25] * count)
+    assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.5] * count)
     with pytest.raises(ValueError, match=r"use WeightParameterization\.of"):
         WeightParameterization(torch.ones(3), scale="signed")
 

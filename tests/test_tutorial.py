@@ -129,10 +129,10 @@ def test_tutorial_skill_is_trained(followed):
 
 
 def test_tutorial_skill_is_routed_and_measured(followed):
-    composition = json.loads((followed / "mdkif-store/compositions/tiny/medication-cma-es.json").read_text())
+    composition = json.loads((followed / "mdkif-store/compositions/tiny/medication-gradient.json").read_text())
     assert set(composition["weights"]) == {"nli", "mimic-meds"}
     measured = [json.loads(path.read_text()) for path in (followed / "mdkif-store/reports").glob("medication-*.json")]
-    assert {report["with"] for report in measured} == {"base", "skill:mimic-meds", "medication-cma-es"}
+    assert {report["with"] for report in measured} == {"base", "skill:mimic-meds", "medication-gradient"}
     assert {report["n"] for report in measured} == {8}
 
 

@@ -98,7 +98,7 @@ def adapt(
     bank = target.bank_of(artifacts, workspace.base, settings.granularity)
     versions = {skill: artifact.version for skill, artifact in artifacts.items()}
     objective = adaptation_objective(workspace, task, encoder, bank, versions, examples, settings)
-    chosen = {**asdict(settings), "objective": objective.name, **asdict(optimizer)}
+    chosen = {**asdict(settings), "objective": objective.name, "scale": objective.space.scale, **asdict(optimizer)}
     with workspace.events.run("adapt", task.name, workspace.base.name, chosen) as objective.told:
         found = optimizer.search(objective, settings.seed, workspace.progress)
         known = [*objective.references, *starting_points(objective)]

@@ -184,5 +184,6 @@ def adaptation_objective(
         check_metric(workspace, task, name, (CHOICE, ANSWER) if listed else (ANSWER,))
         key = metric_key(workspace, bank, versions, examples, task, encoder, name)
         measure = Metric(workspace.plugins, task, encoder, bank, examples, cache(key), name)
-    space = WeightParameterization.of(bank.norms(), settings.scale, settings.temperature)
+    scale = settings.scale if settings.scale != AUTO else "signed" if name == CHOICE else "one"
+    space = WeightParameterization.of(bank.norms(), scale, settings.temperature)
     return AdaptationObjective(name, measure, space, settings, examples, bank.names, workspace.progress)

@@ -36,9 +36,10 @@ class AdaptSettings(Settings):
         "`choice`, the cross-entropy of the right options; `cross-entropy`, that of the answers' tokens; `auto`, the "
         "first where records list options, else the second; or a metric of the task's evaluator",
     )
-    scale: Literal["one", "free", "signed"] = explained(
-        "one",
-        "one: the weights are positive and sum to 1; free: their sum is learnt too; signed: any weights",
+    scale: Literal["auto", "one", "free", "signed"] = explained(
+        "auto",
+        "one: the weights are positive and sum to 1; free: their sum is learnt too; signed: any weights; auto: signed "
+        "with the objective `choice`, one with any other",
     )
     temperature: PositiveFloat = explained(1.0, "τ of eq. 3")
     regulariser: Literal["alpha", "weights", "shares"] = explained(

@@ -11,7 +11,7 @@ import torch
 Regulariser = Literal["alpha", "weights", "shares"]
 Scale = Literal["one", "free", "signed"]
 FLOOR = 0.02
-STEP = 0.25
+STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ class WeightParameterization:
 
 @dataclass(frozen=True)
 class SignedWeights(WeightParameterization):
-    """Weights of either sign and any total, without a softmax: w = p / 4, so that taking a skill away can help.
+    """Weights of either sign and any total, without a softmax: w = p / 2, so that taking a skill away can help.
 
-    The quarter makes a step as long as one of the logits. There is no a, and no temperature.
+    The half makes a step about as long as one of the logits. There is no a, and no temperature.
     """
 
     scale: Scale = "signed"

@@ -25,9 +25,9 @@ class Gradient(RouterOptimizer):
     all of it.
     """
 
-    steps: int = explained(20, "steps of Adam from each start")
+    steps: int = explained(24, "steps of Adam from each start")
     batch: int = explained(16, "examples per step; 0 means all")
-    learning_rate: float = explained(0.2, "its rate")
+    learning_rate: float = explained(0.2, "its rate, in units of the logits or, of signed weights, of their double")
     every: int = explained(
         5, "steps between evaluations on all examples, where a step sees a part of them; 0: only the last"
     )

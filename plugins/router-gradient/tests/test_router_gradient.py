@@ -103,3 +103,12 @@ def test_gradient_no_step_needs_no_example():
     found = search(objective, steps=0)
     assert objective.batches == []
     assert found.value <= best(objective.references).value
+
+
+def test_gradient_first_step_in_signed_weights_is_a_tenth_by_default():
+    """Adam's first step is as long as its rate in every direction that has a slope."""
+    objective = Path(torch.tensor([0.9, -0.4, 0.2]), norms=torch.ones(3), scale="signed", examples=10)
+    search(objective, steps=2, start="best")
+    first, second = map(objective.space.weights, objective.path)
+    torch.testing.assert_close((second - first).abs(), torch.full((3,), 0.1), atol=1e-4, rtol=0)
+    assert (Gradient().steps, Gradient().batch) == (24, 16)
