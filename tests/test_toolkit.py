@@ -142,7 +142,8 @@ def test_toolkit_base_must_be_named(tmp_path, plugins):
 def test_toolkit_runs_both_stages_in_python(kit, mednli, pubmedqa):
     skill = kit.train("nli", {"mednli": mednli}, trainer="lora", settings=TrainSettings(steps=2, batch_size=2))
     assert skill.path == kit.workspace.store.skill("tiny", "nli")
-    adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single", settings=AdaptSettings(shots=2))
+    adapted = kit.adapt("pubmedqa", {"pubmedqa": pubmedqa}, router="single",
+                        settings=AdaptSettings(shots=2, scale="one"))  # fmt: skip
     assert adapted.composition.summary() == {"nli": 1.0}
     base, blend = kit.evaluate(
         "pubmedqa", {"pubmedqa": pubmedqa}, ["base", "pubmedqa-single"], settings=EvaluateSettings(limit=4)

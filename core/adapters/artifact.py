@@ -6,7 +6,7 @@ A skill's artifact is a folder in a store: the files of the trained thing, as it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,15 +128,8 @@ class PeftArtifact(Artifact):
         from peft import PeftModel
 
         self.check(base)
-        before = dict(base.model.named_modules())
-        adapted: Any = PeftModel.from_pretrained(base.model, str(self.path), is_trainable=False)
-        try:
-            yield replace(base, model=adapted.eval())
-        finally:
-            if not adapted.active_peft_config.is_prompt_learning:
-                adapted.unload()
-            base.model.__dict__.pop("peft_config", None)
-            assert dict(base.model.named_modules()) == before
+        with peft_applied(base, lambda model: PeftModel.from_pretrained(model, str(self.path))) as adapted:
+            yield adapted
 
 
 class ModelArtifact(Artifact):
@@ -155,6 +148,20 @@ class ModelArtifact(Artifact):
             self.path, dtype=base.model.dtype, use_safetensors=True, trust_remote_code=False
         )
         yield replace(base, model=model.to(there).eval().requires_grad_(False))
+
+
+@contextmanager
+def peft_applied(base: Base, attach: Callable[[Any], Any]) -> Iterator[Base]:
+    """Within the block the base within PEFT's own model, which `attach` puts around it; afterwards it is as it was."""
+    before = dict(base.model.named_modules())
+    adapted = attach(base.model)
+    try:
+        yield replace(base, model=adapted.eval())
+    finally:
+        if not adapted.active_peft_config.is_prompt_learning:
+            adapted.unload()
+        base.model.__dict__.pop("peft_config", None)
+        assert dict(base.model.named_modules()) == before
 
 
 def open_artifact(path: Path, name: str) -> Artifact:

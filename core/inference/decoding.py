@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
 from ..models.base import Base
+from ..models.virtual import virtual_tokens
 
 HARMLESS = {
     "_from_model_config", "transformers_version", "bos_token_id", "eos_token_id", "pad_token_id", "use_cache",
@@ -24,10 +25,13 @@ HARMLESS = {
 def decodes_plainly(base: Base) -> bool:
     """Whether its greedy text is the likeliest token at each step, attended by keys and values of every token before.
 
-    Otherwise, with a sliding window, a recurrent state or a penalty of its own, transformers has to generate.
+    Otherwise, with a sliding window, a recurrent state, a learnt prompt or a penalty of its own, transformers has to
+    generate.
     """
     config, generation = base.model.config.get_text_config(), base.model.generation_config
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if virtual_tokens(base.model):
+        return False
     whole = kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
     plain = generation is not None and set(generation.to_diff_dict()) <= HARMLESS
     return whole and plain and config._attn_implementation == "sdpa" and base.model.get_decoder() is not base.model

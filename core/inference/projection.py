@@ -10,6 +10,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from ..models.attention import differentiable
+from ..models.virtual import virtual_tokens
 
 Inputs = Mapping[str, torch.Tensor]
 Measure = Callable[[torch.Tensor, slice], torch.Tensor]
@@ -61,6 +62,8 @@ def _decoded(model: Any, inputs: Inputs, prefix: torch.Tensor | None) -> tuple[A
         return None, before
     count, length = inputs["input_ids"].shape
     with differentiable(model, before + length) if torch.is_grad_enabled() else nullcontext():
+        if virtual := virtual_tokens(model):
+            return virtual.read(decoder, _whole(inputs, prefix)), before
         cache = None if prefix is None else _remembered(decoder, prefix, before + length)
         if cache is None:
             return decoder(**_whole(inputs, prefix), use_cache=False), before

@@ -24,13 +24,13 @@ class EvaluationCache:
     """Numbers by what they were computed for: a file of JSON lines, to which every evaluation is added at once.
 
     It holds hashes of weights and the numbers found, and nothing of any record. A last line that was
-    broken off is left out. It may be deleted at any time.
+    broken off is left out. It may be deleted at any time. Without a path nothing is kept longer than the object.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._known: dict[str, dict[int, float]] = {}
-        text = path.read_text("ascii", errors="replace") if path.exists() else ""
+        text = path.read_text("ascii", errors="replace") if path and path.exists() else ""
         self._begin = "\n" if text and not text.endswith("\n") else ""
         for line in text.splitlines():
             self._read(line)
@@ -42,6 +42,8 @@ class EvaluationCache:
     def put(self, key: str, values: Mapping[int, float]) -> None:
         """Note values for a key beside those it has."""
         self._known.setdefault(key, {}).update(values)
+        if self._path is None:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="ascii") as file:
             file.write(self._begin + json.dumps({"key": key, "values": values}) + "\n")

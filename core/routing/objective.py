@@ -19,7 +19,7 @@ from .cache import EvaluationCache, losses_key, metric_key
 from .choice import ChoiceLoss
 from .losses import AnswerLoss
 from .metric import Metric, check_metric
-from .optimizer import AdaptSettings, Candidate, best
+from .optimizer import AdaptSettings, Candidate, RouterOptimizer, best
 from .weights import WeightParameterization
 
 if TYPE_CHECKING:
@@ -184,6 +184,35 @@ def adaptation_objective(
         check_metric(workspace, task, name, (CHOICE, ANSWER) if listed else (ANSWER,))
         key = metric_key(workspace, bank, versions, examples, task, encoder, name)
         measure = Metric(workspace.plugins, task, encoder, bank, examples, cache(key), name)
-    scale = settings.scale if settings.scale != AUTO else "signed" if name == CHOICE else "one"
-    space = WeightParameterization.of(bank.norms(), scale, settings.temperature)
-    return AdaptationObjective(name, measure, space, settings, examples, bank.names, workspace.progress)
+    return AdaptationObjective(name, measure, _space(bank, name, settings), settings, examples, bank.names,
+                               workspace.progress)  # fmt: skip
+
+
+def routed(
+    optimizer: RouterOptimizer,
+    task: Task,
+    encoder: Encoder,
+    bank: SkillBank,
+    examples: Sequence[Encoded],
+    settings: AdaptSettings,
+    progress: Progress,
+) -> torch.Tensor:
+    """The weights that a router finds for any bank on the encoder's base, of which nothing is kept in a store.
+
+    The objective is `choice` where all examples list options, else the cross-entropy of the answers.
+    """
+    measure: Measure
+    if all(example.options for example in examples):
+        name, choices = CHOICE, Choices.of(task, encoder, examples)
+        measure = ChoiceLoss(encoder.base, bank, choices, EvaluationCache(), settings.tokens)
+    else:
+        name, measure = ANSWER, AnswerLoss(encoder.base, bank, examples, EvaluationCache(), settings.tokens)
+    space = _space(bank, name, settings)
+    objective = AdaptationObjective(name, measure, space, settings, examples, bank.names, progress)
+    return optimizer.search(objective, settings.seed, progress).weights
+
+
+def _space(bank: SkillBank, objective: str, settings: AdaptSettings) -> WeightParameterization:
+    """How the router's parameters become weights; signed by default with the objective `choice`."""
+    scale = settings.scale if settings.scale != AUTO else "signed" if objective == CHOICE else "one"
+    return WeightParameterization.of(bank.norms(), scale, settings.temperature)

@@ -69,15 +69,15 @@ def fitted(
 
     Raises BadInput where steps have to be chosen and there is nothing to hold out; MdkifError if a loss is not finite.
     """
-    held_out = {} if settings.steps is not None else _held_out(base, tunable, loss, settings, seed, progress)
-    steps = settings.steps if settings.steps is not None else min(held_out, key=lambda n: (held_out[n], n))
+    found = {} if settings.steps is not None else held_out(base, tunable, loss, settings, seed, progress)
+    steps = settings.steps if settings.steps is not None else min(found, key=lambda n: (found[n], n))
     with tunable.fresh(base, seed) as (tuned, parameters):
         before = loss.value(tuned)
         rows = range(len(loss.examples))
         with progress.task("tuning", steps) as bar:
             for number in _descent(tuned, parameters, loss, rows, steps, settings, seed):
                 bar.advance(1 if number else 0)
-        yield tuned, Fitted(steps, before, loss.value(tuned), held_out, parameters)
+        yield tuned, Fitted(steps, before, loss.value(tuned), found, parameters)
 
 
 def folds(examples: Sequence[Encoded], count: int) -> list[list[int]]:
@@ -99,10 +99,19 @@ def folds(examples: Sequence[Encoded], count: int) -> list[list[int]]:
     return parts
 
 
-def _held_out(
-    base: Base, tunable: Tunable, loss: ShotsLoss, settings: TuneSettings, seed: int, progress: Progress
+def held_out(
+    base: Base,
+    tunable: Tunable,
+    loss: ShotsLoss,
+    settings: TuneSettings,
+    seed: int,
+    progress: Progress,
+    judge: ShotsLoss | None = None,
 ) -> dict[int, float]:
-    """The mean loss on held-out records after 0 steps and every few more."""
+    """The mean loss on held-out records after 0 steps and every few more; another loss of theirs may `judge`.
+
+    Raises as `folds` does, and MdkifError if a loss is not finite.
+    """
     parts = folds(loss.examples, settings.folds)
     tried = sorted({*range(0, settings.most, settings.every), settings.most})
     found = dict.fromkeys(tried, 0.0)
@@ -112,7 +121,7 @@ def _held_out(
             with tunable.fresh(base, seed) as (tuned, parameters):
                 for number in _descent(tuned, parameters, loss, rows, settings.most, settings, seed):
                     if number in found:
-                        found[number] += loss.value(tuned, held) * len(held) / len(loss.examples)
+                        found[number] += (judge or loss).value(tuned, held) * len(held) / len(loss.examples)
                     bar.advance(1 if number else 0)
     return found
 
