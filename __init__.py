@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from .core.contract.hookspecs import Run, hookimpl
     from .core.data.conversion import ConversionReport, convert
-    from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities
+    from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities, question_of
     from .core.data.record_files import read_records, write_records
     from .core.data.records import Record
     from .core.data.sampling import Matchable, letter_triples, matched_choices
@@ -69,7 +69,7 @@ _MODULES = {
     "contract.declarations": "BaseModel Baseline Command Dataset Evaluator Router Skill Source Task Trainer",
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
-    "data.labels": "format_choices format_entities parse_choices parse_entities",
+    "data.labels": "format_choices format_entities parse_choices parse_entities question_of",
     "data.record_files": "read_records write_records",
     "data.records": "Record",
     "data.sampling": "Matchable letter_triples matched_choices",
@@ -153,6 +153,7 @@ __all__ = [
     "option_scores",
     "parse_choices",
     "parse_entities",
+    "question_of",
     "read_records",
     "reporting",
     "starting_points",

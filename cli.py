@@ -281,21 +281,7 @@ def export(
     print_json(done) if as_json else print_card(done)
 
 
-for command in (
-    check,
-    completion,
-    convert,
-    doctor,
-    install,
-    list_,
-    models,
-    new,
-    plugins,
-    predict,
-    preview,
-    remove,
-    show,
-    skills,
-    uninstall,
-):
+OTHERS = (check, completion, convert, doctor, install, list_, models, new, plugins, predict, preview, remove, show,
+          skills, uninstall)  # fmt: skip
+for command in OTHERS:
     main.add_command(command)

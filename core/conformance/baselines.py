@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from ..contract.declarations import Baseline
 from ..data.records import Record
+from ..errors import BadInput
 from ..evaluation.baseline import BaselineMethod, Given, kind_of
 from ..inference.predictions import Prediction
 from ..inspection.finding import Finding, finding
@@ -32,12 +34,14 @@ def _defaults(declared: Baseline) -> Iterator[str]:
         yield f"Its target {declared.target} is none: name a class that inherits from mdkif.BaselineMethod."
 
 
-def _all_kinds(declared: Baseline) -> Iterator[tuple[str, Given]]:
-    """What it is given of each kind of records that it takes."""
+def _all_kinds(declared: Baseline) -> Iterator[tuple[str, Given, list[Prediction]]]:
+    """What it is given of each kind of records that it takes, and answers; it may refuse, as one without its files."""
     for told, kind in KINDS.items():
         examples, records = questions(kind, LEARNT, 1), questions(kind, ASKED, 2)
-        if declared.takes in ("", kind_of(records)):
-            yield told, given_to(records, examples, multi_label=kind == "several")
+        given = given_to(records, examples, seed=3, multi_label=kind == "several")
+        with suppress(BadInput):
+            if declared.takes in ("", kind_of(records)):
+                yield told, given, _answers(declared, given)
 
 
 def _answers(declared: Baseline, given: Given) -> list[Prediction]:
@@ -46,8 +50,7 @@ def _answers(declared: Baseline, given: Given) -> list[Prediction]:
 
 
 def _every(declared: Baseline) -> Iterator[str]:
-    for told, given in _all_kinds(declared):
-        found = _answers(declared, given)
+    for told, given, found in _all_kinds(declared):
         if [each.id for each in found] != [record.id for record in given.records]:
             yield f"Of {told} it does not answer each once, in the order given: make given.prediction of every record."
         if any(each.gold != record.labels for each, record in zip(found, given.records, strict=False)):
@@ -55,16 +58,15 @@ def _every(declared: Baseline) -> Iterator[str]:
 
 
 def _scored(declared: Baseline) -> Iterator[str]:
-    for told, given in _all_kinds(declared):
-        for each in _answers(declared, given) if kind_of(given.records) == "options" else ():
+    for told, given, found in _all_kinds(declared):
+        for each in found if kind_of(given.records) == "options" else ():
             if len(each.scores) != len(each.options) or not all(map(math.isfinite, each.scores)):
                 yield f"To {told} it gives no finite score for each option: give scores, higher where likelier."
 
 
 def _blind(declared: Baseline) -> Iterator[str]:
-    for told, given in _all_kinds(declared):
-        other = replace(given, records=[_otherwise(record) for record in given.records])
-        found, again = _answers(declared, given), _answers(declared, other)
+    for told, given, found in _all_kinds(declared):
+        again = _answers(declared, replace(given, records=[_otherwise(record) for record in given.records]))
         if [_said(each) for each in found] != [_said(each) for each in again]:
             yield f"Its answers to {told} change with what is right: look at answer and labels of examples alone."
 
@@ -76,16 +78,13 @@ def _seeded(declared: Baseline) -> Iterator[str]:
     def states() -> tuple[object, ...]:
         return random.getstate(), torch.get_rng_state().tolist(), str(np.random.get_state())
 
-    for told, given in _all_kinds(declared):
-        found, kept = [], True
-        for _ in range(2):
-            random.random(), np.random.rand(), torch.rand(1)  # the second run finds other states than the first
-            before = states()
-            found.append([_said(each) for each in _answers(declared, replace(given, seed=3))])
-            kept &= states() == before
-        if found[0] != found[1]:
+    for told, given, found in _all_kinds(declared):
+        random.random(), np.random.rand(), torch.rand(1)  # the second run finds other states than the first
+        before = states()
+        again = _answers(declared, given)
+        if [_said(each) for each in found] != [_said(each) for each in again]:
             yield f"The same seed answers {told} otherwise: draw from a generator of your own, seeded with given.seed."
-        if not kept:
+        if states() != before:
             yield "It changes the random state of Python, NumPy or PyTorch: use a generator, or put the state back."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from .records import RecordError
+from .records import Record, RecordError
 
 NONE = "none"
 """The answer of a record that no label fits, or without entities."""
@@ -33,6 +33,22 @@ def format_choices(request: str, options: Sequence[str], gold: Sequence[str]) ->
         "labels": labels,
         "spans": tuple(spans[label] for label in labels),
     }
+
+
+def question_of(record: Record) -> str:
+    """What a record asks, without the options that its query lists.
+
+    >>> fields = format_choices("Is it late?", ["yes", "no"], ["no"])
+    >>> question_of(Record(id="1", **fields))
+    'Is it late?'
+    """
+    listed = _listed("", record.options)[0]
+    if record.options and record.query.endswith(listed):
+        return record.query.removesuffix(listed)
+    text = record.query
+    for option in sorted(record.options, key=len, reverse=True):
+        text = text.replace(option, " ")
+    return " ".join(text.split())
 
 
 @lru_cache(maxsize=64)

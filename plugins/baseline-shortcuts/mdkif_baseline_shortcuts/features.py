@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import log1p
 from typing import Protocol
 
-from mdkif import Record
+from mdkif import Record, question_of
 
-from .texts import jaccard, request, two_texts
+from .texts import jaccard, two_texts
 
 
 class Feature(Protocol):
@@ -31,7 +31,7 @@ class Characters:
 
     def of_record(self, record: Record) -> float:
         """Of question and context, without the options."""
-        return log1p(len(request(record)) + len(record.context))
+        return log1p(len(question_of(record)) + len(record.context))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Overlap:
 
     def of_option(self, record: Record, option: str) -> float:
         """Of the option, and question with context."""
-        return jaccard(self.parts(option), self.parts(f"{request(record)} {record.context}"))
+        return jaccard(self.parts(option), self.parts(f"{question_of(record)} {record.context}"))
 
     def of_record(self, record: Record) -> float:
         """Of the two lines of the context, or of question and context."""

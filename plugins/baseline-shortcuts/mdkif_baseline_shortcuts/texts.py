@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from mdkif import Record
+from mdkif import Record, question_of
 
 SENTENCE = re.compile(r".{20,}?[.!?](?=\s|$)", re.DOTALL)
 LABELLED = re.compile(r"^[\w ]{1,30}:\s*")
@@ -26,14 +26,6 @@ def jaccard(one: Set[str], other: Set[str]) -> float:
     return len(one & other) / either if either else 0.0
 
 
-def request(record: Record) -> str:
-    """The question without the options that it lists."""
-    text = record.query
-    for option in sorted(record.options, key=len, reverse=True):
-        text = text.replace(option, " ")
-    return text
-
-
 def two_texts(record: Record) -> tuple[str, str]:
     """What a question is about twice: the two lines of its context, without what they are called, or question and it.
 
@@ -43,7 +35,7 @@ def two_texts(record: Record) -> tuple[str, str]:
     lines = [line for line in record.context.splitlines() if line.strip()]
     if len(lines) == 2:
         return LABELLED.sub("", lines[0]), LABELLED.sub("", lines[1])
-    return request(record), record.context
+    return question_of(record), record.context
 
 
 def first_sentence(text: str) -> str:
