@@ -149,7 +149,7 @@ def letter_triples(text: str) -> frozenset[str]:
 def _sides(question: Matchable, length: float) -> Sides:
     """The candidates of fitting length, by whether each is longer than the gold and nearer to what is asked."""
     asked, own, size = letter_triples(question.asked), _triples(question.gold), len(question.gold)
-    found: Sides = {side: [] for side in product((True, False), repeat=2)}
+    found: Sides = {side: [] for side in product((True, False), (True, False))}
     seen, nearness = {question.gold.casefold()}, _jaccard(own, asked)
     for text in question.candidates:
         if text.casefold() in seen or abs(len(text) - size) > length * size:
@@ -165,7 +165,7 @@ def _sides(question: Matchable, length: float) -> Sides:
 
 def _places(sides: Sides, distractors: int) -> list[Place]:
     """How many distractors can be longer than the gold, and how many nearer, together."""
-    places = product(range(distractors + 1), repeat=2)
+    places = product(range(distractors + 1), range(distractors + 1))
     return [place for place in places if _numbers(sides, place, distractors) is not None]
 
 

@@ -95,7 +95,8 @@ class TextClassifier(BaselineMethod):
 def _logits(forward: Forward, problem: Problem, records: Sequence[Record]) -> tuple[torch.Tensor, ...]:
     """One number for each option of each record."""
     outputs = forward([text for record in records for text in problem.texts(record)])
-    return outputs.float().flatten().split([len(record.options) for record in records])
+    found: tuple[torch.Tensor, ...] = outputs.float().flatten().split([len(record.options) for record in records])
+    return found
 
 
 def _loss(forward: Forward, problem: Problem, records: Sequence[Record]) -> torch.Tensor:
