@@ -16,7 +16,7 @@ from .core.console.arguments import configured, measured, named, number, pairs, 
 from .core.console.authoring import check, new
 from .core.console.completion import completion, compositions, names_of
 from .core.console.completion import measured as measurable
-from .core.console.installed import doctor, install, list_, models, plugins, remove, show, skills, uninstall
+from .core.console.installed import doctor, install, list_, models, plugins, publish, remove, show, skills, uninstall
 from .core.console.options import (
     COUNT,
     PATH,
@@ -281,7 +281,7 @@ def export(
     print_json(done) if as_json else print_card(done)
 
 
-OTHERS = (check, completion, convert, doctor, install, list_, models, new, plugins, predict, preview, remove, show,
-          skills, uninstall)  # fmt: skip
+OTHERS = (check, completion, convert, doctor, install, list_, models, new, plugins, predict, preview, publish, remove,
+          show, skills, uninstall)  # fmt: skip
 for command in OTHERS:
     main.add_command(command)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .adapters import inventory
+from .adapters.library import packs_of
 from .contract.catalogue import catalogue
 from .contract.declarations import KINDS, Baseline, Dataset, Declaration, Router, Skill, Task, Trainer
 from .errors import unknown
@@ -25,7 +26,7 @@ def rows(workspace: Workspace, kind: str | None = None, available: bool = False)
     The kinds "trained", "compositions" and "reports" are what the store holds.
     """
     if kind in MADE and not available:
-        return _made(workspace.store, kind)
+        return _made(workspace, kind)
     singular, plugins = _singular(kind), workspace.plugins
     if available:
         entries = [entry for entry in catalogue() if singular in (None, entry.kind)]
@@ -55,7 +56,7 @@ def cards(workspace: Workspace, name: str) -> Rows:
         if declared.name == name
     ]
     if not any(card["kind"] == Skill.kind for card in found):
-        found += [{"kind": "trained", "name": name, **each} for each in _trained(workspace.store, name)]
+        found += [{"kind": "trained", "name": name, **each} for each in _trained(workspace, name)]
     found += [_composition_card(workspace.store, stem, made) for stem, made in _compositions(workspace.store, name)]
     if not found:
         made = {stem for stem, _ in inventory.compositions(workspace.store)}
@@ -80,13 +81,14 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
     if isinstance(declared, (Trainer, Router)):
         card["stage_settings"] = described(TrainSettings if isinstance(declared, Trainer) else AdaptSettings)
     if isinstance(declared, Skill):
-        card["trained"] = _trained(workspace.store, declared.name)
+        card["trained"] = _trained(workspace, declared.name)
     return card
 
 
-def _trained(store: Store, name: str) -> Rows:
-    """The cards of all versions of a trained skill."""
-    return [{"path": str(each.path), **each.card} for each in inventory.trained(store) if each.name == name]
+def _trained(workspace: Workspace, name: str) -> Rows:
+    """The cards of all versions of a trained skill, of the store and of packs."""
+    every = [*inventory.trained(workspace.store), *(each for _, each in inventory.packed(packs_of(workspace)))]
+    return [{"path": str(each.path), **each.card} for each in every if each.name == name]
 
 
 def _compositions(store: Store, name: str) -> list[tuple[str, Any]]:
@@ -104,9 +106,10 @@ def _composition_card(store: Store, name: str, made: Any) -> dict[str, Any]:
             "results": measured}  # fmt: skip
 
 
-def _made(store: Store, kind: str) -> Rows:
+def _made(workspace: Workspace, kind: str) -> Rows:
     if kind == "trained":
-        return inventory.trained_rows(store)
+        return inventory.trained_rows(workspace.store, packs_of(workspace))
+    store = workspace.store
     return inventory.composition_rows(store) if kind == "compositions" else reports(store.reports)
 
 

@@ -89,8 +89,9 @@ class Toolkit:
     def remove(self, name: str) -> Sequence[Path]:
         """Take away a trained skill ("skill:NAME[@VERSION]"), a composition or a report; returns what was removed."""
         from .adapters import inventory
+        from .adapters.library import packs_of
 
-        return inventory.remove(self.workspace.store, name)
+        return inventory.remove(self.workspace.store, name, packs_of(self.workspace))
 
     def convert(
         self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
@@ -266,6 +267,14 @@ class Toolkit:
         from .export.adapter import export_adapter
 
         return export_adapter(self.workspace, skill, directory)
+
+    def publish(
+        self, skills: Sequence[str], directory: Path, *, name: str, licence: str, **facts: Any
+    ) -> dict[str, Any]:
+        """Trained skills as a distribution that others install: see `mdkif.core.export.publish.publish`."""
+        from .export.publish import publish
+
+        return publish(self.workspace, skills, directory, name=name, licence=licence, **facts)
 
     def check(self, target: str = "", sources: Sources | None = None) -> Iterator[Finding]:
         """The conformance of plugins, rule by rule: see `mdkif.core.conformance.check`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..contract.declarations import Pack
 from ..errors import BadInput, unknown
 from ..store.layout import Store
 from .artifact import Artifact
@@ -18,10 +19,21 @@ Row = dict[str, Any]
 
 
 def trained(store: Store) -> Iterator[Artifact]:
-    """Every version of every trained skill, on any base model."""
+    """Every version of every trained skill of the store, on any base model."""
     for folder in _folders(store.root / "skills"):
-        for versions in Library(folder, folder.name).versions.values():
-            yield from versions
+        yield from _all(Library(folder, folder.name))
+
+
+def packed(packs: Iterable[Pack]) -> Iterator[tuple[Pack, Artifact]]:
+    """Every trained skill that comes in a pack, on any base model."""
+    for pack in packs:
+        if pack.folder is not None:
+            yield from ((pack, artifact) for artifact in _all(Library(pack.folder, pack.base)))
+
+
+def _all(library: Library) -> Iterator[Artifact]:
+    for versions in library.versions.values():
+        yield from versions
 
 
 def compositions(store: Store) -> Iterator[tuple[str, Composition]]:
@@ -31,17 +43,18 @@ def compositions(store: Store) -> Iterator[tuple[str, Composition]]:
             yield from ((path.stem, made) for made in _readable(path))
 
 
-def trained_rows(store: Store) -> list[Row]:
-    """A row for each trained skill: version, base, how it was trained, and its loss."""
-    rows = []
-    for each in trained(store):
-        card, newest = each.card, "@" not in each.path.name
+def trained_rows(store: Store, packs: Iterable[Pack] = ()) -> list[Row]:
+    """A row for each trained skill: version, base, how it was trained, its loss, and the pack it comes in, if any."""
+    rows: list[Row] = []
+    for pack, each in [*(("", each) for each in trained(store)), *((p.name, each) for p, each in packed(packs))]:
+        card, first = each.card, (each.name, each.card.get("base")) not in {(r["name"], r["base"]) for r in rows}
+        newest = first and "@" not in each.path.name
         trainer = "imported" if "imported" in card else card.get("trainer")
         rows.append({"name": each.name if newest else each.reference, "kind": "trained", "title": card.get("title", ""),
                      "version": each.version, "base": card.get("base"), "trainer": trainer,
                      "steps": card.get("steps"), "records": card.get("data", {}).get("records"),
                      "dev_loss": card.get("metrics", {}).get("dev_loss"), "created": card.get("created"),
-                     "path": str(each.path)})  # fmt: skip
+                     "pack": pack, "path": str(each.path)})  # fmt: skip
     return rows
 
 
@@ -58,13 +71,13 @@ def composition_rows(store: Store) -> list[Row]:
     return rows
 
 
-def remove(store: Store, name: str) -> list[Path]:
+def remove(store: Store, name: str, packs: Iterable[Pack] = ()) -> list[Path]:
     """Take away "skill:NAME[@VERSION]" (all versions, or one), a composition or a report; returns what was removed.
 
-    Raises BadInput for an unknown name, and for a skill that a composition is made of.
+    Raises BadInput for an unknown name, for a skill that a composition is made of, and for one of a pack.
     """
     if name.startswith("skill:"):
-        return _remove_skill(store, name.removeprefix("skill:"))
+        return _remove_skill(store, name.removeprefix("skill:"), packs)
     files = [*store.root.glob("compositions/*/[!.]*.json"), *store.reports.glob("[!.]*.json")]
     chosen = [path for path in files if path.stem == name]
     if not chosen:
@@ -77,11 +90,14 @@ def remove(store: Store, name: str) -> list[Path]:
     return chosen
 
 
-def _remove_skill(store: Store, reference: str) -> list[Path]:
+def _remove_skill(store: Store, reference: str, packs: Iterable[Pack]) -> list[Path]:
     name, _, version = reference.partition("@")
     every = list(trained(store))
     chosen = [each for each in every if each.name == name and each.version.startswith(version)]
     if not chosen:
+        for pack, each in packed(packs):
+            if each.name == name and each.version.startswith(version):
+                raise BadInput(f"The skill '{reference}' comes in the pack '{pack.name}': mdkif uninstall {pack.name}.")
         raise unknown("trained skill", reference, {each.reference if version else each.name for each in every})
     gone = {(each.name, each.version) for each in chosen}
     if users := sorted(used for used, made in compositions(store) if gone & set(made.adapters.items())):

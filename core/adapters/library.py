@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contract.declarations import Skill
+from ..contract.declarations import Pack, Skill
 from ..errors import BadInput, unknown
 from ..hashing import file_digest
 from ..store.files import atomic_directory
@@ -27,20 +27,22 @@ LEAST = 4  # hexadecimal digits of a version that tell it from others well enoug
 
 @dataclass
 class Library:
-    """The skills trained on one base, in the store.
+    """The skills trained on one base, in the store and in packs.
 
     The newest version of a skill lies in the folder of its name, an older one in "NAME@VERSION". Cards are read
     once, when they are first asked for; one that cannot be read is in `broken`, and stops nothing but its own skill.
+    `packs` are folders like it that come in distributions: nothing is changed there.
     """
 
     folder: Path
     base: str
     say: Callable[[str], None] = lambda _: None
+    packs: Sequence[Path] = ()
     broken: dict[str, BadInput] = field(default_factory=dict)
 
     @cached_property
     def versions(self) -> Mapping[str, Sequence[Artifact]]:
-        """Every skill's trainings, the newest first."""
+        """Every skill's trainings, the newest first, and after those of the store those of packs."""
         cards = sorted(self.folder.glob(f"[!.]*/{CARD}")) if self.folder.is_dir() else []
         found: dict[str, list[Artifact]] = {}
         for card in cards:
@@ -51,6 +53,10 @@ class Library:
                 self.broken.setdefault(name, error)
         for trained in found.values():
             trained.sort(key=lambda each: ("@" not in each.path.name, str(each.card.get("created", ""))), reverse=True)
+        for pack in (Library(folder, self.base) for folder in self.packs):
+            for name, trained in pack.versions.items():
+                found.setdefault(name, []).extend(trained)
+            self.broken = {**pack.broken, **self.broken}
         return {name: trained for name, trained in found.items() if trained}
 
     def get(self, reference: str) -> Artifact:
@@ -136,7 +142,13 @@ class Library:
 def library_of(workspace: Workspace) -> Library:
     """The library of the workspace's base model, which need not be loaded for it."""
     label = workspace.base_label
-    return Library(workspace.store.skills(label), label, workspace.progress.note)
+    packs = [pack.folder for pack in packs_of(workspace) if pack.base == label and pack.folder]
+    return Library(workspace.store.skills(label), label, workspace.progress.note, packs=packs)
+
+
+def packs_of(workspace: Workspace) -> list[Pack]:
+    """The packs that are installed."""
+    return [pack for pack, _ in workspace.plugins.all(Pack)]
 
 
 def check_prompts(workspace: Workspace, artifacts: Iterable[Artifact], encoder: Encoder) -> None:

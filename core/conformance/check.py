@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..contract.declarations import Baseline, Dataset, Declaration, Evaluator, LazySpec, PromptedSpec, Router, Trainer
+from ..contract.declarations import Baseline, Dataset, Declaration, Evaluator, LazySpec, Pack, PromptedSpec, Router, Trainer
 from ..contract.discovery import Plugin
 from ..data.sources import Sources
 from ..errors import unknown
@@ -13,7 +13,7 @@ from ..inspection import samples
 from ..inspection.elsewhere import Elsewhere
 from ..inspection.finding import Finding, findings, told
 from ..workspace import Workspace
-from . import baselines, datasets, distributions, evaluators, prompted, routers, trainers
+from . import baselines, datasets, distributions, evaluators, packs, prompted, routers, trainers
 
 TO_THE_END = "is checked to the end"
 
@@ -50,6 +50,7 @@ def rules() -> dict[str, list[str]]:
         "routers": [*routers.RULES],
         "baselines": [*baselines.RULES],
         "evaluators": [*evaluators.RULES],
+        "packs of trained skills": [*packs.RULES],
     }
 
 
@@ -81,6 +82,8 @@ class _Checking:
                 yield from baselines.baseline(declared, subject)
             case Evaluator():
                 yield from evaluators.evaluator(declared, subject)
+            case Pack():
+                yield from packs.pack(declared, subject)
             case LazySpec():
                 yield from findings(subject, LOADED, declared)
 

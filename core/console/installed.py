@@ -17,7 +17,7 @@ from .options import PATH, as_json, modelled, replacing
 from .tables import print_card, print_json, print_lines, print_rows, progress
 
 COLUMNS = {
-    "trained": ("name", "title", "base", "trainer", "steps", "records", "dev_loss", "version"),
+    "trained": ("name", "title", "base", "trainer", "steps", "records", "dev_loss", "version", "pack"),
     "compositions": ("name", "title", "base", "task", "router", "version"),
     "reports": ("name", "task", "with", "base", "n", "split", "split_policy", "seed"),
 }
@@ -41,7 +41,7 @@ def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 def list_(state: State, kind: str | None, available: bool, as_json: bool) -> None:
     """List what is installed, of one KIND or all.
 
-    KIND is skills, tasks, datasets, trainers, routers, baselines, evaluators or models; or, of what the store holds,
+    KIND is skills, tasks, datasets, trainers, routers, baselines, evaluators, models or packs; or, of what was made,
     trained, compositions or reports.
     """
     kit = state.kit()
@@ -201,6 +201,37 @@ def export_(state: State, skill: str, directory: Path, base: str, as_json: bool)
     """
     done = state.kit(base=base).export_skill(skill, directory)
     print_json(done) if as_json else print_card(done)
+
+
+@click.command()
+@click.argument("skills", nargs=-1, required=True, metavar="SKILL...", shell_complete=names_of(Skill))
+@click.option("-o", "--out", "directory", type=PATH, help="A new folder [default: mdkif-pack-NAME].")
+@click.option("--name", required=True, help="What the pack is to be called.")
+@click.option("--licence", required=True, help="The terms of what is passed on, such as CC-BY-4.0.")
+@click.option("--title", default="", help="One line for people.")
+@click.option("--version", default="0.1.0", show_default=True, help="The distribution's version.")
+@click.option("--hashes", is_flag=True, help="Pass on keyed hashes of what was learnt from.")
+@click.option("--base", envvar="MDKIF_BASE", required=True, help="The base model of the skills.",
+              shell_complete=names_of(BaseModel))  # fmt: skip
+@as_json
+@click.pass_obj
+def publish(
+    state: State, /, skills: Sequence[str], directory: Path | None, base: str, as_json: bool, name: str, **facts: Any
+) -> None:
+    """Write trained skills as a distribution that others install.
+
+    SKILL is NAME or NAME@VERSION. With --hashes an evaluation can tell which records a skill has seen, and whoever
+    holds a text whether it was among them.
+    """
+    folder = directory or Path(f"mdkif-pack-{name}")
+    done = state.kit(base=base).publish(skills, folder, name=name, **facts)
+    if as_json:
+        print_json(done)
+    else:
+        print_card(done)
+        print_lines(
+            ["", "Try next:", f"  pip install {folder}", "  mdkif list trained", f"  mdkif check {done['dist']}"]
+        )
 
 
 @click.group()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from ..errors import BadInput
@@ -205,6 +207,25 @@ class BaseModel(LazySpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pack(Declaration):
+    """Trained skills that come in a distribution: the folder `skills` of `package` holds one of a store's for each.
+
+    `base` is the name of the base model they were trained on, `licence` the terms of what is in the pack.
+    """
+
+    kind: ClassVar[str] = "pack"
+    base: str
+    licence: str
+    package: str
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the skills lie; None if the package is not there. Nothing of it is imported."""
+        spec = find_spec(self.package)
+        return Path(spec.origin).parent / "skills" if spec is not None and spec.origin else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Command(LazySpec):
     """A subcommand of `mdkif`: `target` is a click command, imported when it is called."""
 
@@ -212,5 +233,5 @@ class Command(LazySpec):
 
 
 KINDS: dict[str, type[Declaration]] = {
-    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Command)
+    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Pack, Command)
 }

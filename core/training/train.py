@@ -104,7 +104,8 @@ def _material(
 def _finished(workspace: Workspace, library: Library, name: str, work: str) -> Artifact | None:
     """The version that came of the same work before, which is the newest again."""
     for version in library.versions.get(name, ()):
-        if version.card.get("work") == work and not version.damaged:
+        kept = version.path.parent == library.folder  # a pack's may go when it is uninstalled
+        if kept and version.card.get("work") == work and not version.damaged:
             newest = library.make_newest(version)
             workspace.progress.note(
                 f"{name} is already trained with these settings on these records: {newest.path} ({newest.version})"
