@@ -3,12 +3,17 @@
 A test shows that each is found, with the remedy; the documentation shows them as a table.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+from mdkif import LowRank
+from mdkif.core.adapters.peft_files import WEIGHTS, write_lora
 from mdkif.core.conformance.check import rules
+from mdkif.core.hashing import file_digest
 
 SOUND = Path(__file__).parent / "sound"
 PLUGINS = sorted(path.stem for path in SOUND.glob("*.py"))
@@ -47,6 +52,8 @@ def install(site: Path, name: str, what: str | Breakage) -> str:
     (package / "__init__.py").write_text(text, encoding="utf-8")
     if (SOUND / "samples" / plugin).is_dir():
         shutil.copytree(SOUND / "samples" / plugin, package / "sample" / "case")
+    if plugin == "pack":
+        _trained(package / "skills" / "es")
     for path, content in broken.files.items() if broken else ():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(content, encoding="utf-8")
@@ -55,6 +62,15 @@ def install(site: Path, name: str, what: str | Breakage) -> str:
     (info / "METADATA").write_text((broken.metadata if broken else METADATA).format(dist))
     (info / "entry_points.txt").write_text(f"[mdkif]\ncase = {name}\n")
     return dist
+
+
+def _trained(folder: Path) -> None:
+    """A skill as its training leaves it."""
+    folder.mkdir(parents=True)
+    write_lora(folder, {"layer": LowRank(torch.ones(2, 3), torch.ones(4, 2))}, "tiny")
+    files = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
+    card = {"skill": "es", "base": "tiny", "fingerprint": "0123", "files": files}
+    (folder / "skill.json").write_text(json.dumps({**card, "adapter": file_digest(folder / WEIGHTS)}))
 
 
 def _template(text: str) -> dict[str, str]:
@@ -538,6 +554,46 @@ OF_EVALUATORS = [
         'it must return {"n": 0}',
     ),
 ]
+OF_PACKS = [
+    Breakage(
+        "its skills are there",
+        "a package that does not exist",
+        "pack",
+        {"package=__name__": 'package="nothing_there"'},
+        "has no folder 'skills'",
+    ),
+    Breakage(
+        "its skills are what their training left",
+        "a configuration that was changed by hand",
+        "pack",
+        {},
+        "is not what its training left, by its SHA-256",
+        files={"skills/es/adapter_config.json": '{"peft_type": "LORA", "lora_alpha": 99, "r": 2}'},
+    ),
+    Breakage(
+        "its skills are of its base",
+        "the name of another base model",
+        "pack",
+        {'base="tiny"': 'base="other"'},
+        "was trained on 'tiny', not on 'other'",
+    ),
+    Breakage(
+        "its skills are low-rank adapters with finite numbers",
+        "an adapter of another kind",
+        "pack",
+        {},
+        "put in low-rank adapters alone",
+        files={"skills/es/adapter_config.json": '{"peft_type": "IA3"}'},
+    ),
+    Breakage(
+        "nothing lies beside its skills",
+        "notes of whoever trained it",
+        "pack",
+        {},
+        "beside its adapter and card: take it away",
+        files={"skills/es/notes.txt": "x"},
+    ),
+]
 BREAKAGES = [
     *OF_DISTRIBUTIONS,
     *OF_DATA_SETS,
@@ -547,4 +603,5 @@ BREAKAGES = [
     *OF_ROUTERS,
     *OF_BASELINES,
     *OF_EVALUATORS,
+    *OF_PACKS,
 ]

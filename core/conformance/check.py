@@ -13,7 +13,7 @@ from ..inspection import samples
 from ..inspection.elsewhere import Elsewhere
 from ..inspection.finding import Finding, findings, told
 from ..workspace import Workspace
-from . import baselines, datasets, distributions, evaluators, packs, prompted, routers, trainers
+from . import baselines, datasets, distributions, evaluators, prompted, routers, trainers
 
 TO_THE_END = "is checked to the end"
 
@@ -50,7 +50,7 @@ def rules() -> dict[str, list[str]]:
         "routers": [*routers.RULES],
         "baselines": [*baselines.RULES],
         "evaluators": [*evaluators.RULES],
-        "packs of trained skills": [*packs.RULES],
+        "packs of trained skills": [*distributions.OF_PACKS],
     }
 
 
@@ -83,7 +83,7 @@ class _Checking:
             case Evaluator():
                 yield from evaluators.evaluator(declared, subject)
             case Pack():
-                yield from packs.pack(declared, subject)
+                yield from distributions.pack(declared, subject)
             case LazySpec():
                 yield from findings(subject, LOADED, declared)
 
