@@ -110,7 +110,7 @@ def test_pack_skill_computes_what_the_stores_computes(packed, trained, taught, t
 
 
 def test_pack_skills_are_routed_and_measured_without_anything_in_the_store(packed, pubmedqa):
-    made = adapt(packed, "pubmedqa", {"pubmedqa": pubmedqa}, router="uniform", settings={"shots": "8"})
+    made = adapt(packed, "pubmedqa", {"pubmedqa": pubmedqa}, router="uniform", settings={"shots": "8", "scale": "one"})
     assert made.composition.summary() == {"nli": 0.5, "qa": 0.5}
     [row] = evaluate(packed, "pubmedqa", {"pubmedqa": pubmedqa}, ["pubmedqa-uniform"])
     assert row.n == 20

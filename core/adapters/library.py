@@ -54,8 +54,8 @@ class Library:
         for trained in found.values():
             trained.sort(key=lambda each: ("@" not in each.path.name, str(each.card.get("created", ""))), reverse=True)
         for pack in (Library(folder, self.base) for folder in self.packs):
-            for name, trained in pack.versions.items():
-                found.setdefault(name, []).extend(trained)
+            for name, others in pack.versions.items():
+                found.setdefault(name, []).extend(others)
             self.broken = {**pack.broken, **self.broken}
         return {name: trained for name, trained in found.items() if trained}
 

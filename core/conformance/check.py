@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..contract.declarations import Baseline, Dataset, Declaration, Evaluator, LazySpec, Pack, PromptedSpec, Router, Trainer
+from ..contract.declarations import (
+    Baseline,
+    Dataset,
+    Declaration,
+    Evaluator,
+    LazySpec,
+    Pack,
+    PromptedSpec,
+    Router,
+    Trainer,
+)
 from ..contract.discovery import Plugin
 from ..data.sources import Sources
 from ..errors import unknown
