@@ -13,7 +13,7 @@ import click
 
 from .core.console.app import Commands, State, first_screen, state_of
 from .core.console.arguments import configured, measured, named, number, pairs, sources_of, trainable
-from .core.console.authoring import check, new
+from .core.console.authoring import check, new, reproduce
 from .core.console.completion import completion, compositions, names_of
 from .core.console.completion import measured as measurable
 from .core.console.installed import doctor, install, list_, models, plugins, publish, remove, show, skills, uninstall
@@ -282,6 +282,6 @@ def export(
 
 
 OTHERS = (check, completion, convert, doctor, install, list_, models, new, plugins, predict, preview, publish, remove,
-          show, skills, uninstall)  # fmt: skip
+          reproduce, show, skills, uninstall)  # fmt: skip
 for command in OTHERS:
     main.add_command(command)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .evaluation.baseline import BaselineMethod
     from .evaluation.report import Evaluation
     from .evaluation.settings import EvaluateSettings
+    from .experiments.results import Results
     from .inference.predictions import Prediction
     from .inspection.finding import Finding
     from .prompts.encoding import Format
@@ -225,6 +226,15 @@ class Toolkit:
         declared = self._declared(Task, task, sources)
         chosen = settings or EvaluateSettings()
         return evaluate(self.workspace, declared, sources, targets, chosen, skills=skills, skip_bad=skip_bad, data=data)
+
+    def reproduce(
+        self, recipe: str, sources: Sources, *, engine: str = "local", toy: bool = False, draws: int = 1000,
+        skip_bad: bool = False,
+    ) -> Results:  # fmt: skip
+        """A recipe, a file or one of a plugin: see `mdkif.core.experiments.reproduce.reproduce`."""
+        from .experiments.reproduce import reproduce
+
+        return reproduce(self.workspace, recipe, sources, engine=engine, toy=toy, draws=draws, skip_bad=skip_bad)
 
     def predict(
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128

@@ -22,6 +22,7 @@ ENTERS = {
     "training": "one skill's records",
     "routing": "a task's few examples",
     "evaluation": "test records",
+    "experiments": "recipes (TOML)",
     "conformance": "a plugin and its sample",
     "toolkit": "Python: Toolkit(…)",
     "console": "a shell: mdkif train …",
@@ -37,6 +38,7 @@ LEAVES = {
     "routing": "cache/",
     "evaluation": "reports/",
     "export": "LoRA, merged model, GGUF",
+    "experiments": "experiments/, tables, figures",
     "conformance": "rules kept and broken",
     "console": "tables, JSON",
 }

@@ -10,7 +10,7 @@ CORE = Path(mdkif.__file__).parent / "core"
 ORDER = (
     "errors", "settings", "progress", "hashing",
     "store", "contract", "data", "models", "prompts", "workspace",
-    "adapters", "inference", "training", "tuning", "routing", "evaluation", "export",
+    "adapters", "inference", "training", "tuning", "routing", "evaluation", "export", "experiments",
     "cards", "inspection", "conformance", "toolkit", "console",
 )  # fmt: skip
 ROOMS = [name for name in ORDER if (CORE / name).is_dir()]

@@ -177,7 +177,7 @@ def test_evaluate_names_no_normaliser_where_no_label_is_scored(workspace, pubmed
     assert done.normaliser is None
     _, body = report(done)
     assert body["normaliser"] is None
-    assert all(set(row) == {"id", "gold", "scores", "labels"} for row in body["records"])
+    assert all(set(row) == {"id", "gold", "scores", "labels", "group"} for row in body["records"])
     encoder = encoder_for(base)
     free = list(encoder.encode([Record(id="r", query="Why?", answer="So.")]))
     [generated] = predict(workspace, workspace.plugins.get(Skill, "qa"), encoder, free)

@@ -15,7 +15,7 @@ from ..contract.declarations import Baseline, LazySpec, PromptedSpec, Skill
 from ..data import own
 from ..data.conversion import ConversionReport
 from ..data.records import Record
-from ..data.sources import check_sources, listed_sources
+from ..data.sources import check_sources, chosen, listed_sources
 from ..errors import BadInput
 from ..settings import Settings, settings_from
 from ..toolkit import Toolkit
@@ -54,9 +54,7 @@ def sources_of(
     listed = listed_sources(file) if file else {}
     found = []
     for each in declared:
-        its = {source.dataset for source in each.sources}
-        sources = {dataset: path for dataset, path in listed.items() if dataset in its}
-        sources = sources or {dataset: path for dataset, path in listed.items() if dataset in each.reads}
+        sources = chosen(each, listed)
         for text in given:
             dataset, equals, path = text.partition("=")
             if not equals or Path(text).exists():

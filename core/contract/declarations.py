@@ -226,6 +226,18 @@ class Pack(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe(Declaration):
+    """An experiment: the file `recipes/NAME.toml` of `package` says what is measured, how often and with which seeds.
+
+    A name may have a folder, as in "staf-llm/table3". `paper` is whose table or figure it repeats, if any.
+    """
+
+    kind: ClassVar[str] = "recipe"
+    package: str
+    paper: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Command(LazySpec):
     """A subcommand of `mdkif`: `target` is a click command, imported when it is called."""
 
@@ -233,5 +245,5 @@ class Command(LazySpec):
 
 
 KINDS: dict[str, type[Declaration]] = {
-    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Pack, Command)
+    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Pack, Recipe, Command)
 }

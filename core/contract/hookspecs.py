@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pluggy
 
-from .declarations import Baseline, BaseModel, Command, Dataset, Evaluator, Pack, Router, Skill, Task, Trainer
+from .declarations import Baseline, BaseModel, Command, Dataset, Evaluator, Pack, Recipe, Router, Skill, Task, Trainer
 
 hookspec = pluggy.HookspecMarker("mdkif")
 hookimpl = pluggy.HookimplMarker("mdkif")
@@ -85,6 +85,11 @@ def mdkif_models() -> Iterable[BaseModel]:  # type: ignore[empty-body]
 @hookspec
 def mdkif_packs() -> Iterable[Pack]:  # type: ignore[empty-body]
     """Trained skills that come in the distribution, read-only: those of the store go before them."""
+
+
+@hookspec
+def mdkif_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
+    """Experiments that `mdkif reproduce` can run."""
 
 
 @hookspec

@@ -9,7 +9,7 @@ from dataclasses import fields
 from itertools import islice
 
 from . import hookspecs
-from .declarations import CHOICES, KINDS, Declaration, LazySpec, PromptedSpec, Source
+from .declarations import CHOICES, KINDS, Declaration, LazySpec, PromptedSpec, Recipe, Source
 from .explanation import ContractViolation, gone, instead
 
 HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
@@ -105,7 +105,8 @@ def _returned(kind: str, hook: str, returned: object) -> list[Declaration]:
 
 def _check(item: Declaration) -> None:
     kind, name = item.kind, item.name
-    if not isinstance(name, str) or not name.replace("-", "").isalnum() or name != name.lower():
+    parts = str(name).split("/", 1 if isinstance(item, Recipe) else 0)
+    if not isinstance(name, str) or not all(map(_is_name, parts)):
         what = f"the {kind} name {name!r:.60} must be lower-case letters, digits and hyphens"
         raise ContractViolation(what, "rename it, as in 'icd-coding'")
     subject = f"the {kind} '{name:.40}'"
@@ -126,6 +127,10 @@ def _check(item: Declaration) -> None:
             raise ContractViolation(what, f"use one of {', '.join(filter(None, known))}")
     if isinstance(item, PromptedSpec):
         _check_sources(subject, item)
+
+
+def _is_name(text: str) -> bool:
+    return text.replace("-", "").isalnum() and text == text.lower()
 
 
 def _check_sources(subject: str, item: PromptedSpec) -> None:

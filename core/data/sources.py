@@ -43,6 +43,13 @@ def check_sources(declared: PromptedSpec, sources: Sources) -> None:
         )
 
 
+def chosen(declared: PromptedSpec, listed: Sources) -> dict[str, Path]:
+    """Of all data sets at hand those that a skill or task takes: its own or, where there are none, the alternatives."""
+    its = {source.dataset for source in declared.sources}
+    own_ones = {dataset: path for dataset, path in listed.items() if dataset in its}
+    return own_ones or {dataset: path for dataset, path in listed.items() if dataset in declared.reads}
+
+
 def opened(
     plugins: Plugins, declared: PromptedSpec, sources: Sources, data: Mapping[str, Any] | None = None
 ) -> list[Source]:

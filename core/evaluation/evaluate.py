@@ -21,7 +21,7 @@ from ..workspace import Workspace
 from .baseline import BaselineMethod, Given, answers, check_baselines, kind_of
 from .leakage import check_splits, check_task_prompts
 from .learning import learning_set
-from .report import Evaluation, Run, write_report
+from .report import Evaluation, Run, numbered, write_report
 from .settings import EvaluateSettings
 
 if TYPE_CHECKING:
@@ -74,15 +74,16 @@ def evaluate(
     examples = []
     if any(target.baseline for target in targets):
         examples = learning_set(workspace, task, sources, settings, tested.records, apart, skills=skills, data=data)
-    run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), tested.encoder)
+    groups, measure = numbered([record.group for record in tested.records]), evaluator.load()
+    run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), tested.encoder, groups)
     base, done = workspace.base.name if tested.encoder else "", []
     with workspace.events.run("evaluate", task.name, base, asdict(settings)) as told:
         for target in targets:
             predictions, counts = _answered(workspace, target, tested, examples, settings.learning_seed)
-            metrics = evaluator.load()(predictions)
+            metrics = measure(predictions)
             used = tested.answering.normaliser if any(p.likelihoods for p in predictions) else None
             made = Evaluation(task.name, target.name, len(predictions), metrics, counts, used)
-            done.append(write_report(workspace.store.reports, target, made, run, predictions))
+            done.append(write_report(workspace.store.reports, target, made, run, predictions, measure))
             told.evaluated(target.name, metrics)
     return done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from ..hashing import json_digest
 from ..inference.predictions import Prediction
 from ..settings import Settings
 from ..store.documents import read_json, write_json
+
+Evaluate = Callable[[Sequence[Prediction]], Mapping[str, float]]
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,19 +55,32 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Run:
-    """What all targets of one evaluation share: settings, data sets, converter options and what was left out."""
+    """What all targets of one evaluation share: settings, data sets, converter options and what was left out.
+
+    `groups` are those of the records, in their order: the numbers of what must not be told apart as chance.
+    """
 
     settings: Settings
     datasets: Sequence[str]
     options: Mapping[str, Any]
     left_out: Mapping[str, int]
     encoder: Encoder | None
+    groups: Sequence[int]
+
+
+def numbered(names: Sequence[str]) -> list[int]:
+    """Names as numbers, in the order they first occur."""
+    known = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [known[name] for name in names]
 
 
 def write_report(
-    folder: Path, target: Target, done: Evaluation, run: Run, predictions: Sequence[Prediction]
+    folder: Path, target: Target, done: Evaluation, run: Run, predictions: Sequence[Prediction], evaluate: Evaluate
 ) -> Evaluation:
-    """Write an evaluation with its predictions; the file's name tells it from every other run that differs."""
+    """Write an evaluation with its predictions; the file's name tells it from every other run that differs.
+
+    Of generated text, which is not kept, `evaluate` gives the metrics of each record alone.
+    """
     settings: DataclassInstance = run.settings
     asked = {
         "task": done.task,
@@ -86,7 +101,10 @@ def write_report(
     }
     plain = re.sub(r"[^\w.-]+", "-", done.target)
     path = folder / f"{done.task}-{plain}-{json_digest(asked)[:8]}.json"
-    write_json(path, asked | found | {"records": list(map(_row, predictions))})
+    rows = [_row(each) | ({} if each.options else {"alone": dict(evaluate([each]))}) for each in predictions]
+    for row, group in zip(rows, run.groups, strict=True):
+        row["group"] = group
+    write_json(path, asked | found | {"records": rows})
     return replace(done, report=path)
 
 

@@ -14,13 +14,22 @@ def default_store() -> Path:
 class Store:
     """Where things lie under the root of a store; directories are made only when something is written."""
 
-    def __init__(self, root: Path | str | None = None) -> None:
+    def __init__(self, root: Path | str | None = None, templates: Path | None = None) -> None:
         self.root = Path(root) if root is not None else default_store()
+        self._templates = templates
 
     @property
     def templates(self) -> Path:
         """The user's own templates, which take precedence over the plugins'."""
-        return self.root / "templates"
+        return self._templates or self.root / "templates"
+
+    def experiment(self, name: str) -> Store:
+        """A store within this one, of the same templates, for what an experiment makes with one seed of the skills."""
+        return Store(self.root / "experiments" / "made" / name, self.templates)
+
+    def cell(self, key: str) -> Path:
+        """The JSON file of what one cell of an experiment, or the training of a skill for it, came to."""
+        return self.root / "experiments" / "cells" / f"{key}.json"
 
     def model(self, name: str) -> Path:
         """The Hugging Face directory of a pulled base model."""
@@ -49,6 +58,10 @@ class Store:
     def evaluation_cache(self, base: str, name: str) -> Path:
         """The file of what stage II evaluated on one adaptation set."""
         return self.root / "cache" / base / f"{name}.jsonl"
+
+    def draws(self, key: str, metric: str) -> Path:
+        """The JSON file of a cell's metric in the draws of a bootstrap."""
+        return self.root / "experiments" / "draws" / f"{key}-{metric}.json"
 
     @property
     def reports(self) -> Path:
