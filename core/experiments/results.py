@@ -63,13 +63,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Claim:
-    """That one method is better than another, in a column."""
+    """That one method is better than another, in a column; whether that `holds`, by the difference of the two."""
 
     better: str
     worse: str
     setting: str
     column: Column
     difference: Difference
+    holds: bool
+
+    def __str__(self) -> str:
+        at = f" at {self.column.x}" if self.column.x else ""
+        return (f"{self.better} better than {self.worse}, {self.setting}, {self.column.task} {self.column.metric}{at}: "
+                f"{'yes' if self.holds else 'not shown'}, {self.difference}")  # fmt: skip
 
 
 @dataclass
@@ -92,8 +98,7 @@ class Results:
                     "records": entry.n, "paper": entry.paper, "compared": entry.difference and told(entry.difference)}
                    for (row, column), entry in self.entries.items()
                    if entry.values or entry.paper is not None]  # fmt: skip
-        claims = [{"better": each.better, "worse": each.worse, "setting": each.setting, **asdict(each.column),
-                   **told(each.difference)} for each in self.claims]  # fmt: skip
+        claims = [{**asdict(each), "told": str(each)} for each in self.claims]
         weights = [{**asdict(row), "task": task, "weights": list(map(dict, found))}
                    for (row, task), found in self.weights.items()]  # fmt: skip
         return {"recipe": self.experiment.where, "title": self.experiment.title, "entries": entries, "claims": claims,
@@ -168,7 +173,8 @@ class _Gathering:
                         if pair in pairs:
                             made.entries[self._row(made, pair[0], setting), column].difference = difference
                         if pair in claims:
-                            made.claims.append(Claim(*pair, setting, column, difference))
+                            holds = difference.shown and (difference.value > 0) == made.higher[column]
+                            made.claims.append(Claim(*pair, setting, column, difference, holds))
 
     def _differences(
         self, made: Results, pair: tuple[str, str], setting: str, x: str, draws: int

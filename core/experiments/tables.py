@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from .results import Claim, Column, Entry, Results, Row
+from .results import Column, Entry, Results, Row
 
 WIDE = 9
 ESCAPED = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "−": "$-$", "*": "$^{*}$", "—": "---"}
@@ -38,33 +38,23 @@ def separated(results: Results) -> str:
                     "difference", "low", "high", "p", "shown"))  # fmt: skip
     for (row, column), entry in results.entries.items():
         told = entry.difference
-        compared = (told.value, told.low, told.high, told.adjusted, told.shown) if told else ("",) * 5
-        mean, sd, paper = ("" if each is None else each for each in (entry.mean, entry.sd, entry.paper))
-        lines.writerow((row.method, row.setting, column.task, column.metric, column.x, mean, sd, len(entry.values),
-                        entry.n, paper, *compared))  # fmt: skip
+        compared = (told.value, told.low, told.high, told.adjusted, told.shown) if told else ()
+        lines.writerow((row.method, row.setting, column.task, column.metric, column.x, entry.mean, entry.sd,
+                        len(entry.values), entry.n, entry.paper, *compared))  # fmt: skip
     return out.getvalue()
-
-
-def sentence(claim: Claim) -> str:
-    """A claim in one line."""
-    at = f" at {claim.column.x}" if claim.column.x else ""
-    told = "yes" if claim.difference.shown and claim.difference.value > 0 else "not shown"
-    return (f"{claim.better} above {claim.worse}, {claim.setting}, {claim.column.task} {claim.column.metric}{at}: "
-            f"{told}, {claim.difference}")  # fmt: skip
 
 
 def _told(results: Results) -> list[str]:
     made = results.experiment
-    varied, _ = made.varied
     against = made.against or next((each.name for each in made.methods if each.run), "")
     parts = [f"Mean ± standard deviation over seeds{', in percent' * (made.unit == 100)}; in brackets the paper's own "
              "number. Best bold, second underlined, upper bounds apart."]  # fmt: skip
     if any(entry.difference for entry in results.entries.values()):
         parts[0] += (f" * differs from {against}: the 95 % bounds of a paired bootstrap over groups of records and "
                      "seeds, by Holm for the number of columns, exclude zero.")  # fmt: skip
-    if varied:
-        parts[0] += f" The numbers after the metrics are values of {varied}."
-    for title, lines in (("Claims", [sentence(each) for each in results.claims]),
+    if made.vary:
+        parts[0] += f" The numbers after the metrics are values of {made.varied[0]}."
+    for title, lines in (("Claims", list(map(str, results.claims))),
                          ("Left out", results.notes),
                          ("Failed", [f"{each.title}: {each.reason}" for each in results.failures])):  # fmt: skip
         if lines:
@@ -75,8 +65,7 @@ def _told(results: Results) -> list[str]:
 def _grid(results: Results, best: str, second: str, escape: Callable[[str], str]) -> list[list[str]]:
     """Header and rows as texts; a table with more columns than people can read is turned on its side."""
     settings = {row.setting for row in results.rows}
-    header = ["", *(escape(f"{each.task} {each.metric} {each.x}".strip()) for each in results.columns)]
-    grid = [header]
+    grid = [["", *(escape(f"{each.task} {each.metric} {each.x}".strip()) for each in results.columns)]]
     places = {column: _places(results, column) for column in results.columns}
     for row in results.rows:
         name = f"{row.method}{' (upper bound)' * row.bound}{f', {row.setting}' * (len(settings) > 1)}"
@@ -86,17 +75,16 @@ def _grid(results: Results, best: str, second: str, escape: Callable[[str], str]
             place = places[column].get(row)
             cells.append((best, second)[place].format(text) if place is not None else text)
         grid.append([escape(name), *cells])
-    return [list(row) for row in zip(*grid, strict=True)] if len(header) > WIDE and len(header) > len(grid) else grid
+    return [list(row) for row in zip(*grid, strict=True)] if len(grid[0]) > max(WIDE, len(grid)) else grid
 
 
 def shown(entry: Entry, unit: int) -> str:
     """An entry as text: mean ± sd, a mark if it is told from what it is compared with, and the paper's number."""
     parts = []
     if entry.mean is not None:
-        text = _number(entry.mean * unit, unit)
-        if entry.sd is not None:
-            text += f" ± {_number(entry.sd * unit, unit)}"
-        parts.append(text + "*" * bool(entry.difference and entry.difference.shown))
+        spread = "" if entry.sd is None else f" ± {_number(entry.sd * unit, unit)}"
+        mark = "*" * bool(entry.difference and entry.difference.shown)
+        parts.append(_number(entry.mean * unit, unit) + spread + mark)
     if entry.paper is not None:
         parts.append(f"({_number(entry.paper, unit)})")
     return " ".join(parts) or "—"
