@@ -16,12 +16,13 @@ from ..contract.declarations import Baseline, Dataset, Evaluator, LazySpec, Prom
 from ..data.conversion import ConversionReport
 from ..data.sources import Sources, chosen
 from ..errors import BadInput
+from ..evaluation.baseline import BaselineMethod
 from ..evaluation.evaluate import evaluate
 from ..evaluation.settings import EvaluateSettings
 from ..hashing import digest, file_digest, json_digest
 from ..routing.adapt import adapt
 from ..routing.optimizer import AdaptSettings
-from ..settings import Settings, made_with
+from ..settings import made_with
 from ..store.documents import read_json, write_json
 from ..training.settings import TrainSettings
 from ..training.train import train_skill
@@ -121,7 +122,7 @@ class Laboratory:
         references = [f"{each.facts['skill']}@{each.version}" for each in skills]
         inside = self._inside(skills[0].place if skills else BASE, self._uses_base(job))
         made: dict[str, Any] = {}
-        target: str | Settings = f"skill:{references[0]}" if job.run.startswith("skill:") else job.run
+        target: str | BaselineMethod = f"skill:{references[0]}" if job.run.startswith("skill:") else job.run
         if job.run.startswith(BASELINE):
             named = self.workspace.plugins.get(Baseline, job.run.removeprefix(BASELINE))
             target = made_with(named.load(), **job.own)

@@ -138,6 +138,7 @@ class _Gathering:
                 self._enter(made, row, place, results)
         if draws:
             self._compare(made, draws)
+        made.notes = list(dict.fromkeys(made.notes))
         return made
 
     def _result(self, key: str, cell: Any) -> Result | None:
@@ -189,15 +190,12 @@ class _Gathering:
                 try:
                     first, second = ({seed: self._sample(*each, draws) for seed, each in one.items()} for one in both)
                 except BadInput as error:
-                    if str(error) not in made.notes:
-                        made.notes.append(str(error))
+                    made.notes.append(str(error))
                     continue
                 if len({each.ids for each in (*first.values(), *second.values())}) == 1:
                     pairs[name] = first, second
-                elif (
-                    told := f"{' and '.join(pair)} answered different records of {name}: not compared."
-                ) not in made.notes:
-                    made.notes.append(told)
+                else:
+                    made.notes.append(f"{' and '.join(pair)} answered different records of {name}: not compared.")
         found = compare(pairs, count=draws) if pairs else {}
         self._keep(draws)
         return {named[name]: difference for name, difference in found.items()}
