@@ -68,7 +68,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "adapters.bank": "SkillBank",
     "adapters.low_rank": "LowRank",
-    "contract.declarations": "BaseModel Baseline Command Dataset Evaluator Pack Recipe Router Skill Source Task Trainer",
+    "contract.declarations": "BaseModel Baseline Command Dataset Evaluator Pack Recipe Router Skill Source Task "
+    "Trainer",
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities question_of",

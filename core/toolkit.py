@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,12 +112,8 @@ class Toolkit:
         known = {declared.name for declared, _ in self.plugins.all(PromptedSpec)}
         declared = self._declared(PromptedSpec if name in known else Skill, name, sources)
         template = self.workspace.template(declared)
-        rows: Rows = []
-        for record in self.workspace.records(declared, sources, ConversionReport(), data):
-            if len(rows) == count:
-                break
-            rows.append({"id": record.id, **asdict(template.render(record))})
-        return rows
+        records = islice(self.workspace.records(declared, sources, ConversionReport(), data), count)
+        return [{"id": record.id, **asdict(template.render(record))} for record in records]
 
     def pull(self, name: str) -> Path:
         """Put a base model into the store; returns its folder."""
@@ -227,14 +224,11 @@ class Toolkit:
         chosen = settings or EvaluateSettings()
         return evaluate(self.workspace, declared, sources, targets, chosen, skills=skills, skip_bad=skip_bad, data=data)
 
-    def reproduce(
-        self, recipe: str, sources: Sources, *, engine: str = "local", toy: bool = False, draws: int = 1000,
-        skip_bad: bool = False,
-    ) -> Results:  # fmt: skip
+    def reproduce(self, recipe: str, sources: Sources, **options: Any) -> Results:
         """A recipe, a file or one of a plugin: see `mdkif.core.experiments.reproduce.reproduce`."""
         from .experiments.reproduce import reproduce
 
-        return reproduce(self.workspace, recipe, sources, engine=engine, toy=toy, draws=draws, skip_bad=skip_bad)
+        return reproduce(self.workspace, recipe, sources, **options)
 
     def predict(
         self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128

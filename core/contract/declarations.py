@@ -245,5 +245,6 @@ class Command(LazySpec):
 
 
 KINDS: dict[str, type[Declaration]] = {
-    cls.kind: cls for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Pack, Recipe, Command)
+    cls.kind: cls
+    for cls in (Skill, Task, Dataset, Trainer, Router, Baseline, Evaluator, BaseModel, Pack, Recipe, Command)
 }
