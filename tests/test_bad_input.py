@@ -132,7 +132,7 @@ WRONG = [
     (f"{ADAPT} --set temperature=0", ["temperature", "above 0"]),
     (f"{ADAPT} --shots 0", ["--shots", "x>=1"]),
     (f"{ADAPT} --name ../x", ["'../x'", "letters, digits and hyphens"]),
-    (f"{ADAPT} --shots 2 --scale free --set evaluations=1", ["evaluations is 1", "for one population"]),
+    (f"{ADAPT} --shots 2 --router cma-es --scale free --set evaluations=1", ["evaluations is 1", "for one population"]),
     (f"{ADAPT} --shots 2 --objective accuracy --router gradient", ["'accuracy' has no gradient", "--router cma-es"]),
     ("compose x --skill nli=lots", ["weight of 'nli'", "'lots'", "--skill nli=0.5"]),
     ("compose x --skill nli=nan", ["weight of 'nli'", "'nan'"]),
