@@ -11,10 +11,11 @@ from mdkif import AdaptSettings, BadInput, Baseline, BaselineMethod, EvaluateSet
 from mdkif.cli import main
 from mdkif.core.adapters.target import find
 from mdkif.core.data.conversion import ConversionReport
-from mdkif.core.evaluation.learning import MOST, apart, learning_set
+from mdkif.core.evaluation.learning import MOST, apart, calibration_set, learning_set
 from mdkif.core.routing.adapt import adaptation_set
 from mdkif.testing import given_to, questions, run
 from mdkif_baseline_shortcuts import Majority, Position
+from mdkif_synthetic import generate
 from verbs import adapt, evaluate, kit_of
 
 
@@ -216,6 +217,61 @@ def test_shortcuts_are_all_that_answer_such_records_and_each_once(bare, source, 
     assert {each.target for each in done} == {f"baseline:{name}" for name in installed} >= {"baseline:majority"}
     assert len(done) == len(installed)
     assert report(done[0])["baseline"] == {"smoothing": 2.0}
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory):
+    """Discharge notes with any number of codes each."""
+    return {"mimic-iii": generate(tmp_path_factory.mktemp("coded") / "hospital", seed=0, patients=60)["mimic-iii"]}
+
+
+FIVE = {"data": {"top": "5"}}
+
+
+def test_evaluate_sets_thresholds_of_several_labels_by_the_adaptation_set(bare, coded, declare):
+    [done] = evaluate(bare, "icd-coding", coded, [declare(Spy)], limit=8, shots=6, **FIVE)
+    [given] = seen
+    tested, others = given.records[: done.n], given.records[done.n :]
+    assert done.n == len(report(done)["records"]) == 8
+    assert {each.split for each in tested} == {"test"}
+    assert [each.id for each in others] == [each.id for each in given.examples]
+    counts = [sum(label in each.labels for each in others) for label in others[0].options]
+    marked = sum(counts)  # the spy scores places alike in every record: what is marked are the first places
+    edge = sorted((5 - place for _ in others for place in range(5)), reverse=True)[marked - 1]
+    places = [place for place in range(5) if 5 - place >= edge]
+    hits = sum(tested[0].options[place] in each.labels for each in tested for place in places)
+    gold = sum(len(each.labels) for each in tested)
+    assert done.metrics["micro_f1"] == pytest.approx(2 * hits / (gold + len(places) * done.n))
+    assert done.metrics["oracle_micro_f1"] >= 0
+
+
+def test_evaluate_keeps_what_sets_thresholds_from_those_that_learn_from_all(bare, coded, declare):
+    [done] = evaluate(bare, "icd-coding", coded, [declare(Spy)], limit=12, **FIVE)
+    [given] = seen
+    others = {each.id for each in given.records[done.n :]}
+    assert len(others) > 8
+    assert not others & {each.id for each in given.examples}
+    assert {each.split for each in given.records[done.n :]} == {"adapt"}
+
+
+def test_evaluate_ranks_several_labels_of_a_model_against_their_likelihood_without_a_context(workspace, coded):
+    base, majority = evaluate(workspace, "icd-coding", coded, ["base", "baseline:majority"], limit=6, shots=8,
+                              max_length=256, **FIVE)  # fmt: skip
+    assert {"auroc", "pmi_auroc", "micro_f1", "pmi_micro_f1", "oracle_micro_f1"} <= set(base.metrics)
+    assert not [name for name in majority.metrics if name.startswith("pmi_")]
+    assert all(len(row["unconditional"]) == 5 for row in report(base)["records"])
+    assert base.counts["encoded"] == base.n
+
+
+def test_calibration_set_is_the_adaptation_set_without_what_is_tested_and_may_be_empty(bare, coded):
+    task, settings = bare.plugins.get(Task, "icd-coding"), EvaluateSettings(shots=7, shots_seed=2)
+    chosen = AdaptSettings(shots=7, seed=2)
+    drawn = adaptation_set(bare, task, coded, chosen, {}, ConversionReport())
+    assert calibration_set(bare, task, coded, settings, []) == drawn
+    assert calibration_set(bare, task, coded, settings, drawn[:3]) == drawn[3:]
+    assert calibration_set(bare, task, coded, settings, drawn) == []
+    nothing = EvaluateSettings(split_policy="8:2", shots=7)
+    assert calibration_set(bare, task, {"mimic-iii": coded["mimic-iii"] / "nowhere"}, nothing, []) == []
 
 
 def test_toolkit_makes_a_baseline_with_settings_and_refuses_others(bare):

@@ -186,12 +186,14 @@ class Evaluator(LazySpec):
     """Metrics over predictions: `target` is a function `(Sequence[Prediction]) -> dict[str, float]`.
 
     `metrics` maps each metric it computes to whether higher is better. `judges` says what it is chosen for where
-    nobody names an evaluator: answers that are listed options, free text, or neither.
+    nobody names an evaluator: answers that are listed options, free text, or neither. One that `calibrates` takes a
+    second argument: predictions of records that may be learnt from, to set thresholds by, or none.
     """
 
     kind: ClassVar[str] = "evaluator"
     metrics: Mapping[str, bool]
     judges: AnswerKind = ""
+    calibrates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Given:
     """What a baseline works with: the `records` to answer, having learnt from the `examples` and nothing else.
 
-    No example is one of the records, has the text of one, or is of a group of theirs. Whatever is drawn at random is
+    No example is one of the records that are measured, has the text of one, or is of a group of theirs; other records
+    may be among them, by which thresholds are set. Whatever is drawn at random is
     drawn by `seed`. `answering` says how the task's records are answered. `counts` takes the figures a baseline has to
     tell (trainable parameters, tokens read, steps chosen), which the report keeps. `model` and `skills` are there for
     a baseline whose declaration says that it uses them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.library import check_prompts
@@ -16,11 +17,11 @@ from ..data.records import Record
 from ..data.sources import Sources, opened
 from ..errors import BadInput
 from ..inference.predict import Answering, predict
-from ..inference.predictions import Prediction
+from ..inference.predictions import Prediction, metrics_of
 from ..workspace import Workspace
 from .baseline import BaselineMethod, Given, answers, check_baselines, kind_of
 from .leakage import check_splits, check_task_prompts
-from .learning import learning_set
+from .learning import calibration_set, learning_set
 from .report import Evaluation, Run, numbered, write_report
 from .settings import EvaluateSettings
 
@@ -32,10 +33,14 @@ SHORTCUTS = "shortcuts"
 
 @dataclass(frozen=True)
 class Tested:
-    """The records that every target answers; with a base model, as it reads them."""
+    """The records that every target answers; with a base model, as it reads them.
+
+    After the `count` that are measured come those that thresholds are set by.
+    """
 
     task: Task
     records: Sequence[Record]
+    count: int
     answering: Answering
     encoder: Encoder | None = None
     encoded: Sequence[Encoded] = ()
@@ -55,9 +60,8 @@ def evaluate(
     """The task's metrics for each target on the same records.
 
     A target is a name of `target.find` or a baseline as an object; "shortcuts" are all baselines that are shortcuts for
-    such records. Every result is also written to the store's reports, with ids,
-    scores, what the scores were made of and the numbers of the gold and extracted options, but no text: where the
-    options are answers they are a record's.
+    such records. Every result is also written to the store's reports, with ids, scores, what the scores were made of
+    and the numbers of the gold and extracted options, but no text: where the options are answers they are a record's.
     """
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
     targets = find(workspace, [each for each in names if each != SHORTCUTS], skills)  # what is wrong is found first
@@ -70,20 +74,26 @@ def evaluate(
     if SHORTCUTS in names:
         targets += _shortcuts(workspace, records, {target.name for target in targets})
     check_baselines(targets, records)
-    tested = _tested(workspace, task, targets, records, what, settings)
+    calibration = []
+    if evaluator.calibrates and settings.answer == "score" and _several(task, records):
+        calibration = calibration_set(workspace, task, sources, settings, records, skills=skills, data=data)
+    tested = _tested(workspace, task, targets, records, calibration, what, settings)
     examples = []
     if any(target.baseline for target in targets):
-        examples = learning_set(workspace, task, sources, settings, tested.records, apart, skills=skills, data=data)
-    groups, measure = numbered([record.group for record in tested.records]), evaluator.load()
+        others = tested.records[: tested.count] if settings.shots else tested.records
+        examples = learning_set(workspace, task, sources, settings, others, apart, skills=skills, data=data)
+    groups = numbered([record.group for record in tested.records[: tested.count]])
     run = Run(settings, sorted(sources), dict(data or {}), dict(report.left_out), tested.encoder, groups)
     base, done = workspace.base.name if tested.encoder else "", []
     with workspace.events.run("evaluate", task.name, base, asdict(settings)) as told:
         for target in targets:
             predictions, counts = _answered(workspace, target, tested, examples, settings.learning_seed)
-            metrics = measure(predictions)
-            used = tested.answering.normaliser if any(p.likelihoods for p in predictions) else None
-            made = Evaluation(task.name, target.name, len(predictions), metrics, counts, used)
-            done.append(write_report(workspace.store.reports, target, made, run, predictions, measure))
+            measured, calibrating = predictions[: tested.count], predictions[tested.count :]
+            measure = partial(metrics_of, evaluator, calibration=calibrating)
+            metrics = measure(measured)
+            used = tested.answering.normaliser if any(p.likelihoods for p in measured) else None
+            made = Evaluation(task.name, target.name, len(measured), metrics, counts, used)
+            done.append(write_report(workspace.store.reports, target, made, run, measured, measure))
             told.evaluated(target.name, metrics)
     return done
 
@@ -114,18 +124,25 @@ def _shortcuts(workspace: Workspace, records: Sequence[Record], named: set[str])
     return find(workspace, [name for each in known if (name := f"{BASELINE}{each.name}") not in named])
 
 
+def _several(task: Task, records: Sequence[Record]) -> bool:
+    """Whether any number of the options that are listed may be right."""
+    listed = kind_of(records) == "options"
+    return listed and (task.multi_label or any(len(record.labels) != 1 for record in records))
+
+
 def _tested(
     workspace: Workspace,
     task: Task,
     targets: Sequence[Target],
     records: Sequence[Record],
+    calibration: Sequence[Record],
     what: str,
     settings: EvaluateSettings,
 ) -> Tested:
     """What is asked of every target: all records or, where one needs the base model, those that fit into its prompt."""
     answering = Answering.of(task, settings.answer, settings.normaliser, settings.read)
     if not any(target.needs_base for target in targets):
-        return Tested(task, records, answering)
+        return Tested(task, [*records, *calibration], len(records), answering)
     encoder = workspace.encoder(workspace.template(task), settings.max_length)
     for target in targets:
         if target.needs_base:
@@ -133,7 +150,8 @@ def _tested(
             check_prompts(workspace, target.artifacts.values(), encoder)
             check_task_prompts(target, task, encoder)
     encoded = encoder.encode_all(records, what)
-    return Tested(task, [each.record for each in encoded], answering, encoder, encoded)
+    both = [*encoded, *replace(encoder, counts=Counter()).encode(calibration)]
+    return Tested(task, [each.record for each in both], len(encoded), answering, encoder, both)
 
 
 def _answered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..adapters.library import library_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..adapters.artifact import Artifact
 
 MOST = 20_000
+CALIBRATION = 32
 
 
 def learning_set(
@@ -40,7 +42,7 @@ def learning_set(
     Raises BadInput if none is left.
     """
     if settings.shots:
-        chosen = AdaptSettings(shots=settings.shots, seed=settings.learning_seed, split_policy=settings.split_policy)
+        chosen = _few(settings, settings.shots)
         drawn = adaptation_set(workspace, task, sources, chosen, _blended(workspace, skills), report, data)
     else:
         drawn = workspace.drawn(
@@ -57,6 +59,31 @@ def learning_set(
             f"Baselines learn from {len(found)} of {len(drawn)} records: the others are tested, or related to such."
         )
     return found
+
+
+def calibration_set(
+    workspace: Workspace,
+    task: Task,
+    sources: Sources,
+    settings: EvaluateSettings,
+    tested: Sequence[Record],
+    *,
+    skills: Sequence[str] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> list[Record]:
+    """What thresholds are set by: the adaptation set of `settings.shots` records, or of `CALIBRATION`, if there is one.
+
+    What is tested, or related to it, is left out.
+    """
+    chosen, report = _few(settings, settings.shots or CALIBRATION), ConversionReport(skip_bad=True)
+    drawn: list[Record] = []
+    with suppress(BadInput):  # no record of the task is kept for its router
+        drawn = adaptation_set(workspace, task, sources, chosen, _blended(workspace, skills), report, data)
+    return apart(drawn, tested)
+
+
+def _few(settings: EvaluateSettings, shots: int) -> AdaptSettings:
+    return AdaptSettings(shots=shots, seed=settings.learning_seed, split_policy=settings.split_policy)
 
 
 def apart(records: Sequence[Record], tested: Sequence[Record]) -> list[Record]:

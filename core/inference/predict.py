@@ -104,7 +104,7 @@ def _likelihoods(
     from .scoring import option_characters, option_scores, without_contexts
 
     asked: list[Asked] = []
-    if answering.normaliser == "pmi":
+    if answering.normaliser == "pmi" or answering.multi_label:  # of several labels evaluators see both rankings
         bare = without_contexts(encoder, chunk)
         asked = [(each.prompt, each.options) for each in bare]
         new = {key: each for key, each in zip(asked, bare, strict=True) if key not in unconditional}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ..contract.declarations import Evaluator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +63,12 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.scores and len(self.scores) != len(self.options):
             raise ValueError(f"prediction {self.id}: {len(self.scores)} scores for {len(self.options)} options")
+
+
+def metrics_of(
+    evaluator: Evaluator, predictions: Sequence[Prediction], calibration: Sequence[Prediction] = ()
+) -> dict[str, float]:
+    """The evaluator's metrics, with thresholds set by the predictions of `calibration` where it has any."""
+    measure = evaluator.load()
+    found: dict[str, float] = measure(predictions, calibration) if evaluator.calibrates else measure(predictions)
+    return found

@@ -12,6 +12,7 @@ from ..contract.discovery import Plugins
 from ..errors import BadInput
 from ..hashing import digest
 from ..inference.predict import Answering, predict
+from ..inference.predictions import metrics_of
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Metric:
     def _evaluate(self, weights: torch.Tensor) -> float:
         with self._bank.applied(weights), torch.no_grad():
             predictions = predict(self._encoder, self._examples, Answering.of(self._task))
-        value = self._evaluator.load()(predictions).get(self._name)
+        value = metrics_of(self._evaluator, predictions, predictions).get(self._name)
         if value is None:
             raise BadInput(
                 f"The objective '{self._name}' is undefined on these {len(self._examples)} records: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TOPS = (5, 8, 15)
 METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "auroc": True, "micro_auroc": True, "log_loss": False}
 METRICS |= {f"precision_at_{k}": True for k in TOPS}
+METRICS |= {f"pmi_{name}": True for name in ("macro_f1", "micro_f1", "auroc", "micro_auroc")}
+METRICS |= {"oracle_macro_f1": True, "oracle_micro_f1": True}
 
 
 @hookimpl
@@ -30,20 +32,25 @@ def mdkif_evaluators() -> list[Evaluator]:
             target="mdkif_evaluator_classification:evaluate",
             metrics=METRICS,
             judges="options",
+            calibrates=True,
         )
     ]
 
 
-def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
+def evaluate(predictions: Sequence[Prediction], calibration: Sequence[Prediction] = ()) -> dict[str, float]:
     """The metrics of predictions, each only where it is defined, and `n`.
 
     Where every record has one right label: `accuracy` of the likeliest option, `log_loss` of the
     softmax over the options, and, if all records list the same options, `macro_f1`, `auroc` (one
-    against the rest, by the log-odds) and `micro_auroc`. As soon as one record has several labels or
-    none, they are multi-label: `auroc`, `micro_auroc`, and `macro_f1` and `micro_f1` at the
-    break-even point, where as many (record, label) pairs are marked as are right, and
-    `precision_at_k`, the share of right ones among a record's k likeliest labels (CAML's, for lists of
-    more than k).
+    against the rest, by the log-odds) and `micro_auroc`.
+
+    As soon as one record has several labels or none, they are multi-label: `auroc` and `micro_auroc` of the
+    scores, and `precision_at_k`, the share of right ones among a record's k likeliest labels (CAML's, for lists
+    of more than k). `macro_f1` and `micro_f1` mark what scores at least as much as the break-even point of
+    `calibration`, where as many of its (record, label) pairs are marked as are right; `oracle_macro_f1` and
+    `oracle_micro_f1` take that of the predictions themselves, which looks at what is right. Those with `pmi_` rank
+    labels by their log-odds against the unconditional likelihood, log p(label | record) - log p(label), where that
+    was measured: without a softmax in which the labels of one record compete.
 
     Predictions without scores, whose labels were extracted, have `accuracy` and `macro_f1` or, where
     they are multi-label, `macro_f1` and `micro_f1` of exactly those labels.
@@ -70,9 +77,36 @@ def evaluate(predictions: Sequence[Prediction]) -> dict[str, float]:
     if single:
         marked = _marks([{_likeliest(p)} for p in predictions], classes)
         return metrics | _macro_f1(gold, marked) | _auroc(gold, _log_odds(scores))
-    marked = _break_even(gold, scores)
-    ranked = _precision_at(gold, scores)
-    return metrics | _macro_f1(gold, marked) | _micro_f1(gold, marked) | _auroc(gold, scores) | ranked
+    usable = [p for p in calibration if p.scores and sorted(p.options) == classes]
+    metrics |= _several(gold, scores, _matrices(usable, classes) if usable else None)
+    oracle = {name: value for name, value in _f1(gold, _break_even(gold, scores)).items() if "undefined" not in name}
+    metrics |= {f"oracle_{name}": value for name, value in oracle.items()} | _precision_at(gold, scores)
+    if all(p.likelihoods and p.likelihoods.unconditional for p in predictions):
+        against = [p for p in usable if p.likelihoods and p.likelihoods.unconditional]
+        found = _several(*_matrices(predictions, classes, _pmi), _matrices(against, classes, _pmi) if against else None)
+        metrics |= {f"pmi_{name}": value for name, value in found.items() if "undefined" not in name}
+    return metrics
+
+
+def _several(gold: Marks, scores: Scores, calibration: tuple[Marks, Scores] | None) -> dict[str, float]:
+    """AUROC of scores of labels that do not compete and, with records to set a threshold by, F1 at that."""
+    found = _auroc(gold, scores)
+    if calibration is None:
+        return found
+    return found | _f1(gold, scores >= _threshold(*calibration))
+
+
+def _f1(gold: Marks, marked: Marks) -> dict[str, float]:
+    return _macro_f1(gold, marked) | _micro_f1(gold, marked)
+
+
+def _pmi(prediction: Prediction) -> Sequence[float]:
+    assert prediction.likelihoods is not None
+    return prediction.likelihoods.pmi
+
+
+def _scores(prediction: Prediction) -> Sequence[float]:
+    return prediction.scores
 
 
 def _of_labels(predictions: Sequence[Prediction], single: bool) -> dict[str, float]:
@@ -115,11 +149,15 @@ def _surprise(prediction: Prediction) -> float:
     return max(0.0, float(np.logaddexp.reduce(prediction.scores)) - right)
 
 
-def _matrices(predictions: Sequence[Prediction], classes: Sequence[str]) -> tuple[Marks, Scores]:
+def _matrices(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str],
+    numbers: Callable[[Prediction], Sequence[float]] = _scores,
+) -> tuple[Marks, Scores]:
     """Gold marks and scores, one row a record and one column a class, however a record orders its options."""
     import numpy as np
 
-    scored = [dict(zip(p.options, p.scores, strict=True)) for p in predictions]
+    scored = [dict(zip(p.options, numbers(p), strict=True)) for p in predictions]
     scores = np.array([[row[name] for name in classes] for row in scored])
     return _marks([set(p.gold) for p in predictions], classes), scores
 
@@ -143,14 +181,18 @@ def _log_odds(scores: Scores) -> Scores:
     return np.asarray(scores - np.stack(rest, axis=1))
 
 
+def _threshold(gold: Marks, scores: Scores) -> float:
+    """The break-even point: the lowest of the highest scores, as many as are right."""
+    import numpy as np
+
+    return float(np.sort(scores, axis=None)[-int(gold.sum())]) if gold.any() else float("inf")
+
+
 def _break_even(gold: Marks, scores: Scores) -> Marks:
     """The highest-scored pairs, as many as are right; a tie at the edge is marked whole, so order does not matter."""
     import numpy as np
 
-    if not gold.any():
-        return np.zeros_like(gold)
-    edge = np.sort(scores, axis=None)[-int(gold.sum())]
-    return np.asarray(scores >= edge)
+    return np.asarray(scores >= _threshold(gold, scores))
 
 
 def _macro_f1(gold: Marks, marked: Marks) -> dict[str, float]:

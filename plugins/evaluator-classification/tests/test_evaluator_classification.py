@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mdkif import BadInput, MdkifError, Prediction
+from mdkif import BadInput, Likelihoods, MdkifError, Prediction
 from mdkif.testing import assert_conforms
 from mdkif_evaluator_classification import METRICS, evaluate
 
@@ -213,23 +214,87 @@ def test_classification_constant_added_to_a_record_changes_nothing(predictions: 
     assert after["log_loss"] == pytest.approx(before["log_loss"], abs=1e-9)
 
 
-def test_classification_multi_label_f1_is_taken_at_the_break_even_point() -> None:
+TWO = [
+    predicted(["a", "b"], [0.9, 0.7, 0.1], OPTIONS, multi_label=True),
+    predicted(["b"], [0.2, 0.3, 0.8], OPTIONS, multi_label=True),
+]
+
+
+def test_classification_oracle_f1_of_several_labels_is_taken_at_the_break_even_point_of_what_is_tested() -> None:
     """Three pairs are right, so the three highest scores are marked: 0.9 (a), 0.8 (c) and 0.7 (b)."""
-    found = evaluate(
-        [
-            predicted(["a", "b"], [0.9, 0.7, 0.1], OPTIONS, multi_label=True),
-            predicted(["b"], [0.2, 0.3, 0.8], OPTIONS, multi_label=True),
-        ]
-    )
-    assert found["micro_f1"] == pytest.approx(2 / 3)
-    assert found["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    found = evaluate(TWO)
+    assert found["oracle_micro_f1"] == pytest.approx(2 / 3)
+    assert found["oracle_macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert not {"micro_f1", "macro_f1"} & set(found)
+
+
+def test_classification_f1_of_several_labels_is_taken_at_the_threshold_of_the_calibration() -> None:
+    """Of its six pairs two are right, so the second highest score, 0.85, is the threshold: 0.9 alone is marked."""
+    calibration = [
+        predicted(["c"], [0.85, 0.1, 0.95], OPTIONS, multi_label=True),
+        predicted(["a"], [0.5, 0.2, 0.3], OPTIONS, multi_label=True),
+    ]
+    found = evaluate(TWO, calibration)
+    assert found["micro_f1"] == pytest.approx(2 * 1 / (3 + 1))
+    assert found["macro_f1"] == pytest.approx((1 + 0) / 2)  # "c" is neither right nor marked
+    assert found["f1_undefined"] == 1
+    assert found["oracle_micro_f1"] == evaluate(TWO)["oracle_micro_f1"]
+
+
+def test_classification_calibration_in_which_nothing_is_right_marks_nothing() -> None:
+    found = evaluate(TWO, [predicted([], [0.1, 0.2, 0.3], OPTIONS, multi_label=True)])
+    assert found["micro_f1"] == 0.0
+
+
+def test_classification_calibration_of_other_options_or_without_scores_is_passed_over() -> None:
+    other = [predicted(["x"], [1.0, 0.0], ("x", "y"), multi_label=True), extracted(["a"], ["a"], OPTIONS, True)]
+    assert evaluate(TWO, other) == evaluate(TWO)
+
+
+@quick
+@given(several(), several())
+def test_classification_oracle_is_the_calibration_by_what_is_tested(
+    predictions: list[Prediction], others: list[Prediction]
+) -> None:
+    found, own = evaluate(predictions, others), evaluate(predictions, predictions)
+    assert {name: value for name, value in found.items() if "oracle" in name or "auroc" in name} == {
+        name: value for name, value in own.items() if "oracle" in name or "auroc" in name
+    }
+    assert own["oracle_micro_f1"] == own["micro_f1"] if "oracle_micro_f1" in own else "micro_f1" not in own
+    gold, flat = [set(p.gold) for p in others], sorted((s for p in others for s in p.scores), reverse=True)
+    count = sum(map(len, gold))
+    edge = flat[count - 1] if count else math.inf
+    marked = [{name for name, s in zip(p.options, p.scores, strict=True) if s >= edge} for p in predictions]
+    hits = sum(len(m & set(p.gold)) for m, p in zip(marked, predictions, strict=True))
+    total = sum(len(m) + len(p.gold) for m, p in zip(marked, predictions, strict=True))
+    assert found.get("micro_f1") == (pytest.approx(2 * hits / total) if total else None)
+
+
+def likelier(prediction: Prediction, sums: Sequence[float], bare: Sequence[float]) -> Prediction:
+    likelihoods = Likelihoods(sums=tuple(sums), tokens=(1, 1, 1), characters=(1, 1, 1), unconditional=tuple(bare))
+    return replace(prediction, likelihoods=likelihoods)
+
+
+def test_classification_pmi_ranks_labels_that_a_softmax_makes_compete() -> None:
+    """Both labels of the first record are likelier than without it; by a softmax they share, and the second's wins."""
+    bare = [-1.0, -2.0, -9.0]
+    rows = [(["a", "b"], [-0.5, -0.5, -9.0]), ([], [-1.0, -4.0, -9.5])]
+    predictions = []
+    for gold, sums in rows:
+        total = math.log(sum(map(math.exp, sums)))
+        predictions.append(likelier(predicted(gold, [s - total for s in sums], OPTIONS, multi_label=True), sums, bare))
+    found = evaluate(predictions, predictions)
+    assert found["auroc"] == 0.5  # of "a" the second record's share is larger, of "b" the first's
+    assert found["pmi_auroc"] == 1.0
+    assert found["pmi_micro_f1"] == 1.0
+    assert not [name for name in evaluate(TWO, TWO) if name.startswith("pmi_")]
 
 
 def test_classification_one_multi_label_record_makes_them_all_multi_label() -> None:
     """A record of a multi-label task may have exactly one label."""
     found = evaluate([predicted(["yes"], [0, 1]), predicted([], [1, 0], multi_label=True)])
     assert "accuracy" not in found
-    assert "micro_f1" in found
+    assert "oracle_micro_f1" in found
 
 
 def test_classification_labels_of_one_class_are_left_out_and_counted() -> None:
@@ -241,12 +306,12 @@ def test_classification_labels_of_one_class_are_left_out_and_counted() -> None:
     )
     assert found["auroc"] == 1.0  # of "a" alone: "b" is never right, "c" always
     assert found["auroc_undefined"] == 2
-    assert found["f1_undefined"] == 1  # "b" is neither right nor marked
+    assert "f1_undefined" not in found  # without records to set a threshold by
 
 
 def test_classification_without_any_right_label_ranking_metrics_are_not_reported() -> None:
     found = evaluate([predicted([], [1, 0], multi_label=True), predicted([], [0, 1], multi_label=True)])
-    assert found == {"n": 2, "f1_undefined": 2, "auroc_undefined": 2}
+    assert found == {"n": 2, "auroc_undefined": 2}
 
 
 def test_classification_options_of_their_own_leave_accuracy_and_log_loss() -> None:
