@@ -16,7 +16,19 @@ from .core.console.arguments import configured, measured, named, number, pairs, 
 from .core.console.authoring import check, new, reproduce
 from .core.console.completion import completion, compositions, names_of
 from .core.console.completion import measured as measurable
-from .core.console.installed import doctor, install, list_, models, plugins, publish, remove, show, skills, uninstall
+from .core.console.installed import (
+    doctor,
+    install,
+    list_,
+    models,
+    plugins,
+    publish,
+    remove,
+    show,
+    skills,
+    uninstall,
+    verify,
+)
 from .core.console.options import (
     COUNT,
     PATH,
@@ -282,6 +294,6 @@ def export(
 
 
 OTHERS = (check, completion, convert, doctor, install, list_, models, new, plugins, predict, preview, publish, remove,
-          reproduce, show, skills, uninstall)  # fmt: skip
+          reproduce, show, skills, uninstall, verify)  # fmt: skip
 for command in OTHERS:
     main.add_command(command)

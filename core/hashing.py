@@ -41,3 +41,14 @@ def file_digest(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 found.update(block)
     return found.hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's contents: 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_sha256(path: Path, recorded: str) -> bool:
+    """Whether a file is there with the SHA-256 that was recorded, of which its first 16 digits are enough."""
+    return path.is_file() and len(recorded) >= 16 and sha256(path).startswith(recorded)

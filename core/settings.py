@@ -15,13 +15,19 @@ Positive = Annotated[int, "positive"]
 PositiveFloat = Annotated[float, "positive"]
 """The types of settings that may not be 0; no setting may be negative."""
 
+MOST = 10**12
+"""No setting counts more: what does is a slip of the hand, and would run for ever."""
+
 KINDS = {int: "a whole number", float: "a number"}
 S = TypeVar("S")
 
 
-def explained(default: S, meaning: str) -> S:
-    """A field of a settings class: its default, and one line for people, which `mdkif show` and the pages have."""
-    return dataclasses.field(default=default, metadata={"meaning": meaning})
+def explained(default: S, meaning: str, *, above: float = -math.inf, below: float = math.inf) -> S:
+    """A field of a settings class: its default, and one line for people, which `mdkif show` and the pages have.
+
+    A number must be above `above` and below `below`, beside what its type says.
+    """
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "above": above, "below": below})
 
 
 @dataclass(kw_only=True)
@@ -32,7 +38,9 @@ class Settings:
         hints = get_type_hints(type(self), include_extras=True)
         for field in fields(self):
             if field.init:
-                _check(field.name, getattr(self, field.name), hints[field.name])
+                value = getattr(self, field.name)
+                _check(field.name, value, hints[field.name])
+                _check_bounds(field.name, value, field.metadata)
 
 
 def described(cls: type[Any]) -> list[dict[str, Any]]:
@@ -113,8 +121,16 @@ def _check(name: str, value: Any, hint: Any, shown: str | None = None) -> None:
             raise BadInput(f"{cannot}give {KINDS[kind]}.")
         if not (0 < value < math.inf or (value == 0 and not positive)):
             raise BadInput(f"{cannot}give a number {'above' if positive else 'from'} 0.")
+        if kind is int and value > MOST:
+            raise BadInput(f"{cannot}give a whole number up to {MOST:,}.")
     elif isinstance(kind, type) and not isinstance(value, kind):
         raise BadInput(f"{cannot}give {kind.__name__}.")
+
+
+def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    if isinstance(value, (int, float)) and not bounds.get("above", -math.inf) < value < bounds.get("below", math.inf):
+        said = [f"{word} {bounds[word]:g}" for word in ("above", "below") if math.isfinite(bounds[word])]
+        raise BadInput(f"The setting {name} cannot be '{value}': give a number {' and '.join(said)}.")
 
 
 def _kind(hint: Any) -> tuple[Any, bool]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .training.estimate import TrainEstimate
     from .training.method import TuningMethod
     from .training.settings import TrainSettings
+    from .upkeep.verify import Verified
 
     Evaluations = list[Evaluation]
     Predictions = list[Prediction]
@@ -95,6 +96,12 @@ class Toolkit:
 
         return inventory.remove(self.workspace.store, name, packs_of(self.workspace))
 
+    def verify(self, name: str = "") -> Iterator[Verified]:
+        """Every byte of what the store holds, or an export, held against its hash: `mdkif.core.upkeep.verify`."""
+        from .upkeep.verify import verify
+
+        return verify(self.workspace.store, name)
+
     def convert(
         self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
     ) -> Iterator[Record]:
@@ -119,7 +126,7 @@ class Toolkit:
         """Put a base model into the store; returns its folder."""
         from .models.loading import pull
 
-        return pull(self.plugins, self.workspace.store, name)
+        return pull(self.plugins, self.workspace.store, name, self.workspace.progress.note)
 
     def trainer(self, name: str, **settings: Any) -> TuningMethod:
         """The trainer of that name with these settings. Raises BadInput for an unknown name, setting or value."""

@@ -50,7 +50,7 @@ class Workspace:
         """The frozen base model. Raises BadInput if none was named or it does not exist."""
         if self.base_name is None:
             raise BadInput("No base model was named: add --base, for instance --base smollm2.")
-        return loading.load(self.plugins, self.store, self.base_name, self.dtype, self.device)
+        return loading.load(self.plugins, self.store, self.base_name, self.dtype, self.device, self.progress.note)
 
     @cached_property
     def events(self) -> Events:

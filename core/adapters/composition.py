@@ -5,7 +5,6 @@ One that was tuned has a residual beside its file: a LoRA in safetensors, named 
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadInput, unknown
 from ..hashing import digest, json_digest
 from ..models.base import Base
-from ..store.documents import read_json, write_json
+from ..store.documents import read_object, write_json
 from ..store.files import atomic_file
+from ..store.layout import is_name
+from ..store.locks import locked
 from .artifact import Artifact
 from .low_rank import LowRank
 
@@ -30,6 +31,10 @@ Weights = float | dict[str, float]
 PREFIXES = ("skill:", "untuned:", "baseline:", ".")
 RESIDUAL = "+residual"
 """What a composition's residual is called in a bank; no skill can have that name."""
+NEEDED = {"name": str, "base": str, "fingerprint": str, "weights": dict, "adapters": dict}
+OPTIONAL = {"granularity": str, "origin": dict, "learnt": dict, "residual": str}
+LARGEST = 1e30
+GRANULARITIES = ("skill", "layer", "module")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +70,10 @@ class Composition:
 
     def check(self, base: Base) -> None:
         """Raises BadInput if it was made on another base model."""
-        if self.fingerprint != base.fingerprint:
+        if not base.is_of(self.fingerprint):
             raise BadInput(
                 f"The composition '{self.name}' belongs to '{self.base}' ({self.fingerprint}), "
-                f"not to this '{base.name}'."
+                f"not to this '{base.name}' ({base.fingerprint}){base.told_apart(self.fingerprint)}."
             )
 
     def tensor(self, bank: SkillBank) -> torch.Tensor:
@@ -125,14 +130,15 @@ def save(made: Composition, folder: Path, replace: bool = False) -> Path | None:
     where it was put.
     """
     path, kept, older = folder / f"{made.name}.json", None, made
-    if path.exists():
-        with suppress(BadInput):  # otherwise there is nothing that could be used again
-            older = read(path)
-    if older.version != made.version and not replace:
-        kept = folder / f"{made.name}@{older.version}.json"
-        write_json(kept, asdict(older))
-    write_json(path, asdict(made))
-    forget_residual(older.residual, folder)
+    with locked(path):
+        if path.exists():
+            with suppress(BadInput):  # otherwise there is nothing that could be used again
+                older = read(path)
+        if older.version != made.version and not replace:
+            kept = folder / f"{made.name}@{older.version}.json"
+            write_json(kept, asdict(older))
+        write_json(path, asdict(made))
+        forget_residual(older.residual, folder)
     return kept
 
 
@@ -151,11 +157,18 @@ def load(reference: str, folder: Path) -> Composition:
 
 def read(path: Path) -> Composition:
     """A composition's file. Raises BadInput if it is none."""
+    found = read_object(path, "composition", NEEDED, OPTIONAL)
     try:
-        made = Composition(**read_json(path, "composition"))
-        if all(map(math.isfinite, made.summary().values())) and set(made.residual) <= set(string.hexdigits):
-            return made
-    except (TypeError, ValueError, AttributeError, ZeroDivisionError):
+        made = Composition(**{name: value for name, value in found.items() if value is not None})
+        numbers = [w for each in made.weights.values() for w in (each.values() if isinstance(each, dict) else (each,))]
+        fine = all(isinstance(w, (int, float)) and not isinstance(w, bool) and abs(w) < LARGEST for w in numbers)
+        names = all(map(is_name, (*made.adapters, *made.adapters.values(), made.base)))
+        names &= set(made.residual) <= set(string.hexdigits)
+        if fine and names and set(made.weights) == set(made.adapters) and made.granularity in GRANULARITIES:
+            nested = {isinstance(each, dict) and bool(each) for each in made.weights.values()}
+            if nested <= {made.granularity != "skill"}:
+                return made
+    except TypeError:
         pass
     raise BadInput(f"{path} is not a composition of mdkif with finite weights: adapt or compose it again.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from ..contract.declarations import Pack
 from ..errors import BadInput, unknown
+from ..store.files import part_directory
 from ..store.layout import Store
+from ..store.locks import locked
 from .artifact import Artifact
 from .composition import Composition, forget_residual, read
 from .library import Library
@@ -103,7 +104,8 @@ def _remove_skill(store: Store, reference: str, packs: Iterable[Pack]) -> list[P
     if users := sorted(used for used, made in compositions(store) if gone & set(made.adapters.items())):
         raise BadInput(f"The skill '{reference}' is a part of {', '.join(users)}: remove the composition first.")
     for each in chosen:
-        shutil.rmtree(each.path)
+        with locked(each.path.with_name(each.name)), part_directory(each.place) as unwanted:
+            each.place.replace(unwanted)  # whole, until it is gone whole
     return [each.path for each in chosen]
 
 

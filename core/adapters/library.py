@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..contract.declarations import Pack, Skill
 from ..errors import BadInput, unknown
-from ..hashing import file_digest
-from ..store.files import atomic_directory
+from ..hashing import file_digest, sha256
+from ..store.files import part_directory, refused, settle
+from ..store.leftovers import set_aside
+from ..store.locks import locked
 from ..workspace import Workspace
 from .artifact import CARD, LEARNT, Artifact, open_artifact
 from .peft_files import is_low_rank, read_adapter
@@ -43,14 +46,9 @@ class Library:
     @cached_property
     def versions(self) -> Mapping[str, Sequence[Artifact]]:
         """Every skill's trainings, the newest first, and after those of the store those of packs."""
-        cards = sorted(self.folder.glob(f"[!.]*/{CARD}")) if self.folder.is_dir() else []
-        found: dict[str, list[Artifact]] = {}
-        for card in cards:
-            name = card.parent.name.partition("@")[0]
-            try:
-                found.setdefault(name, []).append(open_artifact(card.parent, name))
-            except BadInput as error:
-                self.broken.setdefault(name, error)
+        folders, found = self._folders(), self._read()
+        while folders != (now := self._folders()):  # a training ended, and folders got other names
+            folders, found = now, self._read()
         for trained in found.values():
             trained.sort(key=lambda each: ("@" not in each.path.name, str(each.card.get("created", ""))), reverse=True)
         for pack in (Library(folder, self.base) for folder in self.packs):
@@ -58,6 +56,23 @@ class Library:
                 found.setdefault(name, []).extend(others)
             self.broken = {**pack.broken, **self.broken}
         return {name: trained for name, trained in found.items() if trained}
+
+    def _folders(self) -> dict[str, int]:
+        """The folders that are there, and which each is: another may take its name."""
+        if not self.folder.is_dir():
+            return {}
+        return {entry.name: entry.inode() for entry in os.scandir(self.folder) if not entry.name.startswith(".")}
+
+    def _read(self) -> dict[str, list[Artifact]]:
+        found: dict[str, list[Artifact]] = {}
+        self.broken.clear()
+        for card in sorted(self.folder.glob(f"[!.]*/{CARD}")) if self.folder.is_dir() else []:
+            name = card.parent.name.partition("@")[0]
+            try:
+                found.setdefault(name, []).append(open_artifact(card.parent, name))
+            except BadInput as error:
+                self.broken.setdefault(name, error)
+        return found
 
     def get(self, reference: str) -> Artifact:
         """The newest version of "NAME", or the one that "NAME@VERSION" names.
@@ -102,41 +117,62 @@ class Library:
     def adding(self, card: dict[str, Any], replace: bool = False) -> Iterator[Path]:
         """Yield a folder for the files of a new version, the newest of the skill that its card names.
 
-        When the block ends, the card is completed with the version and, of low-rank adapters, the ranks, and all
-        appears at once. The version that was the newest is kept, and that is said, unless `replace` is true.
+        When the block ends, the card is completed with the version, the SHA-256 of the files and, of low-rank
+        adapters, the ranks, and all appears at once. The version that was the newest is kept, and that is said,
+        unless `replace` is true. Others that add to the skill wait.
         """
-        name = card["skill"]
-        with atomic_directory(self.folder / name, lambda: None if replace else self._kept(card)) as part:
+        newest = self.folder / card["skill"]
+        with part_directory(newest) as part:
             yield part
             if is_low_rank(part):
                 ranks = [update.rank for update in read_adapter(part).values()]
                 card["rank"] = {"mean": sum(ranks) / len(ranks), "least": min(ranks), "most": max(ranks)}
             card["adapter"] = file_digest(*sorted(part.glob("*.safetensors")))
-            card["files"] = {file.name: file_digest(file) for file in sorted(part.iterdir()) if file.suffix in VERIFIED}
+            card["files"] = {file.name: sha256(file) for file in sorted(part.iterdir()) if file.suffix in VERIFIED}
             card["files"].pop(LEARNT, None)  # which may be deleted before a skill is passed on
             (part / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-
-    def _kept(self, card: Mapping[str, Any]) -> Path | None:
-        """Where the version that was the newest is kept, which is said; None if there is none, or it is the same."""
-        place = self._place_of_older(card["skill"])
-        if place is None or place.name == f"{card['skill']}@{card['adapter']}":
-            return None
-        self.say(f"The older version is kept; 'mdkif remove skill:{place.name}' takes it away.")
-        return place
-
-    def _place_of_older(self, name: str) -> Path | None:
-        """Where the newest version of a skill is kept when a newer one takes its place; None if there is none."""
-        newest = self.folder / name
-        return self.folder / open_artifact(newest, name).reference if (newest / CARD).exists() else None
+            settle(part)
+            with locked(newest, self.say):
+                self._put(part, card["skill"], card["adapter"], replace)
 
     def make_newest(self, version: Artifact) -> Artifact:
         """An older version in the place of the newest, which is kept."""
-        newest, older = self.folder / version.name, self._place_of_older(version.name)
-        if version.path != newest:
-            if older is not None:
-                newest.rename(older)
-            version.path.rename(newest)
+        newest = self.folder / version.name
+        with refused(newest), locked(newest, self.say):
+            if (place := version.place) != newest:
+                self._put(place, version.name, version.version, replace=False)
         return open_artifact(newest, version.name)
+
+    def _put(self, made: Path, name: str, version: str, replace: bool) -> None:
+        """Make a folder the newest version of a skill.
+
+        It gets the name of its version first and the older one makes way only then, so that whoever reads finds one
+        of the two at any moment, and a process that is killed leaves nothing that could not be used.
+        """
+        newest, own = self.folder / name, self.folder / f"{name}@{version}"
+        with part_directory(newest) as unwanted:
+            if made != own:
+                if own.exists():  # of the same training, and damaged
+                    own.replace(unwanted / "same")
+                made.replace(own)
+            if newest.exists():
+                self._make_way(newest, version, replace, unwanted / "older")
+            own.replace(newest)
+            settle(self.folder, alone=True)
+
+    def _make_way(self, newest: Path, version: str, replace: bool, unwanted: Path) -> None:
+        """Keep the version that was the newest under its own name, unless it is the same or to be replaced."""
+        try:
+            older = open_artifact(newest, newest.name)
+        except BadInput as error:
+            self.say(f"{error} What lay there is kept at {set_aside(newest, self.folder.parents[1])}.")
+            return
+        kept = self.folder / older.reference
+        if replace or older.version == version or kept.exists():
+            newest.replace(unwanted)
+        else:
+            newest.replace(kept)
+            self.say(f"The older version is kept; 'mdkif remove skill:{kept.name}' takes it away.")
 
 
 def library_of(workspace: Workspace) -> Library:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 BASELINE = "baseline:"
+MOST = 1000
+"""The largest weight by hand. A blend's are about 1, and a model that is changed by far more overflows."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +211,9 @@ def compose(workspace: Workspace, name: str, weights: Mapping[str, float], repla
     import torch
 
     composition.validate_name(name)
+    for skill, weight in weights.items():
+        if not abs(weight) <= MOST:
+            raise BadInput(f"The weight of '{skill}' cannot be {weight}: give a number between -{MOST} and {MOST}.")
     artifacts = library_of(workspace).choose(list(weights))
     bank = bank_of(artifacts, workspace.base)
     values = torch.tensor(list(weights.values()))

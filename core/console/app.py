@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from ..contract.declarations import Command
 from ..contract.discovery import Plugins
 from ..errors import MdkifError
 from ..toolkit import Toolkit
+from .tables import plain
 
 FIRST = """\
 mdkif turns a frozen general language model into a medical one, skill by skill.
@@ -127,7 +129,7 @@ def run(main: click.Command, arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except Exception as error:
         if debug and not isinstance(error, (click.ClickException, click.Abort, click.exceptions.Exit)):
-            raise
+            traceback.print_exc()
         return _reported(error)
     except KeyboardInterrupt:
         return _reported(click.Abort())
@@ -175,5 +177,17 @@ def _reported(error: Exception) -> int:
             code, text = error.exit_code, str(error)
         case OSError(strerror=str(reason)):
             text = f"{error.filename or 'The output'} cannot be used ({reason}): free space or choose another place."
-    click.echo(f"Error: {text}", err=True)
+        case _ if _is_out_of_memory(error):
+            text = (
+                "The memory does not suffice: lower --max-length, batch_size or tokens with --set, add --set "
+                "gradient_checkpointing=yes to train, or take --dtype bfloat16 or a smaller --base."
+            )
+    click.echo(plain(f"Error: {text}"), err=True)
     return code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch or its allocators had no memory left: each says so in its own way."""
+    said = str(error).lower()
+    told = "can't allocate memory" in said or "not enough memory" in said or "bad_alloc" in said
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or told

@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -16,6 +16,8 @@ from ..contract.catalogue import entry_of
 from ..contract.declarations import Dataset, Declaration, Evaluator, PromptedSpec, Router, Skill, Task, Trainer
 from ..contract.discovery import SLOW, Plugins
 from ..errors import MdkifError
+from ..upkeep import repair
+from ..upkeep.holdings import holdings
 from ..workspace import Workspace
 
 REQUIRED = ("torch", "transformers", "peft", "datasets", "pluggy", "click", "jinja2", "rich", "safetensors")
@@ -96,12 +98,22 @@ def _store(workspace: Workspace) -> Iterator[Line]:
     root = workspace.store.root.resolve()
     place = next(folder for folder in (root, *root.parents) if folder.exists())
     writable = os.access(place, os.W_OK)
-    held = f"{len(list(root.glob('models/*')))} models, {len(list(root.glob('skills/*/*/skill.json')))} skills"
+    every = list(holdings(workspace.store))
+    count = Counter(each.kind for each in every if not each.wrong)
+    held = f"{count['model']} models, {count['skill']} skills"
     yield Line("store", f"{root}: {held}", writable, "" if writable else "give another with --store or $MDKIF_STORE")
     free = shutil.disk_usage(place).free
     remedy = "" if free >= LEAST_DISK else "free some: a base model of 7 billion parameters takes 14 GB"
     yield Line("disk", f"{free / (1 << 30):.0f} GB free", free >= LEAST_DISK, remedy)
-    unfinished = sorted(path.name for path in root.glob("runs/*") if path.is_dir())
+    for each in (each for each in every if each.wrong):
+        remedy = f"'mdkif doctor --repair' sets it aside, and '{each.remedy}' makes it again"
+        yield Line(f"{each.kind} {each.name}", f"broken: {each.wrong}", False, remedy)
+    if left := repair.left(workspace.store):
+        found = f"{len(left)} half-written by processes that are gone, the first {left[0]}"
+        yield Line("leftovers", found, False, "'mdkif doctor --repair' takes them away")
+    if by := [f"{file.name[1:-5]} by {holder}" for file, holder in repair.locks(workspace.store) if holder]:
+        yield Line("at work", "; ".join(by))
+    unfinished = [each.name for each in every if each.kind == "run" and not each.wrong]
     if unfinished:
         yield Line("unfinished", ", ".join(unfinished), True, "run the same command again to go on")
 

@@ -145,18 +145,42 @@ def uninstall(ctx: click.Context, names: Sequence[str], as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Set aside what is broken, and take away what killed processes left.")
 @as_json
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, repair: bool, as_json: bool) -> None:
     """Look whether everything is well, and say what to do if not."""
+    from ..upkeep.repair import repair as mended
     from .doctor import examine
 
-    lines = list(examine(ctx.obj.kit().workspace))
+    workspace = ctx.obj.kit().workspace
+    for what, done in mended(workspace.store) if repair else ():
+        click.echo(f"{what}: {done}.", err=True)
+    lines = list(examine(workspace))
     if as_json:
         print_json([asdict(line) for line in lines])
     else:
         print_rows([{**asdict(line), "": "✓" if line.ok else "✗"} for line in lines], ("", "what", "found", "remedy"))
     ctx.exit(0 if all(line.ok for line in lines) else 1)
+
+
+@click.command()
+@click.argument("name", required=False, default="", shell_complete=targets)
+@as_json
+@click.pass_context
+def verify(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Read every byte and hold it against its hash.
+
+    NAME is a model, skill:NAME[@VERSION], a composition, a report or the folder of an export [default: all that the
+    store holds]. The exit code is 1 if something is not what was written.
+    """
+    found = list(ctx.obj.kit().verify(name))
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        rows = [{**asdict(each), "": "✗" if each.wrong else "✓"} for each in found]
+        print_rows(rows, ("", "kind", "name", "by", "wrong", "remedy"))
+    ctx.exit(1 if any(each.wrong for each in found) else 0)
 
 
 @click.group()
@@ -245,5 +269,5 @@ def models() -> None:
 @click.pass_obj
 def pull(state: State, name: str, as_json: bool) -> None:
     """Put a base model into the store, once."""
-    path = state.kit().pull(name)
+    path = state.kit(progress=progress()).pull(name)
     print_json({"name": name, "path": str(path)}) if as_json else print_lines([str(path)])

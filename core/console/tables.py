@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 BAR, GAP, ENDLESS = 28, 2, 1 << 16
 
 
+SHOWN, CONTROLS = "\n\t", (*range(32), *range(127, 160))
+_HIDDEN = {code: "?" for code in CONTROLS if chr(code) not in SHOWN}
+
+
+def plain(text: str) -> str:
+    """A text that may be of others, without the control characters (C0 and C1) by which a terminal takes orders."""
+    return text.translate(_HIDDEN)
+
+
 def line_width() -> int:
     """The characters of a line of stdout: `$COLUMNS`, the terminal's or, in a pipe or a file, as many as there are."""
     return shutil.get_terminal_size((ENDLESS, 0)).columns
@@ -40,7 +49,8 @@ def progress() -> Progress:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    print(text.translate({code: f"\\u{code:04x}" for code in CONTROLS if code >= 127}))
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
@@ -109,7 +119,7 @@ def print_card(card: Mapping[str, Any], indent: int = 0, mark: str = "") -> None
     for key, value in card.items():
         if value in (None, "", (), [], {}):
             continue
-        label = Text(mark + (key if inner else key.replace("_", " ")), style="bold")
+        label = Text(mark + plain(key if inner else key.replace("_", " ")), style="bold")
         here, mark = inner - len(mark), ""
         nested = [value] if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else []
         if any(isinstance(item, Mapping) for item in nested):
@@ -117,7 +127,7 @@ def print_card(card: Mapping[str, Any], indent: int = 0, mark: str = "") -> None
             for item in nested:
                 print_card(item, inner + 2, "- " if isinstance(value, (list, tuple)) else "")
             continue
-        lines = (", ".join(map(str, nested)) or _cell(value, "{:.6g}")).splitlines()
+        lines = plain(", ".join(map(str, nested)) or _cell(value, "{:.6g}")).splitlines()
         _print_hanging(out, label + ": " + (lines[0] if len(lines) == 1 else ""), here)
         for line in lines if len(lines) > 1 else []:
             _print_hanging(out, Text(line), inner + 2)
@@ -129,7 +139,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
     out = console()
     for line in lines:
-        out.print(Text(line), soft_wrap=True)
+        out.print(Text(plain(line)), soft_wrap=True)
 
 
 def _print_hanging(out: Console, text: Text, indent: int) -> None:
@@ -147,7 +157,7 @@ def _cell(value: Any, number: str = "{:.4f}") -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number.format(value) if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
-    return str(value)
+    return plain(str(value))
 
 
 class RichProgress(Progress):
@@ -188,7 +198,7 @@ class RichProgress(Progress):
 
     def note(self, text: str) -> None:
         """Print one line to stderr."""
-        self._console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._console.print(plain(text), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class _RichBar(Bar):

@@ -15,7 +15,7 @@ from ..data.conversion import ConversionReport
 from ..data.learnt import unseen
 from ..data.records import Record
 from ..data.sources import Sources, opened
-from ..errors import BadInput
+from ..errors import BadInput, MdkifError
 from ..inference.predict import Answering, predict
 from ..inference.predictions import Prediction, metrics_of
 from ..workspace import Workspace
@@ -63,6 +63,7 @@ def evaluate(
     such records. Every result is also written to the store's reports, with ids, scores, what the scores were made of
     and the numbers of the gold and extracted options, but no text: where the options are answers they are a record's.
     """
+    workspace.store.check_writable()
     evaluator = workspace.plugins.get(Evaluator, task.evaluator)
     targets = find(workspace, [each for each in names if each != SHORTCUTS], skills)  # what is wrong is found first
     opened(workspace.plugins, task, sources, data)
@@ -93,7 +94,12 @@ def evaluate(
             metrics = measure(measured)
             used = tested.answering.normaliser if any(p.likelihoods for p in measured) else None
             made = Evaluation(task.name, target.name, len(measured), metrics, counts, used)
-            done.append(write_report(workspace.store.reports, target, made, run, measured, measure))
+            try:
+                done.append(write_report(workspace.store.reports, target, made, run, measured, measure))
+            except MdkifError:  # hours of work are not lost with a full disk
+                figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+                workspace.progress.note(f"{target.name}, {len(measured)} records: {figures}")
+                raise
             told.evaluated(target.name, metrics)
     return done
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from ..errors import BadInput
 from ..hashing import json_digest
 from ..inference.predictions import Prediction
 from ..settings import Settings
-from ..store.documents import read_json, write_json
+from ..store.documents import read_object, write_json
 
 Evaluate = Callable[[Sequence[Prediction]], Mapping[str, float]]
 
@@ -123,17 +122,22 @@ def reports(folder: Path) -> list[dict[str, Any]]:
     """A row for each report: what was measured with what, on how many records, and the metrics."""
     rows = []
     for path in sorted(folder.glob("[!.]*.json")):
-        body: Any = {}
-        with suppress(BadInput):
-            body = read_json(path, "report")
-        if not isinstance(body, dict) or not {"task", "with", "base", "n", "metrics"} <= set(body):
-            continue  # of an older mdkif, or damaged: it is still there to be looked at
-        settings = body.get("settings", {})
+        try:
+            body = read_report(path)
+        except BadInput:  # of an older mdkif, or damaged: it is still there to be looked at, and doctor tells of it
+            continue
+        settings = body.get("settings") or {}
         about = {name: settings.get(name) for name in ("split", "split_policy", "seed", "limit")}
         rows.append({"name": path.stem, "kind": "report", "title": f"{body['task']} with {body['with']}",
                      "task": body["task"], "with": body["with"], "base": body["base"], "n": body["n"],
                      "metrics": body["metrics"], **about})  # fmt: skip
     return rows
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report's file. Raises BadInput if it is none."""
+    needed = {"task": str, "with": str, "base": str, "n": int, "metrics": dict}
+    return read_object(path, "report", needed, {"settings": dict})
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:

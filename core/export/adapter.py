@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,17 +12,16 @@ from typing import Any
 from ..adapters.artifact import Artifact
 from ..adapters.library import library_of
 from ..adapters.low_rank import LowRank
-from ..adapters.peft_files import CONFIG, WEIGHTS, read_adapter, write_lora
+from ..adapters.peft_files import CONFIG, WEIGHTS, check_patterns, read_adapter, read_config, write_lora
 from ..contract.declarations import Skill
 from ..contract.explanation import line
 from ..errors import BadInput
-from ..store.documents import read_json
 from ..store.files import atomic_directory
+from ..store.manifest import write_manifest
 from ..workspace import Workspace
 
 NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
 LONGEST = 200
-PATTERNS = ("alpha_pattern", "rank_pattern")
 
 
 def import_adapter(
@@ -73,18 +70,19 @@ def export_adapter(workspace: Workspace, reference: str, directory: Path) -> dic
     """
     check_new(directory)
     artifact = library_of(workspace).get(reference)
-    if not (artifact.path / CONFIG).exists():
+    artifact.check_files()
+    if not (artifact.place / CONFIG).exists():
         raise BadInput(f"The skill '{reference}' is {artifact.kind}, no adapter: transformers loads {artifact.path}.")
     card = artifact.card
     facts = {"skill": artifact.name, "version": artifact.version, "format": "peft"}
     facts |= {key: card[key] for key in ("base", "fingerprint", "imported") if key in card}
     with atomic_directory(directory, private=False) as part:
         if artifact.blendable:
-            write_lora(part, read_adapter(artifact.path), card["base"])
+            write_lora(part, read_adapter(artifact.place, artifact.card.get("files", {})), card["base"])
         else:
-            for file in (artifact.path / CONFIG, *artifact.path.glob("*.safetensors")):
+            for file in (artifact.place / CONFIG, *artifact.place.glob("*.safetensors")):
                 shutil.copy(file, part)
-        (part / "mdkif.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_manifest(part, facts)
     return {**facts, "directory": str(directory)}
 
 
@@ -102,29 +100,9 @@ def _checked(directory: Path) -> Mapping[str, Any]:
         others = sorted(path.name for path in directory.glob("adapter_model*"))
         has = f"its weights as {others[0]}, which can run code when it is read" if others else "no weights"
         raise BadInput(f"The adapter at {directory} has {has}: save it with PEFT as {WEIGHTS}.")
-    config = read_json(directory / CONFIG, "adapter configuration")
-    if not isinstance(config, dict):
-        raise BadInput(f"{directory / CONFIG} is no JSON object: save the adapter again with PEFT.")
-    patterns = {name: config.get(name) or {} for name in PATTERNS}
-    scales = {"LORA": ("lora_alpha",), "ADALORA": ("lora_alpha", "init_r")}.get(str(config.get("peft_type")), ())
-    numbers = {name: config.get(name) for name in scales}
-    for name, pattern in patterns.items():
-        if not isinstance(pattern, dict) or not all(map(_harmless, pattern)):
-            raise BadInput(f"The {name} of {directory / CONFIG} is nothing that PEFT writes: name the modules plainly.")
-    numbers |= {f"{name} of a module": value for name, value in patterns["alpha_pattern"].items()}
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadInput(f"The number {line(name, 60)} of {directory / CONFIG} is no finite number: save it again.")
+    config = read_config(directory)
+    check_patterns(config, directory)
     return config
-
-
-def _harmless(pattern: str) -> bool:
-    """Whether a regular expression compiles and ends soon: no group is repeated, and there are few repetitions."""
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return not re.search(r"\)\s*[*+?{]", pattern) and len(re.findall(r"[*+{]", pattern)) <= 3
 
 
 def _check_fit(directory: Path, model: Any, updates: Mapping[str, LowRank]) -> None:
@@ -138,9 +116,6 @@ def _check_fit(directory: Path, model: Any, updates: Mapping[str, LowRank]) -> N
             f"The adapter at {directory} changes {line(strange, 80)}, which this base model does not have: "
             "give the one it was trained on."
         )
-    for module, update in updates.items():
-        if not update.down.ndim == update.up.ndim == 2 or update.up.shape[1] != update.rank:
-            raise BadInput(f"The factors of {line(module, 80)} at {directory} do not belong together: save it again.")
     SkillBank(model, {directory.name: updates})
 
 

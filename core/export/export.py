@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..adapters.peft_files import write_lora
 from ..adapters.target import resolve
 from ..errors import BadInput
 from ..store.files import atomic_directory
+from ..store.manifest import write_manifest
 from ..workspace import Workspace
 from .adapter import check_new
 from .gguf import check_gguf, write_gguf
@@ -61,7 +61,7 @@ def export(workspace: Workspace, target: str, directory: Path, to: str, quantize
             "fingerprint": base.fingerprint,
             "format": to,
         }
-        (part / "mdkif.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_manifest(part, facts)
     _warn(workspace, to, facts["update_error"])
     return {**facts, "directory": str(directory)}
 

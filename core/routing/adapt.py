@@ -81,6 +81,7 @@ def adapt(
     """
     started = time.perf_counter()
     made_name = validate_name(name or f"{task.name}-{router}")
+    workspace.store.check_writable()
     artifacts = library_of(workspace).choose(skills)
     opened(workspace.plugins, task, sources, data)  # what is wrong is found before the model is loaded
     check_objective(workspace, task, settings.objective)

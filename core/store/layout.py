@@ -5,6 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .files import make_private, refused
+from .leftovers import part_of
+
+
+def is_name(name: object) -> bool:
+    """Whether something can be the name of a file in a folder, and of nothing outside it."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= 200
+        and name.isprintable()
+        and not name.startswith(".")
+        and not set(name) & set("/\\")
+    )
+
 
 def default_store() -> Path:
     """`$MDKIF_STORE`, or `./mdkif-store`."""
@@ -17,6 +31,14 @@ class Store:
     def __init__(self, root: Path | str | None = None, templates: Path | None = None) -> None:
         self.root = Path(root) if root is not None else default_store()
         self._templates = templates
+
+    def check_writable(self) -> None:
+        """Raises MdkifError, naming the store, if nothing can be written there: before hours of work, not after."""
+        with refused(self.root):
+            make_private(self.root)
+            probe = part_of(self.root / "probe")
+            probe.touch(mode=0o600)
+            probe.unlink()
 
     @property
     def templates(self) -> Path:

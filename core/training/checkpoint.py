@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..errors import BadInput
 from ..store.files import atomic_file
 from .method import TuningMethod
 
@@ -37,13 +38,14 @@ def save_checkpoint(
 def resume(
     path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, method: TuningMethod
 ) -> tuple[int, list[float]]:
-    """Put everything back as it was; returns the steps done and their losses, none if there is no file."""
+    """Put everything back as it was; returns the steps done and their losses, none if there is no file.
+
+    Raises BadInput, having changed nothing, for a file that cannot be read or is of another training.
+    """
     if not path.exists():
         return 0, []
-    from safetensors.torch import load_file
-
-    tensors = load_file(path)
-    own = dict(model.named_parameters())
+    own = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    tensors = _checked(path, own, _accelerator(model) is not None)
     state: dict[int, dict[str, torch.Tensor]] = {}
     kept: dict[str, torch.Tensor] = {}
     with torch.no_grad():
@@ -63,6 +65,22 @@ def resume(
         accelerator.set_rng_state(tensors["random/accelerator"])
     losses = tensors["losses"].tolist()
     return len(losses), losses
+
+
+def _checked(path: Path, own: dict[str, torch.Tensor], accelerated: bool) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # whatever was done to the file
+        raise BadInput(f"The checkpoint {path} cannot be read.") from error
+    needed = {"losses", "random", *(["random/accelerator"] if accelerated else [])}
+    shapes = {key.removeprefix("model/"): value.shape for key, value in tensors.items() if key.startswith("model/")}
+    fits = shapes == {name: parameter.shape for name, parameter in own.items()}
+    finite = all(bool(value.isfinite().all()) for value in tensors.values() if value.is_floating_point())
+    if not (needed <= set(tensors) and fits and finite):
+        raise BadInput(f"The checkpoint {path} is none of this training.")
+    return tensors
 
 
 def _accelerator(model: PeftModel) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..contract.events import Following
-from ..errors import MdkifError
+from ..errors import BadInput, MdkifError
 from ..inference.likelihood import answer_loss, mean_loss
 from ..models.base import Base
 from ..models.memory import recomputed
@@ -115,7 +115,11 @@ def _loop(
     told: Following,
 ) -> Trained:
     optimizer = optimizer_of(method, model)
-    start, losses = resume(run / CHECKPOINT, model, optimizer, method)
+    try:
+        start, losses = resume(run / CHECKPOINT, model, optimizer, method)
+    except BadInput as error:
+        progress.note(f"{error} The training starts again from the beginning.")
+        start, losses = 0, []
     if start:
         progress.note(f"resuming at step {start} of {steps} from {run / CHECKPOINT}")
     rates = [group["lr"] for group in optimizer.param_groups]

@@ -18,8 +18,8 @@ class TrainSettings(Settings):
     are computed again for the backward pass instead of being kept.
     """
 
-    steps: int = explained(0, "optimizer steps; 0 means `epochs` passes over the records")
-    epochs: float = explained(3.0, "passes over the records, where `steps` is 0")
+    steps: int = explained(0, "optimizer steps; 0 means `epochs` passes over the records", below=1e9)
+    epochs: float = explained(3.0, "passes over the records, where `steps` is 0", below=1e6)
     batch_size: Positive = explained(16, "records per step")
     tokens: Positive = explained(2048, "most tokens of one forward and backward; larger steps are accumulated")
     warmup: float = explained(0.06, "share of the steps in which the learning rate rises; it then falls to a tenth")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..adapters.artifact import LEARNT, Artifact, open_artifact
+from ..adapters.artifact import LEARNT, Artifact
 from ..adapters.library import Library, library_of
 from ..contract.declarations import Skill
 from ..data.conversion import ConversionReport
 from ..data.learnt import Learnt
 from ..data.sources import Sources
 from ..store.documents import write_json
+from ..store.locks import locked
 from ..workspace import Workspace
 from .card import card, identity, readme
 from .method import TuningMethod
@@ -43,27 +45,28 @@ def train_skill(
     adapter, and work that was finished is not done again. An older version of the skill is kept, unless `replace`
     is true. Raises BadInput for wrong sources.
     """
-    from .checkpoint import CHECKPOINT
     from .loop import train
 
+    workspace.store.check_writable()
     report, encoder, examples, dev = _material(workspace, skill, sources, settings, skip_bad, data)
     facts = identity(workspace.base, encoder, trainer, method, settings, examples)
     library = library_of(workspace)
     if finished := _finished(workspace, library, skill.name, facts["work"]):
         return finished
     run = workspace.store.run(f"train-{skill.name}-{facts['work']}")
-    title = f"training {skill.name}"
-    with workspace.events.run("train", skill.name, workspace.base.name, asdict(settings) | asdict(method)) as told:
-        trained = train(workspace.base, examples, dev, method, settings, run, workspace.progress, title, told)
-        for target, loss in (("base", trained.dev_before), (f"skill:{skill.name}", trained.dev_after)):
-            if loss is not None:
-                told.evaluated(target, {"dev_loss": loss})
-        made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
-        learnt = Learnt.of((example.record for example in examples), facts["work"])
-        saved = _save(library, trained, made, learnt, replace)
-    (run / CHECKPOINT).unlink(missing_ok=True)
-    if run.is_dir():
-        run.rmdir()
+    with locked(run, workspace.progress.note):
+        if finished := _finished(workspace, library_of(workspace), skill.name, facts["work"]):
+            return finished  # by whoever was waited for
+        title = f"training {skill.name}"
+        with workspace.events.run("train", skill.name, workspace.base.name, asdict(settings) | asdict(method)) as told:
+            trained = train(workspace.base, examples, dev, method, settings, run, workspace.progress, title, told)
+            for target, loss in (("base", trained.dev_before), (f"skill:{skill.name}", trained.dev_after)):
+                if loss is not None:
+                    told.evaluated(target, {"dev_loss": loss})
+            made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
+            learnt = Learnt.of((example.record for example in examples), facts["work"])
+            saved = _save(library, trained, made, learnt, replace)
+        shutil.rmtree(run, ignore_errors=True)  # with what a killed process may have left there
     return saved
 
 
@@ -124,4 +127,4 @@ def _save(library: Library, trained: Trained, card: dict[str, Any], learnt: Lear
             write_json(part / LEARNT, learnt.as_json())
     finally:
         trained.model.unload()
-    return open_artifact(library.folder / card["skill"], card["skill"])
+    return Library(library.folder, library.base).get(f"{card['skill']}@{card['adapter']}")

@@ -50,7 +50,7 @@ class CMAES(RouterOptimizer):
     """
 
     evaluations: int = explained(120, "whole adaptation sets at most, after the references")
-    sigma: float = explained(0.7, "first step size, in units of the logits")
+    sigma: float = explained(0.7, "first step size, in units of the logits", above=0.0, below=1e6)
     patience: int = explained(8, "generations without gain before the search from a start stops")
     successive_halving: bool = explained(
         True, "whether fewer and fewer candidates are compared on growing parts of the records"

@@ -47,7 +47,7 @@ class AdaLoRA(TuningMethod):
     init_rank: int = explained(12, "rank of every module at the start")
     target_rank: int = explained(4, "mean rank per module at the end; must be smaller")
     alpha: float = explained(32.0, "the update is scaled by alpha / `init_rank`")
-    dropout: float = explained(0.1, "dropout on the adapter's input")
+    dropout: float = explained(0.1, "dropout on the adapter's input", below=1.0)
     orthogonality: float = explained(0.5, "weight of the penalty on U and V, in the training loss only")
     warmup_share: float = explained(0.3, "share of the steps before the first cut")
     final_share: float = explained(0.3, "share of the steps after the last cut")

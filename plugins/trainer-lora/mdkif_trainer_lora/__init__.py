@@ -27,7 +27,7 @@ class LoRA(TuningMethod):
 
     rank: int = explained(4, "rank of every module")
     alpha: float = explained(16.0, "the update is scaled by alpha / `rank`")
-    dropout: float = explained(0.1, "dropout on the adapter's input")
+    dropout: float = explained(0.1, "dropout on the adapter's input", below=1.0)
 
     def attach(self, model: PreTrainedModel, steps: int, loss: Loss) -> PeftModel:
         """Put B = 0 and a random A on every linear layer but the output head."""
