@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .core.contract.hookspecs import Run, hookimpl
     from .core.data.conversion import ConversionReport, convert
     from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities, question_of
-    from .core.data.record_files import read_records, write_records
+    from .core.data.record_files import read_records, text_lines, write_records
     from .core.data.records import Record
     from .core.data.sampling import Matchable, letter_triples, matched_choices
     from .core.data.splits import hashed_split
@@ -73,7 +73,7 @@ _MODULES = {
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities question_of",
-    "data.record_files": "read_records write_records",
+    "data.record_files": "read_records text_lines write_records",
     "data.records": "Record",
     "data.sampling": "Matchable letter_triples matched_choices",
     "data.splits": "hashed_split",
@@ -162,6 +162,7 @@ __all__ = [
     "read_records",
     "reporting",
     "starting_points",
+    "text_lines",
     "train",
     "write_records",
 ]

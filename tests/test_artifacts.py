@@ -25,7 +25,7 @@ def logits(model, tokens):
 
 def card(base, **facts):
     return json.dumps(
-        {"skill": "x", "base": base.name, "fingerprint": base.fingerprint, "adapter": "abcdef01", **facts}
+        {"skill": "x", "base": base.name, "fingerprint": base.fingerprint, "adapter": "abcdef01", "files": {}, **facts}
     )
 
 

@@ -250,8 +250,10 @@ def test_convert_takes_half_of_a_surrogate_pair_for_a_malformed_row(monkeypatch,
 
     monkeypatch.setattr("test_conversion.read", read)
     path = source("unused")
-    with pytest.raises(BadInput, match=r"lines\.txt:rows\.json:2 holds half of a surrogate pair"):
+    with pytest.raises(BadInput, match=r"lines\.txt:rows\.json:2 holds what is no character"):
         list(convert(DATASET, path, ConversionReport()))
     done = ConversionReport(skip_bad=True)
     assert write_records(convert(DATASET, path, done), tmp_path / "out.jsonl") == 1
-    assert done.left_out == {"malformed: holds half of a surrogate pair, which is no character": 1}
+    assert done.left_out == {
+        "malformed: holds what is no character: bytes that are not UTF-8, or half of a surrogate pair": 1
+    }

@@ -64,7 +64,9 @@ def test_exported_skill_is_loaded_by_peft_to_the_same_logits(skilled, fresh, tok
     torch.testing.assert_close(
         logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens), expected, atol=2e-5, rtol=1e-4
     )
-    assert json.loads((tmp_path / "out/mdkif.json").read_text()).items() <= facts.items()
+    written = json.loads((tmp_path / "out/mdkif.json").read_text())
+    assert set(written.pop("files")) == set(written.pop("bytes")) == {CONFIG, WEIGHTS}
+    assert written.items() <= facts.items()
     assert facts["version"] == resolve(skilled, f"skill:{name}").versions[name]
 
 

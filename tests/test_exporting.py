@@ -120,6 +120,8 @@ def test_export_after_training_in_the_same_process_is_clean(workspace, pubmedqa,
 def test_export_facts_are_written_beside_the_weights(composed, tmp_path, to):
     facts = export(composed, "all", tmp_path / "out", to)
     written = json.loads((tmp_path / "out" / "mdkif.json").read_text())
+    assert set(written.pop("files")) == {path.name for path in (tmp_path / "out").iterdir()} - {"mdkif.json"}
+    assert set(written.pop("bytes")) >= {"model.safetensors" if to == "merged" else "adapter_model.safetensors"}
     assert written == {key: value for key, value in facts.items() if key != "directory"}
     assert written["composition"] == "all"
     assert written["base"] == "tiny"

@@ -194,7 +194,9 @@ def test_doctor_names_a_data_set_of_nobodys(tmp_path):
 def test_doctor_shows_unfinished_work_and_what_the_store_holds(tmp_path):
     (tmp_path / "runs" / "train-nli-abc").mkdir(parents=True)
     (tmp_path / "skills" / "tiny" / "nli").mkdir(parents=True)
-    (tmp_path / "skills" / "tiny" / "nli" / "skill.json").write_text("{}")
+    (tmp_path / "skills" / "tiny" / "nli" / "skill.json").write_text(
+        json.dumps({"adapter": "0123abcd", "base": "tiny", "fingerprint": "0"})
+    )
     found = lines(Toolkit(tmp_path))
     assert found["unfinished"].found == "train-nli-abc"
     assert found["store"].found.endswith("0 models, 1 skills")

@@ -102,7 +102,7 @@ def test_skill_with_numbers_that_are_not_finite_is_refused_though_its_card_says_
     values[name][0, 0] = math.inf
     save_file(values, trained.path / WEIGHTS)
     card = trained.path / "skill.json"
-    card.write_text(json.dumps({key: value for key, value in json.loads(card.read_text()).items() if key != "files"}))
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"files": {}}))
     with pytest.raises(BadInput, match=r"The adapter at \S+ is not finite in \S+: train the skill again"):
         kit.compose("mine", {"qa": 1.0})
 

@@ -103,7 +103,11 @@ def _finished(
                     "yield mdkif.Record objects."
                 )
             if not _is_text(record):
-                conversion.malformed(source, record.source, "holds half of a surrogate pair, which is no character")
+                conversion.malformed(
+                    source,
+                    record.source,
+                    "holds what is no character: bytes that are not UTF-8, or half of a surrogate pair",
+                )
                 continue
             split = assign(record)
             if not split:

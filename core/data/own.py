@@ -15,13 +15,14 @@ from ..contract.discovery import Plugins
 from ..errors import BadInput
 from .conversion import ConversionReport
 from .labels import format_choices
-from .record_files import read_records
+from .record_files import read_records, text_lines
 from .records import SPLITS, Record
 
 NAME = "records"
 """What stands for the file of one's own where data sets are named."""
 
 REQUIRED, OPTIONAL = ("question", "answer"), ("options", "context", "id", "group", "split")
+LISTS = ("answer", "options")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 P = TypeVar("P", bound=PromptedSpec)
 Row = tuple[int, Mapping[str, Any]]
@@ -49,7 +50,7 @@ def own_records(source: Path, report: ConversionReport, required: tuple[str, ...
     if source.suffix not in SUFFIXES:
         raise BadInput(f"{source} is no file of records: give one that ends in {', '.join(SUFFIXES)}.")
     if source.suffix == ".parquet" or _is_converted(source):
-        yield from read_records(source)
+        yield from read_records(source, report)
         return
     for number, row in _rows(source, report):
         lacking = [name for name in required if not str(row.get(name) or "").strip()]
@@ -123,7 +124,7 @@ def _several(value: Any) -> tuple[str, ...]:
 
 
 def _rows(source: Path, report: ConversionReport) -> Iterator[Row]:
-    with source.open(encoding="utf-8-sig", newline="") as lines:
+    with text_lines(source, report, newline="") as lines:
         if source.suffix == ".jsonl":
             for number, line in enumerate(lines, 1):
                 if line.strip():
@@ -141,12 +142,20 @@ def _rows(source: Path, report: ConversionReport) -> Iterator[Row]:
 def _parsed(source: Path, number: int, line: str, report: ConversionReport) -> Iterator[Row]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
-    if isinstance(row, dict):
-        yield number, row
-    else:
+    if not isinstance(row, dict):
         report.malformed(source, number, "is no JSON object")
+    elif nested := [name for name in REQUIRED + OPTIONAL if not _is_plain(row.get(name), name in LISTS)]:
+        report.malformed(source, number, f"has something else than a text in the field {nested[0]}")
+    else:
+        yield number, row
+
+
+def _is_plain(value: Any, several: bool) -> bool:
+    if isinstance(value, list) and several:
+        return all(isinstance(each, (str, int, float)) for each in value)
+    return value is None or isinstance(value, (str, int, float))
 
 
 def _is_converted(source: Path) -> bool:
@@ -154,8 +163,8 @@ def _is_converted(source: Path) -> bool:
     if source.suffix != ".jsonl":
         return False
     try:
-        with source.open(encoding="utf-8-sig") as lines:
+        with text_lines(source, ConversionReport()) as lines:
             first = json.loads(next((line for line in lines if line.strip()), "null"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError, BadInput):
         return False
     return isinstance(first, dict) and "query" in first and "question" not in first

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..store.files import atomic_file
+from .conversion import ConversionReport
 from .records import Record
 
 if TYPE_CHECKING:
@@ -18,6 +21,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARQUET_ROWS = 2048
+LONGEST_LINE = 1 << 24
+
+
+@contextmanager
+def text_lines(path: Path, conversion: ConversionReport, newline: str | None = None) -> Iterator[Iterator[str]]:
+    """Open a text file in UTF-8, plain or `.gz`, and yield its lines, of which none takes more than bounded memory.
+
+    A longer line is told as malformed and given empty. Bytes that are not UTF-8 stop nobody here: a record with one of
+    them in it is what `convert` tells as malformed, and skips where that is wanted. `newline` is that of `open`.
+    """
+    options: Any = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": newline}
+    with gzip.open(path, "rt", **options) if path.suffix.lower() == ".gz" else path.open(**options) as file:
+        yield _bounded(file, path, conversion)
+
+
+def _bounded(file: IO[str], path: Path, conversion: ConversionReport) -> Iterator[str]:
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and line[-1] != "\n":
+            conversion.malformed(path, number, f"is longer than {LONGEST_LINE:,} characters")
+            while line and line[-1] != "\n":
+                line = file.readline(1 << 16)
+            line = "\n"
+        yield line
 
 
 def write_records(records: Iterable[Record], path: Path) -> int:
@@ -32,32 +60,34 @@ def write_records(records: Iterable[Record], path: Path) -> int:
         return writer(iter(records), part)
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path, conversion: ConversionReport | None = None) -> Iterator[Record]:
     """Read what `write_records` wrote.
 
     Raises BadInput for a file that cannot be read and, with file and line (Parquet: row), for one
-    that is not a record.
+    that is not a record, unless `conversion` skips bad rows.
     """
-    rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path)
+    report = conversion or ConversionReport()
     try:
-        for number, row in rows:
+        for number, row in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path, report):
             try:
-                record = Record.from_dict(json.loads(row) if isinstance(row, bytes) else row)
-            except (ValueError, TypeError, AttributeError):
-                raise BadInput(
-                    f"{path}:{number} is not a record as 'mdkif convert' writes it: convert again."
-                ) from None
+                record = Record.from_dict(json.loads(row) if isinstance(row, str) else row)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                reason = "is not a record as 'mdkif convert' writes it"
+                if not report.skip_bad:
+                    raise BadInput(f"{path}:{number} {reason}: convert again.") from None
+                report.malformed(path, number, reason)
+                continue
             yield record
     except OSError as error:
         raise BadInput(f"Records cannot be read from {path} ({error.strerror or type(error).__name__}).") from error
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
-    with path.open("rb") as lines:
+def _json_rows(path: Path, report: ConversionReport) -> Iterator[tuple[int, str | dict[str, Any]]]:
+    with text_lines(path, report) as lines:
         yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+def _parquet_rows(path: Path) -> Iterator[tuple[int, str | dict[str, Any]]]:
     from pyarrow import ArrowInvalid
     from pyarrow.parquet import ParquetFile
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import jinja2
 from jinja2.meta import find_referenced_templates
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..contract.declarations import PromptedSpec, TruncationSide
 from ..data.records import Record
 from ..errors import BadInput
 from ..hashing import json_digest
+from .sandbox import Sandbox
 
 SHARED = Path(__file__).resolve().parents[2] / "templates"
 BLOCKS = ("query", "context", "answer")
@@ -54,12 +54,7 @@ class Template:
     ) -> None:
         self.name, self.truncation_side = name, truncation_side
         places = [*folders, *_plugin_folder(package), SHARED]
-        self._environment = environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FileSystemLoader(places),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = environment = Sandbox(places)
         try:
             self._blocks = [self._block(environment, name) for name in BLOCKS]
         except jinja2.TemplateNotFound as error:
@@ -113,7 +108,7 @@ class Template:
             "labels": record.labels,
         }
         try:
-            return [block.render(values) for block in blocks]
+            return [self._environment.text(block, values) for block in blocks]
         except jinja2.UndefinedError as error:
             known = ", ".join(values)
             # only a variable's name is certain to come from the template; an index may be the record's text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def resume(
     return len(losses), losses
 
 
-def _checked(path: Path, own: dict[str, torch.Tensor], accelerated: bool) -> dict[str, torch.Tensor]:
+def _checked(path: Path, own: Mapping[str, torch.Tensor], accelerated: bool) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     try:

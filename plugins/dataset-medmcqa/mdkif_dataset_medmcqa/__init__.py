@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl, text_lines
 
 SPLITS = ("train", "dev", "test")
 SPLITTING = ("official", "none")
@@ -46,7 +46,7 @@ def convert(source: Path, conversion: ConversionReport, *, splits: str = "offici
         raise BadInput(f"MedMCQA cannot be split as '{splits}': choose one of {', '.join(SPLITTING)}.")
     seen: set[str] = set()
     for split, path in _files(source):
-        with path.open(encoding="utf-8-sig") as lines:
+        with text_lines(path, conversion) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl, text_lines
 
 FILES = {"train": "mli_train_v1.jsonl", "dev": "mli_dev_v1.jsonl", "test": "mli_test_v1.jsonl"}
 LABELS = ("entailment", "neutral", "contradiction")
@@ -37,7 +37,7 @@ def convert(source: Path, conversion: ConversionReport) -> Iterator[Record]:
     """
     seen: set[str] = set()
     for split, path in _files(source):
-        with path.open(encoding="utf-8-sig") as lines:
+        with text_lines(path, conversion) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_choices, hookimpl, text_lines
 
 SPLITS = ("train", "dev", "test")
 FILES = {
@@ -54,7 +54,7 @@ def convert(source: Path, conversion: ConversionReport, *, options: str = "5", r
         known = ", ".join(f"region {place} with {number}" for place, number in FILES)
         raise BadInput(f"MedQA has no files for region '{region}' with {options} options: choose from {known}.")
     for split, path in _files(source, region, options):
-        with path.open(encoding="utf-8-sig") as lines:
+        with text_lines(path, conversion) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdkif import BadInput, ConversionReport
+from mdkif import BadInput, ConversionReport, text_lines
 
 
 def caml_splits(folder: Path, top: int, conversion: ConversionReport) -> dict[str, str]:
@@ -26,7 +26,7 @@ def caml_splits(folder: Path, top: int, conversion: ConversionReport) -> dict[st
 def _read(files: dict[str, Path], conversion: ConversionReport) -> dict[str, str]:
     splits: dict[str, str] = {}
     for split, path in files.items():
-        with path.open(encoding="utf-8-sig") as lines:
+        with text_lines(path, conversion) as lines:
             for number, line in enumerate(lines, 1):
                 admission = line.strip()
                 if not admission.isdecimal():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from mdkif import BadInput, ConversionReport
+from mdkif import BadInput, ConversionReport, text_lines
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -59,7 +58,7 @@ def rows(folder: Path, table: str, columns: Collection[str], conversion: Convers
     path = find_table(folder, table)
     if path is None:
         raise BadInput(f"There is no {table}.csv or {table}.csv.gz in {folder}: give the folder with MIMIC's tables.")
-    with _opened(path) as lines:
+    with text_lines(path, conversion, newline="") as lines:
         read = _numbered(csv.reader(lines))
         _, first = next(read, (1, None))
         header = {name.strip().upper(): place for place, name in enumerate(first or ())}
@@ -72,12 +71,6 @@ def rows(folder: Path, table: str, columns: Collection[str], conversion: Convers
                 yield Row(path, line, header, cells)
             elif cells:
                 conversion.malformed(path, line, f"does not have the {len(header)} cells that its header names")
-
-
-def _opened(path: Path) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _numbered(reader: CsvReader) -> Iterator[tuple[int, list[str] | None]]:

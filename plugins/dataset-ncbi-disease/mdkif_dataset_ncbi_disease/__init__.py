@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from mdkif import BadInput, ConversionReport, Dataset, Record, format_entities, hookimpl
+from mdkif import BadInput, ConversionReport, Dataset, Record, format_entities, hookimpl, text_lines
 
 FILES = {"train": "train.tsv", "dev": "devel.tsv", "test": "test.tsv"}
 QUERY = 'Which diseases does the text name? Write one "disease: entity" a line.'
@@ -45,7 +45,7 @@ def convert(source: Path, conversion: ConversionReport, *, keep_empty: str = "no
     if keep_empty not in ("yes", "no"):
         raise BadInput(f"The option 'keep_empty' is {keep_empty!r}: choose from yes, no.")
     for split, path in _files(source):
-        with path.open(encoding="utf-8-sig") as lines:
+        with text_lines(path, conversion) as lines:
             for rows in _sentences(lines):
                 if not (sentence := _sentence(rows, path, conversion)):
                     continue

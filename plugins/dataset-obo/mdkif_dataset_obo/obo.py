@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mdkif import BadInput, ConversionReport
+from mdkif import BadInput, ConversionReport, text_lines
 
 SCOPES = ("EXACT", "RELATED", "NARROW", "BROAD")
 
@@ -69,7 +69,7 @@ def terms(path: Path, conversion: ConversionReport) -> Iterator[Term]:
 
 def _stanzas(path: Path, conversion: ConversionReport) -> Iterator[Term]:
     term: Term | None = None
-    for number, line in _lines(path):
+    for number, line in _lines(path, conversion):
         if line.startswith("["):
             if term:
                 yield term
@@ -80,10 +80,10 @@ def _stanzas(path: Path, conversion: ConversionReport) -> Iterator[Term]:
         yield term
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, conversion: ConversionReport) -> Iterator[tuple[int, str]]:
     """Stripped lines with their numbers, continued ones joined under the first number."""
     begun, start = "", 0
-    with path.open(encoding="utf-8-sig") as lines:
+    with text_lines(path, conversion) as lines:
         for number, line in enumerate(lines, 1):
             start = start if begun else number
             begun += line.rstrip()

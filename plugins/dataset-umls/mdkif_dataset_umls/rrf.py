@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mdkif import BadInput, ConversionReport
+from mdkif import BadInput, ConversionReport, text_lines
 
 
 class Atom(NamedTuple):
@@ -98,7 +98,7 @@ def rows(path: Path, shape: Callable[..., Row], conversion: ConversionReport) ->
     if not path.is_file():
         raise BadInput(f"The file {path} is not there: let MetamorphoSys write {path.name} into the META folder.")
     width = len(inspect.signature(shape).parameters)
-    with path.open(encoding="utf-8-sig", newline="\n") as lines:
+    with text_lines(path, conversion, "\n") as lines:
         for number, line in enumerate(lines, 1):
             fields = line.rstrip("\r\n").split("|")
             if len(fields) != width + 1 or fields[-1]:
