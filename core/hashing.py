@@ -51,4 +51,7 @@ def sha256(path: Path) -> str:
 
 def is_sha256(path: Path, recorded: str) -> bool:
     """Whether a file is there with the SHA-256 that was recorded, of which its first 16 digits are enough."""
-    return path.is_file() and len(recorded) >= 16 and sha256(path).startswith(recorded)
+    try:
+        return path.is_file() and len(recorded) >= 16 and sha256(path).startswith(recorded)
+    except OSError:  # gone since
+        return False

@@ -119,16 +119,21 @@ for i in range(40):
 def test_skill_is_never_gone_for_a_reader_while_two_processes_train_it(tmp_path, replace):
     folder = tmp_path / "skills" / "tiny"
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(folder), replace, str(i)]) for i in range(2)]
-    while not folder.is_dir() or not Library(folder, "tiny").versions:
-        assert all(writer.poll() in (None, 0) for writer in writers)
-    reads = 0
-    while any(writer.poll() is None for writer in writers):
-        library = Library(folder, "tiny")
-        found = library.get("nli")
-        assert not library.broken
-        assert found.damaged is None or replace == "replace"
-        reads += 1
-    assert [writer.wait() for writer in writers] == [0, 0]
+    try:
+        while not folder.is_dir() or not Library(folder, "tiny").versions:
+            assert all(writer.poll() in (None, 0) for writer in writers)
+        reads = 0
+        while any(writer.poll() is None for writer in writers):
+            library = Library(folder, "tiny")
+            found = library.get("nli")
+            assert not library.broken
+            assert found.damaged is None or replace == "replace"
+            reads += 1
+        assert [writer.wait() for writer in writers] == [0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
     assert reads > 0
     assert len(Library(folder, "tiny").versions["nli"]) == (1 if replace == "replace" else 80)
     assert {path.name[:4] for path in folder.iterdir()} <= {"nli", "nli@"}

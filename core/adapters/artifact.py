@@ -74,7 +74,13 @@ class Artifact(ABC):
     @property
     def damaged(self) -> Path | None:
         """The first of its weights and configurations that is not what its training left, by the card's SHA-256."""
-        place = self.place
+        while True:
+            place = self.place
+            found = self._damaged_in(place)
+            if found is None or self.place == place:  # and nobody moved it while it was read
+                return found
+
+    def _damaged_in(self, place: Path) -> Path | None:
         if "files" not in self.card:  # of an older mdkif, which kept that of the weights alone
             weights = sorted(place.glob("*.safetensors"))
             return None if weights and file_digest(*weights) == self.version else place / WEIGHTS
