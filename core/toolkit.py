@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,6 @@ from .data import own
 from .data.conversion import ConversionReport, convert
 from .data.record_files import as_dataset
 from .data.records import Record
-from .errors import BadInput
 from .progress import Progress
 from .settings import made_with
 from .store.layout import Store
@@ -238,26 +237,12 @@ class Toolkit:
         return reproduce(self.workspace, recipe, sources, **options)
 
     def predict(
-        self, target: str, records: Sequence[Record], max_length: int = 1024, max_new_tokens: int = 128
+        self, target: str, records: Iterable[Record], max_length: int = 1024, max_new_tokens: int = 128
     ) -> Predictions:
-        """Answers to records as they are, without a task's template: label scores or generated text."""
-        from dataclasses import replace
+        """Answers to records as they are, without a task's template: see `mdkif.core.inference.predict.answered`."""
+        from .inference.predict import answered
 
-        from .adapters.target import resolve
-        from .inference.predict import Answering, predict
-        from .prompts.templates import Template
-
-        [resolved] = resolve(self.workspace, [target])
-        encoder = self.workspace.encoder(Template("instruction.jinja"), max_length)
-        examples = list(encoder.encode(records))
-        if len(examples) < len(records):
-            raise BadInput(
-                f"{len(records) - len(examples)} record(s) do not fit into {max_length} tokens: use --max-length."
-            )
-        answering = Answering(max_new_tokens=max_new_tokens)
-        with resolved.applied() as base:
-            adapted = replace(encoder, base=base)
-            return predict(adapted, examples, answering, self.workspace.progress, f"predicting with {target}")
+        return list(answered(self.workspace, target, records, max_length, max_new_tokens))
 
     def export(self, target: str, directory: Path, to: str, quantize: str = "") -> dict[str, Any]:
         """A composition for other tools: see `mdkif.core.export.export.export`."""

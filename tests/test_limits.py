@@ -160,6 +160,91 @@ def test_composition_name_has_nothing_that_a_terminal_or_folder_obeys(name):
         composition.validate_name(name)
 
 
+# Many records
+
+
+@pytest.fixture
+def asked(tmp_path, kit):
+    """A function that runs predict on a file, with a store of its own and the tiny base."""
+
+    def asked(*options, code=0):
+        line = ["--store", str(tmp_path / "own"), "predict", *map(str, options), "--with", "base", "--base", "tiny"]
+        assert run(main, line) == code
+
+    return asked
+
+
+def rows(count):
+    return [{"question": f"Is {i} odd?", "options": ["yes", "no"], "answer": "yes"} for i in range(count)]
+
+
+def test_predict_reads_no_further_than_it_answers(kit, monkeypatch):
+    from mdkif.core.inference import predict as inference
+
+    monkeypatch.setattr(inference, "WINDOW", 4)
+    read = []
+
+    def endless():
+        while True:
+            read.append(len(read))
+            yield Record(id=str(len(read)), query="Is it?", answer="yes", options=("yes", "no"), labels=("yes",))
+
+    answers = inference.answered(kit.workspace, "base", endless())
+    assert [next(answers).id for _ in range(9)] == [str(i) for i in range(1, 10)]
+    assert len(read) == 12
+
+
+def test_predict_answers_the_same_whatever_the_window(kit, monkeypatch):
+    from mdkif.core.inference import predict as inference
+
+    records = [
+        Record(id=str(i), query="Is it?", answer="yes", options=("yes", "no") if i % 3 else (), labels=("yes",))
+        for i in range(7)
+    ]
+    whole = kit.predict("base", records, 64, 4)
+    monkeypatch.setattr(inference, "WINDOW", 2)
+    parts = kit.predict("base", records, 64, 4)
+    assert [(a.id, a.text, len(a.scores)) for a in whole] == [(a.id, a.text, len(a.scores)) for a in parts]
+    assert [bool(a.options) for a in whole] == [bool(i % 3) for i in range(7)]
+
+
+def test_predict_resumes_and_skips_bad_rows_with_a_count(asked, tmp_path, monkeypatch, capsys):
+    from mdkif.core.inference import predict as inference
+
+    monkeypatch.setattr(inference, "WINDOW", 4)
+    (file := tmp_path / "asked.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows(10)) + "no row\n" + json.dumps({"question": "x " * 5000}) + "\n"
+    )
+    predict, calls = inference.predict, []
+
+    def killed(encoder, examples, *rest):
+        calls.append(len(examples))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return predict(encoder, examples, *rest)
+
+    monkeypatch.setattr(inference, "predict", killed)
+    options = (file, "-o", tmp_path / "out.jsonl", "--skip-bad", "--max-length", "64", "--max-new-tokens", "2")
+    asked(*options, code=1)
+    assert not (tmp_path / "out.jsonl").exists()
+    part = only(tmp_path.glob(".out.jsonl-*.part"))
+    assert part.stat().st_mode & 0o777 == 0o600
+    part.write_bytes(part.read_bytes()[:-5])
+    asked(*options)
+    assert sum(calls[2:]) == 7
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [answer["answer"] in ("yes", "no") for answer in answers] == [True] * 10 + [False]
+    assert not part.exists()
+    assert "2 malformed row(s)" in capsys.readouterr().err
+    asked(file, code=2)
+    assert "asked.jsonl:11 is no JSON object" in capsys.readouterr().err
+
+
+def only(paths):
+    [path] = paths
+    return path
+
+
 # What is shown
 
 CONTROLS = {*range(32), *range(127, 160)} - {9, 10}

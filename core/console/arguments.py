@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import click
 
 from ..contract.declarations import Baseline, LazySpec, PromptedSpec, Skill
 from ..data import own
-from ..data.conversion import ConversionReport
+from ..data.conversion import NO_TEXT, ConversionReport, is_text
+from ..data.record_files import bounded_lines
 from ..data.records import Record
 from ..data.sources import check_sources, chosen, listed_sources
 from ..errors import BadInput
@@ -112,25 +113,34 @@ def trainable(kit: Toolkit, sources: Sequence[str], file: Path | None) -> list[s
     return names
 
 
-def queries(file: Path) -> list[Record]:
+def queries(file: Path, report: ConversionReport) -> Iterator[Record]:
     """The records of a file of one's own or that `convert` wrote, else one for each line of text ("-": standard input).
 
-    Raises BadInput for a file that is neither, or holds nothing.
+    They are read as they are asked for. Raises BadInput for a file that is neither, or holds nothing, and for a row
+    that is malformed unless `report` skips those.
     """
-    if file.suffix in own.SUFFIXES:
-        records = list(own.own_records(file, ConversionReport()))
-    else:
-        try:
-            with click.open_file(str(file), encoding="utf-8-sig") as lines:
-                texts = [line.strip() for line in lines if line.strip()]
-        except UnicodeDecodeError:
-            raise BadInput(
-                f"{file} is not text in UTF-8: give one query a line, or records (.jsonl, .parquet)."
-            ) from None
-        records = [Record(id=str(i), query=text, answer="") for i, text in enumerate(texts, 1)]
-    if not records:
+    records = own.own_records(file, report) if file.suffix in own.SUFFIXES else _lines(file, report)
+    number = 0
+    for record in records:
+        if not is_text(record):
+            report.malformed(file, record.source or record.id, NO_TEXT)
+            continue
+        number += 1
+        yield record
+    if not number and not report.malformed_rows:
         raise BadInput(f"There is nothing to answer in {file}: give one query a line, or records (.jsonl, .parquet).")
-    return records
+
+
+def _lines(file: Path, report: ConversionReport) -> Iterator[Record]:
+    number = 0
+    try:
+        with click.open_file(str(file), encoding="utf-8-sig") as lines:
+            for line in bounded_lines(lines, file, report):
+                if query := line.strip():
+                    number += 1
+                    yield Record(id=str(number), query=query, answer="")
+    except UnicodeDecodeError:
+        raise BadInput(f"{file} is not text in UTF-8: give one query a line, or records (.jsonl, .parquet).") from None
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:

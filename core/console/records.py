@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import click
 from ..contract.declarations import Dataset, PromptedSpec, Skill, Task
 from ..data.conversion import ConversionReport
 from ..data.record_files import write_records
+from ..data.records import Record
 from ..errors import BadInput
+from ..hashing import json_digest
+from ..store.files import make_private, refused, settle
 from .app import State
 from .arguments import named, pairs, peak_mebibytes, queries, sources_of
 from .completion import names_of, targets
@@ -95,23 +99,69 @@ def preview(
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), default="-")
 @click.option("--with", "target", required=True, help="base, skill:NAME or a composition.", shell_complete=targets)
+@click.option("-o", "--out", type=PATH, help="The .jsonl to write; an interrupted run goes on there.")
 @lengthened(1024)
 @click.option("--max-new-tokens", type=POSITIVE, default=128, show_default=True, help="Tokens of a free answer.")
+@skipping
 @modelled
 @as_json
 @click.pass_obj
 def predict(
-    state: State, /, file: Path, target: str, max_length: int, max_new_tokens: int, as_json: bool, **model: Any
-) -> None:
+    state: State, /, file: Path, target: str, out: Path | None, max_length: int, max_new_tokens: int, skip_bad: bool,
+    as_json: bool, **model: Any,
+) -> None:  # fmt: skip
     """Answer the queries in FILE or standard input.
 
-    FILE holds records (.jsonl, .parquet) or plain text, one query a line.
+    FILE holds records (.jsonl, .parquet) or plain text, one query a line. It is read as it is answered, so it may be of
+    any length.
     """
-    records = queries(file)
-    answers = state.kit(progress=progress(), **model).predict(target, records, max_length, max_new_tokens)
-    if as_json:
-        print_json(
-            [{"id": a.id, "answer": a.text, "scores": dict(zip(a.options, a.scores, strict=True))} for a in answers]
-        )
+    from ..inference.predict import answered
+
+    kit, report = state.kit(progress=progress(), **model), ConversionReport(skip_bad)
+
+    def answers(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        for each in answered(kit.workspace, target, records, max_length, max_new_tokens, report):
+            yield {"id": each.id, "answer": each.text, "scores": dict(zip(each.options, each.scores, strict=True))}
+
+    records = queries(file, report)
+    if out is not None:
+        asked = [str(file.resolve()), target, max_length, max_new_tokens, sorted(model.items())]
+        written = _resumed(out, asked, records, answers)
+        print_json({"file": str(out), "answers": written, "left_out": dict(report.left_out)}) if as_json else None
+    elif as_json:
+        print_json(list(answers(records)))
     else:
-        print_lines(" ".join(answer.text.split()) for answer in answers)
+        print_lines(" ".join(answer["answer"].split()) for answer in answers(records))
+    if report.malformed_rows:
+        kit.workspace.progress.note(f"{report.malformed_rows} malformed row(s) of {file} were skipped.")
+
+
+def _resumed(
+    out: Path,
+    asked: Sequence[Any],
+    records: Iterator[Record],
+    answers: Callable[[Iterable[Record]], Iterator[dict[str, Any]]],
+) -> int:
+    """Write answers as JSON lines and return how many; those an interrupted run of the same wrote are not asked again.
+
+    They are in a hidden file beside `out`, their owner's alone, until all are there.
+    """
+    with refused(out):
+        make_private(out.parent)
+        part = out.with_name(f".{out.name}-{json_digest(asked)}.part")
+        part.touch(mode=0o600)
+        done = 0
+        with part.open("r+b") as file:
+            for line in iter(file.readline, b""):
+                if not line.endswith(b"\n"):  # broken off
+                    file.seek(-len(line), 2)
+                    file.truncate()
+                    break
+                done += 1
+            for answer in answers(islice(records, done, None)):
+                file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                done += 1
+        settle(part)
+        part.replace(out)
+    return done

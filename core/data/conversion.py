@@ -17,6 +17,7 @@ from .records import Record, RecordError
 from .splits import Policy, policy
 
 MALFORMED = "malformed: "
+NO_TEXT = "holds what is no character: bytes that are not UTF-8, or half of a surrogate pair"
 
 
 class ConverterError(BadInput):
@@ -102,11 +103,11 @@ def _finished(
                     f"The converter of '{dataset.name}' yields what is of the type {type(record).__name__}: "
                     "yield mdkif.Record objects."
                 )
-            if not _is_text(record):
+            if not is_text(record):
                 conversion.malformed(
                     source,
                     record.source,
-                    "holds what is no character: bytes that are not UTF-8, or half of a surrogate pair",
+                    NO_TEXT,
                 )
                 continue
             split = assign(record)
@@ -135,7 +136,7 @@ def _finished(
         ) from error
 
 
-def _is_text(record: Record) -> bool:
+def is_text(record: Record) -> bool:
     """Whether the record can be written and tokenized: JSON may escape what is no character."""
     try:
         texts = (record.query, record.context, record.answer, record.id, record.group, record.source)

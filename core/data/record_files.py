@@ -33,10 +33,11 @@ def text_lines(path: Path, conversion: ConversionReport, newline: str | None = N
     """
     options: Any = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": newline}
     with gzip.open(path, "rt", **options) if path.suffix.lower() == ".gz" else path.open(**options) as file:
-        yield _bounded(file, path, conversion)
+        yield bounded_lines(file, path, conversion)
 
 
-def _bounded(file: IO[str], path: Path, conversion: ConversionReport) -> Iterator[str]:
+def bounded_lines(file: IO[str], path: Path, conversion: ConversionReport) -> Iterator[str]:
+    """The lines of an open file as `text_lines` gives them."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
+from ..adapters.target import resolve
 from ..contract.declarations import Normaliser, PromptedSpec, Read
+from ..data.conversion import MALFORMED, ConversionReport
 from ..data.labels import joined
+from ..data.records import Record
+from ..errors import BadInput
 from ..progress import Progress
 from ..prompts.encoding import Encoded, Encoder
+from ..prompts.templates import Template
+from ..workspace import Workspace
 from .predictions import Likelihoods, Prediction
 
-CHUNK = 64
+CHUNK, WINDOW = 64, 512
 Mode = Literal["score", "span"]
 Asked = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # the ids of a prompt and of its options
 
@@ -45,6 +52,40 @@ class Answering:
             max_new_tokens=declared.max_new_tokens,
             read=read,
         )
+
+
+def answered(
+    workspace: Workspace,
+    target: str,
+    records: Iterable[Record],
+    max_length: int = 1024,
+    max_new_tokens: int = 128,
+    report: ConversionReport | None = None,
+) -> Iterator[Prediction]:
+    """Answers to records as they are, without a task's template, one for each and in their order.
+
+    Records are read as answers are asked for, and never more than a few hundred held. What lists options has each
+    scored, and for anything else text is generated. Raises BadInput for an unknown target, and for a record that does
+    not fit unless `report` skips bad ones: then its answer is empty.
+    """
+    [resolved] = resolve(workspace, [target])
+    encoder = workspace.encoder(Template("instruction.jinja"), max_length)
+    answering, waiting = Answering(max_new_tokens=max_new_tokens), iter(records)
+    with resolved.applied() as base:
+        adapted = replace(encoder, base=base)
+        while window := list(islice(waiting, WINDOW)):
+            answers: dict[str, Prediction] = {}
+            for listed in (True, False):
+                examples = list(encoder.encode(record for record in window if bool(record.options) == listed))
+                if examples:
+                    found = predict(adapted, examples, answering, workspace.progress, f"predicting with {target}")
+                    answers |= {answer.id: answer for answer in found}
+            if missing := sum(record.id not in answers for record in window):
+                if report is None or not report.skip_bad:
+                    raise BadInput(f"{missing} record(s) do not fit into {max_length} tokens: use --max-length.")
+                report.left_out[f"{MALFORMED}does not fit into {max_length} tokens"] += missing
+            empty = (Prediction(id=record.id, gold=record.labels, answer=record.answer) for record in window)
+            yield from (answers.get(nothing.id, nothing) for nothing in empty)
 
 
 def predict(
