@@ -159,7 +159,7 @@ def test_report_says_what_was_asked(skilled, mednli):
     body = json.loads(done.report.read_text())
     assert body["settings"] == {
         "limit": 2, "seed": 3, "split": "dev", "split_policy": "official", "answer": "score", "normaliser": None,
-        "read": "all", "max_length": 512, "overlap": "refuse",
+        "read": "all", "max_length": 512, "overlap": "refuse", "shots": 0, "shots_seed": None,
     }  # fmt: skip
     assert body["data"] == {"datasets": ["mednli"], "options": {}}
     assert body["versions"] == {"qa": library_of(skilled).get("qa").version}
