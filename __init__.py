@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from .core.models.base import Base
     from .core.progress import Progress
     from .core.prompts.batching import Batch, collate
+    from .core.prompts.demonstrations import Demonstrated, demonstrated
     from .core.prompts.encoding import Encoded
+    from .core.routing.objective import routed
     from .core.routing.optimizer import (
         AdaptSettings,
         Candidate,
@@ -56,12 +58,17 @@ if TYPE_CHECKING:
     )
     from .core.routing.surrogate import Surrogate
     from .core.routing.weights import WeightParameterization
-    from .core.settings import explained
+    from .core.settings import Positive, PositiveFloat, explained
     from .core.store.files import atomic_directory, atomic_file
     from .core.toolkit import Toolkit
     from .core.training.loop import train
     from .core.training.method import Loss, TuningMethod
     from .core.training.settings import TrainSettings
+    from .core.tuning.fit import Tunable, fitted, held_out
+    from .core.tuning.losses import ShotsLoss, shots_loss
+    from .core.tuning.peft_tuning import PeftTunable
+    from .core.tuning.residual import Residual
+    from .core.tuning.settings import TuneSettings
 
 __version__ = "0.1.0"
 
@@ -87,16 +94,23 @@ _MODULES = {
     "models.base": "Base",
     "progress": "Progress",
     "prompts.batching": "Batch collate",
+    "prompts.demonstrations": "Demonstrated demonstrated",
     "prompts.encoding": "Encoded",
+    "routing.objective": "routed",
     "routing.optimizer": "AdaptSettings Candidate Objective RouterOptimizer at_best_total best starting_points",
     "routing.surrogate": "Surrogate",
     "routing.weights": "WeightParameterization",
-    "settings": "explained",
+    "settings": "Positive PositiveFloat explained",
     "store.files": "atomic_directory atomic_file",
     "toolkit": "Toolkit",
     "training.loop": "train",
     "training.method": "Loss TuningMethod",
     "training.settings": "TrainSettings",
+    "tuning.fit": "Tunable fitted held_out",
+    "tuning.losses": "ShotsLoss shots_loss",
+    "tuning.residual": "Residual",
+    "tuning.peft_tuning": "PeftTunable",
+    "tuning.settings": "TuneSettings",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -112,6 +126,7 @@ __all__ = [
     "Command",
     "ConversionReport",
     "Dataset",
+    "Demonstrated",
     "Encoded",
     "EvaluateSettings",
     "Evaluator",
@@ -123,13 +138,18 @@ __all__ = [
     "MdkifError",
     "Objective",
     "Pack",
+    "PeftTunable",
+    "Positive",
+    "PositiveFloat",
     "Prediction",
     "Progress",
     "Recipe",
     "Record",
+    "Residual",
     "Router",
     "RouterOptimizer",
     "Run",
+    "ShotsLoss",
     "Skill",
     "SkillBank",
     "Source",
@@ -138,6 +158,8 @@ __all__ = [
     "Toolkit",
     "TrainSettings",
     "Trainer",
+    "Tunable",
+    "TuneSettings",
     "TuningMethod",
     "WeightParameterization",
     "answer_loss",
@@ -147,11 +169,14 @@ __all__ = [
     "best",
     "collate",
     "convert",
+    "demonstrated",
     "explained",
+    "fitted",
     "format_choices",
     "format_entities",
     "generate",
     "hashed_split",
+    "held_out",
     "hookimpl",
     "letter_triples",
     "matched_choices",
@@ -161,6 +186,8 @@ __all__ = [
     "question_of",
     "read_records",
     "reporting",
+    "routed",
+    "shots_loss",
     "starting_points",
     "text_lines",
     "train",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from ..models.base import Base
+from ..models.virtual import virtual_tokens
 from ..prompts.batching import budgeted
 from ..prompts.encoding import Encoded
 from .decoding import continuations, decodes_plainly
@@ -38,8 +40,12 @@ def generate(
 
 
 def _generated(base: Base, rows: Sequence[Encoded], max_new_tokens: int, tokens: int) -> Sequence[Sequence[int]]:
-    """The same as tokens, by transformers: a batch runs until its last text ends."""
+    """The same as tokens, by transformers: a batch runs until its last text ends.
+
+    PEFT knows no positions behind a learnt prompt, so that such a model writes texts one by one, without padding.
+    """
     found: list[Sequence[int]] = [()] * len(rows)
+    tokens = 0 if virtual_tokens(base.model) else tokens
     for indices in budgeted([len(row.prompt) + max_new_tokens for row in rows], tokens):
         length = max(len(rows[i].prompt) for i in indices)
         ids = torch.full((len(indices), length), base.pad)
@@ -47,13 +53,15 @@ def _generated(base: Base, rows: Sequence[Encoded], max_new_tokens: int, tokens:
         for place, i in enumerate(indices):
             ids[place, length - len(rows[i].prompt) :] = torch.tensor(rows[i].prompt)
             mask[place, length - len(rows[i].prompt) :] = 1
-        out: Any = base.model.generate(  # type: ignore[operator]
-            input_ids=ids.to(base.model.device),
-            attention_mask=mask.to(base.model.device),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            pad_token_id=base.pad,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Position ids are not supported")
+            out: Any = base.model.generate(  # type: ignore[operator]
+                input_ids=ids.to(base.model.device),
+                attention_mask=mask.to(base.model.device),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=base.pad,
+            )
         for place, i in enumerate(indices):
             found[i] = out[place, length:].tolist()
     return found

@@ -214,5 +214,6 @@ def routed(
 
 def _space(bank: SkillBank, objective: str, settings: AdaptSettings) -> WeightParameterization:
     """How the router's parameters become weights; signed by default with the objective `choice`."""
-    scale = settings.scale if settings.scale != AUTO else "signed" if objective == CHOICE else "one"
-    return WeightParameterization.of(bank.norms(), scale, settings.temperature)
+    if settings.scale != "auto":
+        return WeightParameterization.of(bank.norms(), settings.scale, settings.temperature)
+    return WeightParameterization.of(bank.norms(), "signed" if objective == CHOICE else "one", settings.temperature)
