@@ -22,13 +22,21 @@ HEAVY = (
 # The part of the public API that works on tensors
 TENSORS = {
     "Batch",
+    "PeftTunable",
+    "Residual",
+    "ShotsLoss",
     "SkillBank",
-    "WeightParameterization",
     "Surrogate",
+    "Tunable",
+    "WeightParameterization",
     "answer_loss",
-    "generate",
     "collate",
+    "fitted",
+    "generate",
+    "held_out",
     "option_scores",
+    "routed",
+    "shots_loss",
     "train",
 }
 
