@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Command,
         Dataset,
         Evaluator,
+        InstalledData,
         Pack,
         Recipe,
         Router,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Task,
         Trainer,
     )
+    from .core.contract.distributions import packaged
     from .core.contract.hookspecs import Run, hookimpl
     from .core.data.conversion import ConversionReport, convert
     from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities, question_of
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from .core.prompts.batching import Batch, collate
     from .core.prompts.demonstrations import Demonstrated, demonstrated
     from .core.prompts.encoding import Encoded
+    from .core.prompts.options import MatchedChoices
     from .core.routing.objective import routed
     from .core.routing.optimizer import (
         AdaptSettings,
@@ -75,8 +78,9 @@ __version__ = "0.1.0"
 _MODULES = {
     "adapters.bank": "SkillBank",
     "adapters.low_rank": "LowRank",
-    "contract.declarations": "BaseModel Baseline Command Dataset Evaluator Pack Recipe Router Skill Source Task "
-    "Trainer",
+    "contract.declarations": "BaseModel Baseline Command Dataset Evaluator InstalledData Pack Recipe "
+    "Router Skill Source Task Trainer",
+    "contract.distributions": "packaged",
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities question_of",
@@ -96,6 +100,7 @@ _MODULES = {
     "prompts.batching": "Batch collate",
     "prompts.demonstrations": "Demonstrated demonstrated",
     "prompts.encoding": "Encoded",
+    "prompts.options": "MatchedChoices",
     "routing.objective": "routed",
     "routing.optimizer": "AdaptSettings Candidate Objective RouterOptimizer at_best_total best starting_points",
     "routing.surrogate": "Surrogate",
@@ -131,10 +136,12 @@ __all__ = [
     "EvaluateSettings",
     "Evaluator",
     "Given",
+    "InstalledData",
     "Likelihoods",
     "Loss",
     "LowRank",
     "Matchable",
+    "MatchedChoices",
     "MdkifError",
     "Objective",
     "Pack",
@@ -181,6 +188,7 @@ __all__ = [
     "letter_triples",
     "matched_choices",
     "option_scores",
+    "packaged",
     "parse_choices",
     "parse_entities",
     "question_of",

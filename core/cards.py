@@ -10,7 +10,7 @@ from .adapters import inventory
 from .adapters.library import packs_of
 from .contract.catalogue import catalogue
 from .contract.declarations import KINDS, Baseline, Dataset, Declaration, Router, Skill, Task, Trainer
-from .errors import unknown
+from .errors import BadInput, unknown
 from .evaluation.report import reports
 from .settings import described
 from .store.layout import Store
@@ -68,12 +68,10 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
     from .routing.optimizer import AdaptSettings
     from .training.settings import TrainSettings
 
-    card = {"kind": declared.kind, **asdict(declared)}
+    card = {"kind": declared.kind, **(_data(declared) if isinstance(declared, Dataset) else asdict(declared))}
     if isinstance(declared, (Skill, Task)):
         card["template_text"] = workspace.template(declared).source()
-        card["data"] = [
-            asdict(dataset) for dataset, _ in workspace.plugins.all(Dataset) if dataset.name in declared.reads
-        ]
+        card["data"] = [_data(each) for each, _ in workspace.plugins.all(Dataset) if each.name in declared.reads]
     if isinstance(declared, (Trainer, Router, Baseline)):
         cls = declared.load()
         card["meaning"] = " ".join((cls.__doc__ or "").split())
@@ -82,6 +80,16 @@ def _card(workspace: Workspace, declared: Declaration) -> dict[str, Any]:
         card["stage_settings"] = described(TrainSettings if isinstance(declared, Trainer) else AdaptSettings)
     if isinstance(declared, Skill):
         card["trained"] = _trained(workspace, declared.name)
+    return card
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    """A data set and, where a package ships it, which release lies where, or what is wrong with it."""
+    card = asdict(dataset)
+    try:
+        card["installed"] = asdict(found) if (found := dataset.find()) else {}
+    except BadInput as error:
+        card["installed"] = str(error)
     return card
 
 

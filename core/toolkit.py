@@ -16,6 +16,7 @@ from .data import own
 from .data.conversion import ConversionReport, convert
 from .data.record_files import as_dataset
 from .data.records import Record
+from .data.sources import source_of
 from .progress import Progress
 from .settings import made_with
 from .store.layout import Store
@@ -55,6 +56,7 @@ class Toolkit:
     `store` is the folder everything is kept in, `base` the base model (a name `mdkif models pull`
     knows, a local folder, or a hub id); it is loaded when a verb first needs it. `dtype` is "float32",
     "bfloat16", "float16" or "auto", which is bfloat16 where the hardware multiplies it; by default `$MDKIF_DTYPE`.
+    `sources` are paths by data set; without any, a skill or task reads those that come with installed packages.
 
     >>> kit = Toolkit(store="my-store", base="smollm2")
     >>> [row["name"] for row in kit.list("routers") if row["name"] == "uniform"]
@@ -102,10 +104,11 @@ class Toolkit:
         return verify(self.workspace.store, name)
 
     def convert(
-        self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
+        self, dataset: str, source: Path | None, report: ConversionReport, options: Options | None = None
     ) -> Iterator[Record]:
-        """The records of an official distribution; `report` counts what was left out."""
-        return convert(self.plugins.get(Dataset, dataset), source, report, options)
+        """The records of an official distribution, or of the installed one; `report` counts what was left out."""
+        declared = self.plugins.get(Dataset, dataset)
+        return convert(declared, source_of(declared, source), report, options)
 
     def dataset(
         self, dataset: str, source: Path, report: ConversionReport, options: Options | None = None
@@ -116,7 +119,7 @@ class Toolkit:
     def preview(self, name: str, sources: Sources, count: int = 3, data: Options | None = None) -> Rows:
         """The first records of a skill or task as rendered instructions: id, query, context, answer."""
         known = {declared.name for declared, _ in self.plugins.all(PromptedSpec)}
-        declared = self._declared(PromptedSpec if name in known else Skill, name, sources)
+        declared, sources = self._declared(PromptedSpec if name in known else Skill, name, sources)
         template = self.workspace.template(declared)
         records = islice(self.workspace.records(declared, sources, ConversionReport(), data), count)
         return [{"id": record.id, **asdict(template.render(record))} for record in records]
@@ -157,7 +160,7 @@ class Toolkit:
         from .training.settings import TrainSettings
         from .training.train import train_skill
 
-        declared = self._declared(Skill, skill, sources)
+        declared, sources = self._declared(Skill, skill, sources)
         name, method = self._made(Trainer, trainer)
         chosen = settings or TrainSettings()
         return train_skill(self.workspace, declared, sources, name, method, chosen,
@@ -177,7 +180,7 @@ class Toolkit:
         from .training.settings import TrainSettings
         from .training.train import estimate_skill
 
-        declared = self._declared(Skill, skill, sources)
+        declared, sources = self._declared(Skill, skill, sources)
         _, method = self._made(Trainer, trainer)
         return estimate_skill(self.workspace, declared, sources, method, settings or TrainSettings(),
                               skip_bad=skip_bad, data=data)  # fmt: skip
@@ -199,7 +202,7 @@ class Toolkit:
         from .routing.adapt import adapt
         from .routing.optimizer import AdaptSettings
 
-        declared = self._declared(Task, task, sources)
+        declared, sources = self._declared(Task, task, sources)
         named, optimizer = self._made(Router, router)
         chosen = settings or AdaptSettings()
         return adapt(self.workspace, declared, sources, named, optimizer, chosen, skills=skills, name=name,
@@ -226,7 +229,7 @@ class Toolkit:
         from .evaluation.evaluate import evaluate
         from .evaluation.settings import EvaluateSettings
 
-        declared = self._declared(Task, task, sources)
+        declared, sources = self._declared(Task, task, sources)
         chosen = settings or EvaluateSettings()
         return evaluate(self.workspace, declared, sources, targets, chosen, skills=skills, skip_bad=skip_bad, data=data)
 
@@ -278,12 +281,13 @@ class Toolkit:
 
         return check(self.workspace, target, sources)
 
-    def _declared(self, kind: type[P], name: str, sources: Sources) -> P:
-        """The skill or task of that name; with records of one's own a name that nobody else has stands for them."""
+    def _declared(self, kind: type[P], name: str, sources: Sources) -> tuple[P, Sources]:
+        """The skill or task of that name, and its data; a name that nobody else has stands for records of one's own."""
         installed = {declared.name for declared, _ in self.plugins.all(kind)}
         if own.NAME in sources and name not in installed:
-            return own.own_spec(kind, self.plugins, name, sources[own.NAME])
-        return self.plugins.get(kind, name)
+            return own.own_spec(kind, self.plugins, name, sources[own.NAME]), sources
+        declared = self.plugins.get(kind, name)
+        return declared, self.workspace.found(declared, sources)
 
     def _made(self, kind: type[LazySpec], given: Any) -> tuple[str, Any]:
         """Name and object of a trainer or router, given as one of the two."""

@@ -13,7 +13,7 @@ from .contract.events import Events
 from .data.conversion import ConversionReport
 from .data.records import Record
 from .data.sampling import sample
-from .data.sources import Sources, opened, read
+from .data.sources import Sources, found_sources, opened, read, releases
 from .data.splits import RESERVED
 from .errors import BadInput
 from .models import loading
@@ -56,6 +56,13 @@ class Workspace:
     def events(self) -> Events:
         """What listeners among the plugins are told of the work."""
         return Events(self.plugins, self.progress)
+
+    def found(self, declared: PromptedSpec, sources: Sources) -> Sources:
+        """The sources given or, without any, the installed ones, which are told (see `sources.found_sources`)."""
+        found = found_sources(self.plugins, declared, sources)
+        for dataset, release in releases(self.plugins, found).items() if not sources else ():
+            self.progress.note(f"{declared.name} reads {dataset}, {release}.")
+        return found
 
     def template(self, declared: PromptedSpec) -> Template:
         """The skill's or task's template, the user's own first."""

@@ -148,6 +148,20 @@ OF_DISTRIBUTIONS = [
     Breakage("its code loads", "a target that is not there", "command", {":command": ":other"}, "cannot be loaded"),
 ]
 OF_DATA_SETS = [
+    Breakage(
+        "finds its installed files, or says what to install",
+        "a path where `InstalledData` is wanted",
+        "notes",
+        {'"CC0"': '"CC0", installed="pathlib:Path"'},
+        "return mdkif.InstalledData",
+    ),
+    Breakage(
+        "finds its installed files, or says what to install",
+        "a package that is missing, and another error than `BadInput`",
+        "notes",
+        {'"CC0"': '"CC0", installed="builtins:missing"'.replace("builtins:missing", "os:getpgid")},
+        "TypeError",
+    ),
     Breakage("says how its data is got", "no licence", "notes", {'"CC0"': '""'}, "has no licence: state it"),
     Breakage(
         "its code loads, and its options are documented",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..contract.declarations import Dataset
+from ..contract.declarations import Dataset, InstalledData
 from ..data.conversion import ConversionReport, convert
 from ..data.records import Record
+from ..errors import BadInput
 from ..inspection import damage
 from ..inspection.elsewhere import Digest, Elsewhere
 from ..inspection.finding import Finding, finding, findings, told
@@ -115,7 +117,18 @@ def _options(declared: Dataset) -> Iterator[str]:
         yield f"The option '{min(missing)}' is in the converter or in the declaration's options, not in both."
 
 
+def _installed(declared: Dataset) -> Iterator[str]:
+    """A package that is missing is told by BadInput, which is no fault of the plugin."""
+    with suppress(BadInput):
+        found = declared.find()
+        if found is not None and not isinstance(found, InstalledData):
+            yield f"Its {declared.installed} returns a {type(found).__name__}: return mdkif.InstalledData."
+        elif found is not None and not (found.path.exists() and found.release.strip()):
+            yield f"Its {declared.installed} names no release, or files that do not exist: raise BadInput if they lack."
+
+
 RULES: dict[str, Callable[[Dataset], Iterable[str]]] = {
+    "finds its installed files, or says what to install": _installed,
     "says how its data is got": _access,
     "its code loads, and its options are documented": _options,
 }

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..contract.declarations import Baseline, LazySpec, PromptedSpec, Skill
+from ..contract.declarations import Baseline, Dataset, LazySpec, PromptedSpec, Skill
 from ..data import own
 from ..data.conversion import NO_TEXT, ConversionReport, is_text
 from ..data.record_files import bounded_lines
 from ..data.records import Record
-from ..data.sources import check_sources, chosen, listed_sources
+from ..data.sources import chosen, listed_sources, source_of
 from ..errors import BadInput
 from ..settings import Settings, settings_from
 from ..toolkit import Toolkit
@@ -42,9 +42,9 @@ def sources_of(
 ) -> list[dict[str, Path]]:
     """For each of several skills or tasks, the paths given for its data sets as `DATASET=PATH`, or in a file.
 
-    A bare path is the data set it reads first. Of a file's data sets each takes its own or, where there are
-    none of them, the alternatives. Raises
-    BadInput for an unknown name, one left without data, and a given data set that none of them reads.
+    A bare path is the data set it reads first, and a bare name a data set that is installed. Of a file's data sets
+    each takes its own or, where there are none of them, the alternatives; whoever is left without takes what is
+    installed. Raises BadInput for an unknown name, one left without data, and a data set that none of them reads.
     """
     if records is not None:
         if given or file:
@@ -58,12 +58,13 @@ def sources_of(
         sources = chosen(each, listed)
         for text in given:
             dataset, equals, path = text.partition("=")
-            if not equals or Path(text).exists():
+            if not equals and text in read_by_some and not Path(text).exists():
+                path = str(source_of(kit.plugins.get(Dataset, text), None)) if text in each.reads else ""
+            elif not equals or Path(text).exists():
                 dataset, path = each.reads[0], text
             if dataset in each.reads or dataset not in read_by_some:
                 sources[dataset] = Path(path).expanduser()
-        check_sources(each, sources)
-        found.append(sources)
+        found.append(dict(kit.workspace.found(each, sources)))
     return found
 
 

@@ -53,7 +53,7 @@ sourced = click.option(
     "sources",
     multiple=True,
     metavar="[DATASET=]PATH",
-    help="A data set as its owner distributes it.",
+    help="A data set as its owner distributes it [default: the one that is installed].",
     shell_complete=names_of(Dataset, end="="),
 )
 recorded = click.option(

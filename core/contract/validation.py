@@ -9,7 +9,7 @@ from dataclasses import fields
 from itertools import islice
 
 from . import hookspecs
-from .declarations import CHOICES, KINDS, Declaration, LazySpec, PromptedSpec, Recipe, Source
+from .declarations import CHOICES, KINDS, Dataset, Declaration, LazySpec, PromptedSpec, Recipe, Source
 from .explanation import ContractViolation, gone, instead
 
 HOOKS = {kind: f"mdkif_{kind}s" for kind in KINDS}
@@ -125,6 +125,10 @@ def _check(item: Declaration) -> None:
         if (chosen := getattr(item, name, known[0])) not in known:
             what = f"{subject} has the {name.replace('_', ' ')} {chosen!r:.60}"
             raise ContractViolation(what, f"use one of {', '.join(filter(None, known))}")
+    if isinstance(item, Dataset) and item.installed and not re.fullmatch(r"[\w.]+:[\w.]+", str(item.installed)):
+        raise ContractViolation(
+            f"the installed of {subject} is {item.installed!r:.60}", "write it as 'module:attribute'"
+        )
     if isinstance(item, PromptedSpec):
         _check_sources(subject, item)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contract.declarations import Dataset, PromptedSpec
+from ..contract.declarations import Dataset, InstalledData, PromptedSpec
 from ..contract.declarations import Source as Stated
 from ..contract.discovery import Plugins
 from ..errors import BadInput
@@ -28,6 +29,59 @@ class Source:
     path: Path
     options: Mapping[str, Any]
     sizes: tuple[int, int, int] | None = None
+
+
+def found_sources(plugins: Plugins, declared: PromptedSpec, sources: Sources) -> Sources:
+    """The sources given or, if there is none, the files that come with installed packages.
+
+    Those are of all data sets of the skill's or task's `sources` that are installed, else of the first of its
+    `alternatives` that is. Raises BadInput as `check_sources` does; if a package is missing, it says which.
+    """
+    faults = []
+    for choice in () if sources else (declared.sources, *((each,) for each in declared.alternatives)):
+        found: dict[str, Path] = {}
+        for name in (each.dataset for each in choice):
+            try:
+                files = installed_files(plugins, name)
+            except BadInput as fault:
+                faults.append(fault)
+            else:
+                found |= {name: files.path} if files else {}
+        if found:
+            return found
+    if faults:
+        raise faults[0]
+    check_sources(declared, sources)  # which raises if there is none
+    return sources
+
+
+def installed_files(plugins: Plugins, dataset: str) -> InstalledData | None:
+    """Where an installed package has the files of a data set, if one has. Raises BadInput if it is damaged."""
+    return next((each.find() for each, _ in plugins.all(Dataset) if each.name == dataset), None)
+
+
+def source_of(dataset: Dataset, source: Path | None) -> Path:
+    """The source given or, without one, the files of an installed package. Raises BadInput if there are none."""
+    if source is not None:
+        return source
+    if found := dataset.find():
+        return found.path
+    raise BadInput(
+        f"The data of '{dataset.name}' come with no package: give their folder or file ({dataset.homepage})."
+    )
+
+
+def releases(plugins: Plugins, sources: Sources) -> dict[str, str]:
+    """Of the sources that come with installed packages, which release of the data set each is."""
+    found = {name: _release(plugins, name, path) for name, path in sources.items()}
+    return {name: release for name, release in found.items() if release}
+
+
+def _release(plugins: Plugins, dataset: str, path: Path) -> str:
+    with suppress(BadInput):
+        if (files := installed_files(plugins, dataset)) and files.path == path:
+            return files.release
+    return ""
 
 
 def check_sources(declared: PromptedSpec, sources: Sources) -> None:

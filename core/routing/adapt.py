@@ -15,7 +15,7 @@ from ..contract.declarations import Task
 from ..data.conversion import ConversionReport
 from ..data.learnt import Learnt, unseen
 from ..data.sampling import label_counts
-from ..data.sources import Sources, opened
+from ..data.sources import Sources, opened, releases
 from ..data.splits import RESERVED
 from ..errors import BadInput, MdkifError
 from ..hashing import json_digest
@@ -116,7 +116,12 @@ def adapt(
         "task": task.name,
         "router": router,
         "settings": chosen,
-        "data": {"datasets": sorted(sources), "options": dict(data or {}), "left_out": dict(report.left_out)},
+        "data": {
+            "datasets": sorted(sources),
+            "releases": releases(workspace.plugins, sources),
+            "options": dict(data or {}),
+            "left_out": dict(report.left_out),
+        },
         "records": len(examples),
         "labels": list(labels.values()),
         "encoding": dict(encoder.counts),

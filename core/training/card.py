@@ -49,13 +49,15 @@ def card(
     trained: Trained,
     examples: Sequence[Encoded],
     datasets: Sequence[str],
+    releases: Mapping[str, str],
     options: Mapping[str, Any],
     left_out: Counter[str],
     encoding: Counter[str],
 ) -> dict[str, Any]:
-    """The card of a finished training; `facts` is its `identity`."""
+    """The card of a finished training; `facts` is its `identity`, `releases` those of data that packages ship."""
     data = {
         "datasets": sorted(datasets),
+        "releases": dict(releases),
         "options": dict(options),
         "records": len(examples),
         "hash": _contents(examples),

@@ -13,7 +13,7 @@ from ..adapters.library import Library, library_of
 from ..contract.declarations import Skill
 from ..data.conversion import ConversionReport
 from ..data.learnt import Learnt
-from ..data.sources import Sources
+from ..data.sources import Sources, releases
 from ..store.documents import write_json
 from ..store.locks import locked
 from ..workspace import Workspace
@@ -63,7 +63,10 @@ def train_skill(
             for target, loss in (("base", trained.dev_before), (f"skill:{skill.name}", trained.dev_after)):
                 if loss is not None:
                     told.evaluated(target, {"dev_loss": loss})
-            made = card(skill, facts, trained, examples, list(sources), data or {}, report.left_out, encoder.counts)
+            known = releases(workspace.plugins, sources)
+            made = card(
+                skill, facts, trained, examples, list(sources), known, data or {}, report.left_out, encoder.counts
+            )
             learnt = Learnt.of((example.record for example in examples), facts["work"])
             saved = _save(library, trained, made, learnt, replace)
         shutil.rmtree(run, ignore_errors=True)  # with what a killed process may have left there
