@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 from mdkif import BadInput, ConversionReport, Dataset, Record, hookimpl
 
-from .choices import with_choices
+from .choices import with_choices, with_matched
 from .cloze import as_cloze
 from .pair import Pair
 
-VIEWS = ("qa", "mcqa", "cloze")
+VIEWS = ("qa", "mcqa", "cloze", "first")
 ROOTS = {"document", "doc", "diseasefile"}
 PAIRS = {"qapair", "pair"}
 
@@ -32,8 +32,8 @@ def mdkif_datasets() -> list[Dataset]:
             citation="Ben Abacha and Demner-Fushman 2019, A Question-Entailment Approach to Question Answering, "
             "BMC Bioinformatics",
             options={
-                "view": "qa (free-text answers, the default), mcqa (four choices per question) or cloze (the name "
-                "taken out of a sentence)"
+                "view": "qa (free-text answers, the default), mcqa (four choices per question), cloze (the name "
+                "taken out of a sentence) or first (four first sentences that look alike)"
             },
         )
     ]
@@ -42,10 +42,11 @@ def mdkif_datasets() -> list[Dataset]:
 def convert(source: Path, conversion: ConversionReport, *, view: str = "qa") -> Iterator[Record]:
     """The answered pairs of every document below `source`: the repository, one of its folders or one file.
 
-    31,034 of the 47,457 pairs have no answer (most were removed for copyright) and are left out. Pairs are
-    grouped by their normalised question, for the same question recurs across folders. The view `mcqa` turns
-    each answer's first sentence into a choice among those of other diseases (see `with_choices`) and holds
-    all pairs in memory; the view `cloze` asks which name was taken out of a sentence (see `as_cloze`).
+    31,034 of the 47,457 pairs have no answer (most were removed for copyright) and are left out. Pairs are grouped by
+    their focus, for what is asked about one disease recurs within and across folders. The view `mcqa` turns each
+    answer's first sentence into a choice among those of other diseases (see `with_choices`), the view `first` among
+    those that look like it (see `with_matched`), and both hold all pairs in memory; the view `cloze` asks which name
+    was taken out of a sentence (see `as_cloze`).
     Raises BadInput for an unknown view or a source without documents.
     """
     if view not in VIEWS:
@@ -53,6 +54,9 @@ def convert(source: Path, conversion: ConversionReport, *, view: str = "qa") -> 
     pairs = _pairs(source, conversion)
     if view == "mcqa":
         yield from with_choices(list(pairs), conversion)
+        return
+    if view == "first":
+        yield from with_matched(list(pairs), conversion)
         return
     if view == "cloze":
         yield from as_cloze(pairs, conversion)

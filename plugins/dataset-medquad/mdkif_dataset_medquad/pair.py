@@ -17,6 +17,11 @@ class Pair:
     answer: str
 
     @property
-    def group(self) -> str:
+    def asked(self) -> str:
         """The question without case, punctuation and spacing."""
         return " ".join(re.findall(r"\w+", self.question.casefold()))
+
+    @property
+    def group(self) -> str:
+        """The focus without case, punctuation and spacing: what is asked about one disease is alike."""
+        return " ".join(re.findall(r"\w+", self.focus.casefold())) or self.focus

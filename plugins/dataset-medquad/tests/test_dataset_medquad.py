@@ -1,6 +1,7 @@
 """MedQuAD: its three XML schemas, removed answers, recurring questions and the choices made out of answers."""
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -9,9 +10,10 @@ import mdkif_dataset_medquad as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, ConversionReport, convert
+from mdkif import BadInput, ConversionReport, convert, hashed_split
 from mdkif.testing import assert_conforms
-from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence
+from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence, without_focus
+from mdkif_dataset_medquad.pair import Pair
 
 OPEN = Path(os.environ.get("MDKIF_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "MedQuAD"
 DATASET = plugin.mdkif_datasets()[0]
@@ -118,12 +120,12 @@ def test_medquad_ids_tell_equal_qids_and_pids_of_different_files_apart(tmp_path)
     assert len(ids) == len(set(ids)) == 6
 
 
-def test_medquad_recurring_question_is_one_group_and_never_straddles_splits(tmp_path):
-    for number, question in enumerate(["What is (are) Flu ?", "what is (are)  flu", "What is (are) Flu??"]):
-        write(tmp_path, f"3_GHR_QA/{number}.xml", document("Flu", ("1", "information", question, f"Answer {number}.")))
+def test_medquad_focus_is_one_group_and_never_straddles_splits(tmp_path):
+    for number, focus in enumerate(["Alpha-Flu", "alpha  flu", "Alpha flu"]):
+        write(tmp_path, f"3_GHR_QA/{number}.xml", document(focus, ("1", "information", f"Why {number} ?", "Unknown.")))
     records = run(tmp_path)
     assert len(records) == 3
-    assert {record.group for record in records} == {"what is are flu"}
+    assert {record.group for record in records} == {"alpha flu"}
     assert len({record.split for record in records}) == 1
 
 
@@ -290,8 +292,62 @@ def test_medquad_wrong_source_or_view_is_refused(tmp_path):
         run(tmp_path)
     with pytest.raises(BadInput, match="does not exist"):
         run(tmp_path / "nowhere")
-    with pytest.raises(BadInput, match="choose one of qa, mcqa, cloze"):
+    with pytest.raises(BadInput, match="choose one of qa, mcqa, cloze, first"):
         run(diseases(tmp_path, 1), view="choices")
+
+
+ENDS = [
+    "It is over in a few days for most.", "It passes when people sleep enough.", "Nearly all recover within a year.",
+    "Rest, tea and patience cure it soon.", "Children grow out of it, by and by.", "One in ten has it again in autumn.",
+    "Warm baths shorten it by one half.", "Some carry it all their lives on.", "It is gone before anyone knows why.",
+    "A quarter never see a physician.", "It comes back with the east wind now.", "Dry summers bring relief to it.",
+]  # fmt: skip
+
+
+def endings(folder, answers=ENDS):
+    """Documents of the training split that say how a disease ends."""
+    kept = [name for name in map("Malady {}".format, range(100)) if hashed_split(name.casefold()) == "train"]
+    for name, answer in zip(kept, answers, strict=False):
+        pair = ("1", "outlook", "Which XYZ ?", answer.replace("{}", name))
+        write(folder, f"2_GARD_QA/{name}.xml", document(name, pair))
+    return folder
+
+
+def test_medquad_sentences_that_look_alike_are_of_other_foci_and_of_one_length(tmp_path):
+    records = run(endings(tmp_path), view="first")
+    assert records
+    for record in records:
+        assert len(set(record.options)) == 4
+        assert set(record.options) <= set(ENDS)
+        assert all(abs(len(option) - len(record.answer)) <= len(record.answer) / 4 for option in record.options)
+        assert record.split == "train"
+
+
+def test_medquad_sentences_that_look_alike_have_no_focus_in_them(tmp_path):
+    named = [re.sub(r"\b[Ii]t\b", "{}", ending) for ending in ENDS]
+    assert {option for record in run(endings(tmp_path, named), view="first") for option in record.options} <= {
+        re.sub(r"\b[Ii]t\b", "it", ending) for ending in ENDS
+    }
+    pair = Pair(id="1", source="", focus="Malady", synonyms=("the gripes",), qtype="", question="", answer="")
+    assert without_focus("Malady, or The Gripes, is no maladyship.", pair) == "it, or it, is no maladyship."
+
+
+def test_medquad_sentence_that_answers_for_two_foci_is_left_out(tmp_path):
+    endings(tmp_path)
+    write(tmp_path, "2_GARD_QA/twin.xml", document("Twin", ("1", "outlook", "And then ?", ENDS[0])))
+    conversion = ConversionReport()
+    records = run(tmp_path, conversion, view="first")
+    assert conversion.left_out["sentence that answers for two foci"] == 2
+    assert ENDS[0] not in {option for record in records for option in record.options}
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
+def test_medquad_official_sentences_that_look_alike():
+    """The share that length and shared letters reach is in the tests of the task `first-sentence`."""
+    records = run(OPEN, view="first")
+    assert Counter(record.split for record in records) == {"train": 4_678, "test": 650}
+    learnt = {record.group for record in run(OPEN, view="mcqa") if record.split == "train"}
+    assert not learnt & {record.group for record in records if record.split == "test"}
 
 
 GOUT = (

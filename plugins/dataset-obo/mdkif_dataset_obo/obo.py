@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,18 +13,19 @@ from mdkif import BadInput, ConversionReport, text_lines
 
 SCOPES = ("EXACT", "RELATED", "NARROW", "BROAD")
 
-_QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"\s*([A-Z]*)')
+_QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"\s*([A-Z]*)\s*([^\s\[{]*)')
 _TRAILING = re.compile(r"\s+!.*$|\s*(?<!\\)\{[^{}]*\}\s*(?:!.*)?$")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "W": " ", "t": "\t"}
 
 
 class Text(NamedTuple):
-    """A quoted text of a term, such as a definition or a synonym with its scope."""
+    """A quoted text of a term, such as a definition or a synonym with its scope and type."""
 
     text: str
     scope: str
     line: int
+    kind: str = ""
 
 
 class Parent(NamedTuple):
@@ -67,6 +69,21 @@ def terms(path: Path, conversion: ConversionReport) -> Iterator[Term]:
         raise BadInput(f"There is no [Term] in {path}: give an ontology in the OBO format.")
 
 
+def release(path: Path) -> str:
+    """What the header of an OBO file calls its release, such as "hp/releases/2025-01-16"; empty if it says nothing.
+
+    Raises BadInput for a file that cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for line in takewhile(lambda each: not each.startswith("["), lines):
+                if line.startswith("data-version:"):
+                    return line.partition(":")[2].strip()
+    except (OSError, UnicodeError):
+        raise BadInput(f"The ontology {path} cannot be read: install it again, or give another copy.") from None
+    return ""
+
+
 def _stanzas(path: Path, conversion: ConversionReport) -> Iterator[Term]:
     term: Term | None = None
     for number, line in _lines(path, conversion):
@@ -104,7 +121,8 @@ def _read(term: Term, path: Path, number: int, line: str, conversion: Conversion
         if not quoted:
             conversion.malformed(path, number, f"has a {tag} without a quoted text")
             return
-        text = Text(_unescape(quoted[1]), quoted[2] if quoted[2] in SCOPES else "RELATED", number)
+        scope, kind = (quoted[2], quoted[3]) if quoted[2] in SCOPES else ("RELATED", quoted[2] + quoted[3])
+        text = Text(_unescape(quoted[1]), scope, number, kind)
         if tag == "def":
             term.definition = text
         else:

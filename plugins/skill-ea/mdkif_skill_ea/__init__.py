@@ -1,4 +1,4 @@
-"""Entity attributes: the skill explains a medical concept, with the UMLS definitions or the Disease Ontology's."""
+"""Entity attributes: the skill explains a medical concept, with the definitions of the UMLS or of an open ontology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def mdkif_skills() -> list[Skill]:
             title="Entity attributes",
             category="knowledge-graph",
             sources=(Source(dataset="umls", options={"view": "ea"}),),
-            alternatives=(Source(dataset="disease-ontology", options={"view": "ea"}),),
+            alternatives=tuple(
+                Source(dataset=name, options={"view": "ea"}) for name in ("disease-ontology", "hpo", "icd10cm")
+            ),
             template="ea.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

@@ -1,4 +1,4 @@
-"""Entity-entity relations: the skill names the relation between two concepts of UMLS or the Disease Ontology."""
+"""Entity-entity relations: the skill names the relation between two concepts of the UMLS or an open ontology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def mdkif_skills() -> list[Skill]:
             title="Entity-entity relations",
             category="knowledge-graph",
             sources=(Source(dataset="umls", options={"view": "er"}),),
-            alternatives=(Source(dataset="disease-ontology", options={"view": "er"}),),
+            alternatives=tuple(
+                Source(dataset=name, options={"view": "er"}) for name in ("disease-ontology", "hpo", "icd10cm")
+            ),
             template="er.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

@@ -1,4 +1,4 @@
-"""Entity synonymy: the skill tells whether two medical terms mean the same, with UMLS or Disease Ontology synonyms."""
+"""Entity synonymy: the skill tells whether two medical terms mean the same, by the UMLS or an open ontology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def mdkif_skills() -> list[Skill]:
             title="Entity synonymy",
             category="knowledge-graph",
             sources=(Source(dataset="umls", options={"view": "es"}),),
-            alternatives=(Source(dataset="disease-ontology", options={"view": "es"}),),
+            alternatives=tuple(
+                Source(dataset=name, options={"view": "es"}) for name in ("disease-ontology", "hpo", "icd10cm")
+            ),
             template="es.jinja",
             package=__name__,
             papers=("SA-MDKIF table 1", "STAF-LLM table 1"),

@@ -1,4 +1,4 @@
-"""Ontology is-a relation: a downstream task that tells whether one disease is a kind of another."""
+"""Ontology is-a relation: a downstream task that tells whether one concept is a kind of another."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def mdkif_tasks() -> list[Task]:
             category="knowledge-graph",
             track="unseen task",
             sources=(Source(dataset="disease-ontology", options={"view": "isa"}),),
+            alternatives=tuple(Source(dataset=name, options={"view": "isa"}) for name in ("hpo", "icd10cm")),
             template="is-a.jinja",
             package=__name__,
             evaluator="classification",
