@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .core.contract.hookspecs import Run, hookimpl
     from .core.data.conversion import ConversionReport, convert
     from .core.data.labels import format_choices, format_entities, parse_choices, parse_entities, question_of
+    from .core.data.own import convert_own
     from .core.data.record_files import read_records, text_lines, write_records
     from .core.data.records import Record
     from .core.data.sampling import Matchable, letter_triples, matched_choices
@@ -84,6 +85,7 @@ _MODULES = {
     "contract.hookspecs": "Run hookimpl",
     "data.conversion": "ConversionReport convert",
     "data.labels": "format_choices format_entities parse_choices parse_entities question_of",
+    "data.own": "convert_own",
     "data.record_files": "read_records text_lines write_records",
     "data.records": "Record",
     "data.sampling": "Matchable letter_triples matched_choices",
@@ -176,6 +178,7 @@ __all__ = [
     "best",
     "collate",
     "convert",
+    "convert_own",
     "demonstrated",
     "explained",
     "fitted",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..contract.declarations import Category
+from ..contract.declarations import Category, PromptedSpec
 from ..errors import BadInput
 from ..store.files import atomic_directory
 
@@ -43,11 +45,38 @@ CATEGORIES = {
 }  # fmt: skip
 
 
-def scaffold(kind: str, name: str, directory: Path, title: str = "", category: str = "") -> list[Path]:
+@dataclass(frozen=True)
+class Own:
+    """A file of one's own records that a skill or task is written for, and what follows from them.
+
+    The plugin names the file's place or, if `included`, has a copy; it holds none of the text otherwise.
+    """
+
+    file: Path
+    spec: PromptedSpec
+    included: bool = False
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the templates in `own` say of them."""
+        within = f'Path(__file__).parent / "data" / {json.dumps(self.file.name)}'
+        return {
+            "official": self.spec.category,
+            "evaluator": getattr(self.spec, "evaluator", ""),
+            "measure": getattr(self.spec, "metric", ""),
+            "multi_label": self.spec.multi_label,
+            "place": within if self.included else f"Path({json.dumps(str(self.file.resolve()))})",
+        }
+
+
+def scaffold(
+    kind: str, name: str, directory: Path, title: str = "", category: str = "", own: Own | None = None
+) -> list[Path]:
     """Write the distribution `mdkif-KIND-NAME` into `directory`, and tell its files.
 
-    `category` is one of `CATEGORIES`, by default the first, of what reads data. Raises BadInput for a name a plugin
-    cannot have, a category of something else, or a folder that holds something already.
+    `category` is one of `CATEGORIES`, by default the first, of what reads data; a skill or task for records of one's
+    `own` has none. Raises BadInput for a name a plugin cannot have, a category of something else, or a folder that
+    holds something already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise BadInput(f"A {kind} cannot be named '{name}': use lower-case letters, digits and single hyphens.")
@@ -62,6 +91,13 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "", category: s
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     facts = _facts(kind, name, " ".join(title.split()) or f"{name.replace('-', ' ').capitalize()}", category)
+    if own is not None:
+        facts |= own.facts
+        evaluators = [f"mdkif-evaluator-{facts['evaluator']}"] if facts["evaluator"] else []
+        facts |= {
+            "requires": ["mdkif", *evaluators],
+            "ours": ["", *(each.removeprefix("mdkif-") for each in evaluators)],
+        }
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(SCAFFOLD),
         undefined=jinja2.StrictUndefined,
@@ -70,12 +106,15 @@ def scaffold(kind: str, name: str, directory: Path, title: str = "", category: s
         keep_trailing_newline=True,
     )
     with atomic_directory(directory, private=False) as part:
-        for template in _templates(kind):
+        for template in _templates("own" if own else kind):
             place = template.relative_to(SCAFFOLD).with_suffix("")
             path = part.joinpath(*(_named(piece, facts) for piece in place.parts[1:]))
             path.parent.mkdir(parents=True, exist_ok=True)
             text = environment.get_template(template.relative_to(SCAFFOLD).as_posix()).render(facts)
             path.write_text(text, encoding="utf-8", newline="\n")
+        if own is not None and own.included:
+            (part / str(facts["package"]) / "data").mkdir()
+            shutil.copyfile(own.file, part / str(facts["package"]) / "data" / own.file.name)
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 

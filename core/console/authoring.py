@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from ..conformance.scaffold import CATEGORIES, READING, SCAFFOLDED, scaffold
-from ..contract.declarations import Dataset, PromptedSpec, Recipe
+from ..conformance.scaffold import CATEGORIES, READING, SCAFFOLDED, Own, scaffold
+from ..contract.declarations import Dataset, PromptedSpec, Recipe, Skill, Task
+from ..data.own import own_spec
 from ..data.sources import listed_sources
 from ..errors import BadInput, MdkifError
 from ..toolkit import Toolkit
@@ -30,10 +31,15 @@ from .tables import print_json, print_lines, print_rows, progress
 @click.option("--title", default="", help="One line for people.")
 @click.option("--category", type=click.Choice(list(CATEGORIES)),
               help="The work of a skill, task or data set [default: classification].")  # fmt: skip
+@click.option("--from", "records", type=PATH, metavar="FILE",
+              help="Your own records (as for --records), which a skill or task is written for.")  # fmt: skip
+@click.option("--include-data", is_flag=True, help="Copy them into the plugin, which else only knows where they are.")
 @as_json
+@click.pass_context
 def new(
-    kind: str | None, name: str | None, directory: Path | None, title: str, category: str | None, as_json: bool
-) -> None:
+    ctx: click.Context, kind: str | None, name: str | None, directory: Path | None, title: str, category: str | None,
+    records: Path | None, include_data: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Write a new plugin, whose tests pass at once.
 
     KIND is what it provides, NAME what users will type; what is not given is asked for at a terminal. DIR is
@@ -46,14 +52,29 @@ def new(
     name = name or click.prompt("What will users type for it")
     title = title or (click.prompt("One line for people", default="", show_default=False) if asking else "")
     folder = directory or Path(f"mdkif-{kind}-{name}")
-    if asking and kind in READING:
+    own = _grown(ctx.obj.kit(), str(kind), str(name), records, include_data)
+    if asking and kind in READING and own is None:
         category = category or click.prompt("Which work", type=click.Choice(list(CATEGORIES)), default="classification")
-    files = scaffold(str(kind), str(name), folder, title, category or "")
+    files = scaffold(str(kind), str(name), folder, title, category or "", own)
     if as_json:
         print_json({"dist": f"mdkif-{kind}-{name}", "directory": str(folder), "files": [str(file) for file in files]})
         return
     print_lines([*(f"  {file}" for file in files), "", "Try next:", f"  pip install -e {folder}[test]"])
     print_lines([f"  pytest {folder}", f"  mdkif check mdkif-{kind}-{name}", f"  mdkif show {name}"])
+
+
+def _grown(kit: Toolkit, kind: str, name: str, records: Path | None, included: bool) -> Own | None:
+    """The records that a skill or task is written for. Raises BadInput where there are none, or it is another kind."""
+    if records is None:
+        if included:
+            raise BadInput("There are no records to include: name their file with --from FILE.")
+        return None
+    kinds: dict[str, type[PromptedSpec]] = {"skill": Skill, "task": Task}
+    if kind not in kinds:
+        raise BadInput(f"A {kind} is not written from records: --from is for a skill or a task.")
+    if not records.is_file():
+        raise BadInput(f"There are no records at {records}: check the path.")
+    return Own(records, own_spec(kinds[kind], kit.plugins, name, records), included)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from ..adapters.library import library_of
 from ..adapters.target import BASELINE
 from ..contract.declarations import Baseline, Dataset, Evaluator, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from ..data.conversion import ConversionReport
-from ..data.sources import Sources, chosen
+from ..data.sources import Sources, chosen, found_sources
 from ..errors import BadInput
 from ..evaluation.baseline import BaselineMethod
 from ..evaluation.evaluate import evaluate
@@ -89,8 +90,14 @@ class Laboratory:
         return result
 
     def sources_of(self, declared: PromptedSpec) -> dict[str, Path]:
-        """The data sets of a skill or task among those given. Raises BadInput, naming what to get, if none is there."""
+        """The data sets of a skill or task: of those given, else what is installed.
+
+        Raises BadInput, naming what to get, if none is there.
+        """
         found = chosen(declared, self.sources)
+        if not found:
+            with suppress(BadInput):
+                found = dict(found_sources(self.workspace.plugins, declared, {}))
         if not found:
             wanted = " or ".join(declared.reads)
             raise BadInput(
