@@ -95,7 +95,7 @@ def test_adapt_says_what_tune_may_be_before_the_model_is_loaded(workspace, pubme
 
 @pytest.mark.parametrize("granularity", ["skill", "layer", "module"])
 def test_tuned_composition_is_one_lora_in_plain_peft(learn, ready, fresh, tokens, tmp_path, granularity):
-    found = learn(granularity=granularity)
+    found = learn(granularity=granularity, scale="one")
     facts = export(ready, "tuned", tmp_path / "out", "lora")
     theirs = logits(PeftModel.from_pretrained(fresh(), str(tmp_path / "out")), tokens)
     with applied(ready, "tuned") as base:

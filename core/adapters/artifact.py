@@ -6,6 +6,7 @@ A skill's artifact is a folder in a store: the files of the trained thing, as it
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -198,7 +199,9 @@ class ModelArtifact(Artifact):
 def peft_applied(base: Base, attach: Callable[[Any], Any]) -> Iterator[Base]:
     """Within the block the base within PEFT's own model, which `attach` puts around it; afterwards it is as it was."""
     before = dict(base.model.named_modules())
-    adapted = attach(base.model)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # PEFT's to mend
+        adapted = attach(base.model)
     try:
         yield replace(base, model=adapted.eval())
     finally:
