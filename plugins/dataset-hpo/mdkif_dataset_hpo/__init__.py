@@ -10,7 +10,7 @@ from mdkif_dataset_obo.obo import release, terms
 from mdkif_dataset_obo.views import OPTIONS, VIEWS, Ontology, living, wanted
 from mdkif_dataset_umls.pairs import Sample, one_of
 
-from .annotations import annotations
+from .annotations import annotated
 from .findings import findings
 from .questions import definitions, lay_terms, split_of
 from .systems import systems
@@ -78,7 +78,7 @@ def convert(
         return
     sample = Sample(asked.limit, asked.seed, conversion)
     if chosen == "finding":
-        about = annotations(_file(source, ANNOTATIONS), conversion)
+        about = annotated(_file(source, ANNOTATIONS), conversion)
         yield from sample.of(findings(ontology, about, asked.seed, conversion))
     else:
         yield from sample.of(QUESTIONS[chosen](ontology, asked.seed, conversion))

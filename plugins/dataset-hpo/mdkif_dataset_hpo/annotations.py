@@ -46,7 +46,7 @@ class Annotations:
     lines: int = 0
 
 
-def annotations(path: Path, conversion: ConversionReport) -> Annotations:
+def annotated(path: Path, conversion: ConversionReport) -> Annotations:
     """The diseases in their order, with each finding that is not denied, once.
 
     Raises BadInput for a file that is none; a line with too few fields is malformed.

@@ -7,7 +7,7 @@ import mdkif_dataset_hpo as plugin
 import pytest
 from mdkif import BadInput, ConversionReport, convert
 from mdkif.testing import assert_conforms, sample_of
-from mdkif_dataset_hpo.annotations import Disease, annotations
+from mdkif_dataset_hpo.annotations import Disease, annotated
 from mdkif_dataset_obo.obo import terms
 
 [DATASET] = plugin.mdkif_datasets()
@@ -128,7 +128,7 @@ def test_hpo_annotations_are_what_a_disease_shows_once(tmp_path):
     rows = [shown("OMIM:1", "Ague", "HP:5"), shown("OMIM:1", "Ague", "HP:5"), shown("OMIM:1", "Ague", "HP:6", "NOT")]
     rows += [shown("OMIM:1", "Ague", "HP:7", aspect="I"), shown("OMIM:2", "Gout", "HP:6")]
     conversion = ConversionReport()
-    found = annotations(hpo(tmp_path, "", rows) / "phenotype.hpoa", conversion)
+    found = annotated(hpo(tmp_path, "", rows) / "phenotype.hpoa", conversion)
     assert {disease.name: disease.findings for disease in found.diseases.values()} == {
         "Ague": ["HP:5"],
         "Gout": ["HP:6"],
@@ -139,7 +139,7 @@ def test_hpo_annotations_are_what_a_disease_shows_once(tmp_path):
 
 def test_hpo_wrong_option_of_a_disease_is_nothing_that_its_namesakes_show():
     source = sample_of("hpo")
-    about = annotations(source / "phenotype.hpoa", ConversionReport())
+    about = annotated(source / "phenotype.hpoa", ConversionReport())
     names = {term.name: term.id for term in terms(source / "hp.obo", ConversionReport())}
     for record in records(source, "finding"):
         disease = about.diseases[record.id.removeprefix("hpo/finding/")]
@@ -189,7 +189,7 @@ def test_hpo_installed_release_is_that_of_january_2025():
     assert sum(len(term.parents) for term in every) == 23_392
     assert sum(synonym.kind == "layperson" for term in every for synonym in term.synonyms) > 8_000
     conversion = ConversionReport()
-    about = annotations(found.path / "phenotype.hpoa", conversion)
+    about = annotated(found.path / "phenotype.hpoa", conversion)
     assert about.lines == 271_702
     assert conversion.left_out["finding that the disease does not show"] == 704
     assert Counter(name.split(":")[0] for name in about.diseases)["OMIM"] > 8_000
