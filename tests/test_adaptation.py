@@ -11,6 +11,7 @@ import pytest
 import torch
 from mdkif import BadInput, ConversionReport, Progress, Task
 from mdkif.core.data.splits import RESERVED
+from mdkif.core.routing.cache import EvaluationCache
 from mdkif.core.routing.objective import adaptation_objective
 from torch.nn import functional
 from verbs import adapt, blend, load_composition
@@ -178,6 +179,30 @@ def test_adapt_repeats_its_result_with_a_seed(learn, router):
     assert first.evaluations > 5
     assert second.evaluations == 0 or router == "secant", "nothing is evaluated twice, but for a forecast"
     assert first.end != other.end, "other records"
+
+
+@pytest.mark.parametrize("objective", ["cross-entropy", "choice"])
+@pytest.mark.parametrize("after", [2, 6])
+@EVERY_ROUTER
+def test_adapt_interrupted_anywhere_ends_with_the_same_bits(learn, ready, monkeypatch, router, after, objective):
+    """Among the references, at the points to start from, or in the search."""
+    straight = learn(router, name="straight", objective=objective, scale="free")
+    shutil.rmtree(ready.store.root / "cache")
+    put, calls = EvaluationCache.put, []
+
+    def interrupted(self, *given):
+        put(self, *given)
+        calls.append(given)
+        if len(calls) == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(EvaluationCache, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        learn(router, name="cut", objective=objective, scale="free")
+    monkeypatch.undo()
+    again = learn(router, name="cut", objective=objective, scale="free")
+    assert again.composition.weights == straight.composition.weights
+    assert (again.end, again.references) == (straight.end, straight.references)
 
 
 def test_adapt_numpys_random_state_and_the_working_folder_are_untouched(learn, tmp_path, monkeypatch):

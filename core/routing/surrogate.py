@@ -38,6 +38,11 @@ class Surrogate:
         """Whether that blend was noted."""
         return any(torch.equal(each, weights.detach().flatten().double().cpu()) for each in self._weights)
 
+    def knows_only(self, blends: torch.Tensor) -> bool:
+        """Whether those blends were noted, in their order, and no others."""
+        wanted = [each.detach().flatten().double().cpu() for each in blends]
+        return len(wanted) == len(self._weights) and all(map(torch.equal, wanted, self._weights))
+
     def around(self, near: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """The forecast, fitted best near those weights: from weights to logits (positions, tokens)."""
         center = near.detach().flatten().double().cpu()
@@ -90,8 +95,14 @@ class Recorder:
         self._tokens: dict[int, torch.Tensor] = {}
         self._open: dict[str, dict[int, torch.Tensor]] = {}
 
-    def keep_all(self) -> None:
-        """From now on a blend that the surrogate does not know has to be evaluated, again if need be."""
+    def keep_all(self, seeds: torch.Tensor) -> None:
+        """From now on a blend that the surrogate does not know has to be evaluated, again if need be.
+
+        If it does not know the blends `seeds` and no others, in their order, it forgets what it knows: a search that
+        was interrupted, whose references are in part in a cache, is to go on from the same forecast.
+        """
+        if not self._complete and not self.surrogate.knows_only(seeds):
+            self.surrogate, self._tokens, self._open = Surrogate(), {}, {}
         self._complete = True
 
     def lacks(self, weights: torch.Tensor) -> bool:
