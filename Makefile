@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: help setup shell demo test lint types wheels bench docs clean
+.PHONY: help setup shell demo test soak lint types wheels bench docs clean
 
 help: ## what can be made
 	@echo "Usage: make TARGET"
@@ -49,6 +49,9 @@ demo: setup ## train three skills, learn routers, see the blend on an unseen tas
 
 test: setup ## every test, in random order, on every core
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+soak: setup ## kill every verb at every change of the store and 100 times at random; hours
+	$(BIN)/python tests/soak.py --kills 100
 
 lint: types ## ruff and mypy
 	$(BIN)/ruff check
