@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..adapters.target import BASELINE
-from ..contract.declarations import Baseline, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
+from ..contract.declarations import Baseline, Evaluator, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from ..errors import BadInput
 from ..evaluation.settings import EvaluateSettings
 from ..evaluation.statistics import Seed
@@ -73,20 +73,31 @@ class _Planner:
         """All places, of the tasks whose data are there."""
         counted = all(method.run in (RECORDS, "") for method in self.recipe.methods)
         tasks = [self.plugins.get(PromptedSpec if counted else Task, name) for name in self.recipe.tasks]
+        methods = [method for method in self.recipe.methods if method.run and self._installed(method)]
         for task in tasks:
             if self._has_data(task):
-                for method in self.recipe.methods:
-                    if method.run and (not method.tasks or task.name in method.tasks):
+                for method in methods:
+                    if not method.tasks or task.name in method.tasks:
                         self._places(method, task)
         if not self.made.places:
             raise BadInput(" ".join(self.made.missing) or f"The recipe {self.recipe.where} measures nothing.")
         return self.made
 
+    def _installed(self, method: Method) -> bool:
+        """Whether a baseline, or the skills that a method has of its own, are there; if not, that is told."""
+        try:
+            if method.run.startswith(BASELINE):
+                self.plugins.get(Baseline, method.run.removeprefix(BASELINE))
+            return all(self._has_data(self.plugins.get(Skill, name)) for name in method.skills)
+        except BadInput as error:
+            self.made.missing.append(f"{method.name}: {error}")
+            return False
+
     def _has_data(self, declared: PromptedSpec) -> bool:
         try:
             return bool(self.laboratory.sources_of(declared))
         except BadInput as error:
-            self.made.missing.append(str(error))
+            self.made.missing += [str(error)] if str(error) not in self.made.missing else []
             return False
 
     def _places(self, method: Method, task: PromptedSpec) -> None:
@@ -116,7 +127,7 @@ class _Planner:
             for name in alone:
                 yield Cell(run=f"skill:{name}", needs=(self._training(method, name, place.seed[0]),), **common)
         elif method.run.startswith(BASELINE):
-            yield self._baseline(method, place, names, common)
+            yield from self._baseline(method, task, place, names, common)
         elif names:
             needs = tuple(self._training(method, name, place.seed[0]) for name in names)
             own, adaptation = self._settings(method, place, self.plugins.get(Router, method.run))
@@ -124,7 +135,7 @@ class _Planner:
 
     def _chosen(self, method: Method, place: Place, varied: str) -> list[str]:
         """The skills that are blended at a place, in the order listed."""
-        names = [name for name in method.skills if self._known(name)] or self.skills
+        names = list(method.skills) or self.skills
         if varied == "without":
             return [name for name in names if name != place.x]
         if varied != "skills":
@@ -133,9 +144,6 @@ class _Planner:
         if self.recipe.order == "random":
             random.Random(str(place.seed)).shuffle(order)
         return [name for name in names if name in order[: int(place.x)]]
-
-    def _known(self, name: str) -> bool:
-        return name in self.skills or self._has_data(self.plugins.get(Skill, name))
 
     def _corresponding(self, task: PromptedSpec) -> list[str]:
         """The recipe's first skill that learns from a data set of the task; none of a task that no skill saw."""
@@ -161,16 +169,22 @@ class _Planner:
         if varied and varied not in ("skills", "without") and not varied.startswith("data."):
             given[varied] = next(value for value in self.recipe.vary[varied] if str(value) == place.x)
         where = f"{self.recipe.where}, {method.name}"
-        return settings_of(declared.load(), AdaptSettings, given, where)
+        own, adaptation = settings_of(declared.load(), AdaptSettings, given, where)
+        return own | {name: value for name, value in self.recipe.budget.items() if name in own}, adaptation
 
-    def _baseline(self, method: Method, place: Place, names: list[str], common: dict[str, Any]) -> Cell:
+    def _baseline(
+        self, method: Method, task: PromptedSpec, place: Place, names: list[str], common: dict[str, Any]
+    ) -> Iterator[Cell]:
         """A baseline learns from the shots that a router does or, in the normal setting, from all training records."""
         declared = self.plugins.get(Baseline, method.run.removeprefix(BASELINE))
+        judges = self.plugins.get(Evaluator, task.evaluator).judges if isinstance(task, Task) else ""
+        if declared.takes and (declared.takes == "options") != (judges == "options"):
+            return
         own, adaptation = self._settings(method, place, declared)
         learning = {"shots": adaptation["shots"] if place.setting == "few-shot" else 0, "shots_seed": place.seed[1]}
         needs = [self._training(method, name, place.seed[0]) for name in names if declared.uses == "skills"]
-        return Cell(run=method.run, needs=tuple(needs), own=own,
-                    **common | {"evaluation": common["evaluation"] | learning})  # fmt: skip
+        yield Cell(run=method.run, needs=tuple(needs), own=own,
+                   **common | {"evaluation": common["evaluation"] | learning})  # fmt: skip
 
     def _evaluation(self, task: PromptedSpec) -> dict[str, Any]:
         try:

@@ -16,7 +16,7 @@ from ..adapters.target import BASELINE
 from ..contract.declarations import Baseline, Dataset, Evaluator, LazySpec, PromptedSpec, Router, Skill, Task, Trainer
 from ..data.conversion import ConversionReport
 from ..data.sources import Sources, chosen, found_sources
-from ..errors import BadInput
+from ..errors import BadInput, unknown
 from ..evaluation.baseline import BaselineMethod
 from ..evaluation.evaluate import evaluate
 from ..evaluation.settings import EvaluateSettings
@@ -228,7 +228,10 @@ def settings_of(
     """
     own, loop = ({each.name for each in fields(kind) if each.init} for kind in (cls, stage))
     try:
-        first = made_with(cls, **{name: value for name, value in values.items() if name in own or name not in loop})
+        for name in values:
+            if name not in own | loop:
+                raise unknown("setting", name, own | loop)
+        first = made_with(cls, **{name: value for name, value in values.items() if name in own})
         second = made_with(stage, **{name: value for name, value in values.items() if name in loop})
     except BadInput as error:
         raise BadInput(f"In the recipe {where}: {error}") from None

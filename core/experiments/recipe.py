@@ -23,6 +23,8 @@ TOY: dict[str, Table] = {
     "evaluate": {"limit": 8},
 }
 """What `--toy` puts in the place of a recipe's own: enough to see that every step runs, and nothing more."""
+BUDGET = {"evaluations": 12, "steps": 2, "epochs": 1}
+"""What a router or baseline may spend then, of those that have such a setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What a recipe says. `where` is its file or name, for errors.
+    """What a recipe says. `where` is its file or name, for errors; `budget` bounds settings of routers and baselines.
 
     `vary` names one thing with its values: a setting of the adaptation, "skills" (how many, in the `order` listed or
     in a random one for each seed), "without" (which skill is left out) or "data.OPTION" of the converters. `against`
@@ -74,6 +76,7 @@ class Experiment:
     claims: tuple[Texts, ...] = ()
     figure: Literal["", "weights"] = ""
     unit: int = 100
+    budget: Table = field(default_factory=dict)
 
     @property
     def varied(self) -> tuple[str, Texts]:
@@ -95,7 +98,7 @@ class Experiment:
         }
         vary = {name: values[:2] for name, values in self.vary.items()}
         return replace(self, tasks=self.tasks[:2], skills=self.skills[:3], skill_seeds=self.skill_seeds[:1],
-                       adaptation_seeds=self.adaptation_seeds[:1], vary=vary, **tables)  # fmt: skip
+                       adaptation_seeds=self.adaptation_seeds[:1], vary=vary, budget=BUDGET, **tables)  # fmt: skip
 
 
 def find(plugins: Plugins, name: str) -> Experiment:
@@ -117,7 +120,7 @@ def parse(text: str, where: str) -> Experiment:
         table = tomllib.loads(text)
     except ValueError as error:
         raise BadInput(f"The recipe {where} is not TOML: {error}.") from None
-    given = _checked(Experiment, table, where, {"where"})
+    given = _checked(Experiment, table, where, {"where", "budget"})
     given["methods"] = tuple(_method(each, where) for each in table.get("methods", ()))
     for name in ("tasks", "methods"):
         if not given.get(name):

@@ -1,0 +1,62 @@
+"""Every recipe of the papers and of our own, at toy scale, on the synthetic hospital."""
+
+import pytest
+from mdkif import Recipe, Toolkit
+from mdkif.core.data.sources import listed_sources
+from mdkif.core.experiments.recipe import find
+from mdkif_recipes_papers import TITLES
+from mdkif_synthetic import generate
+
+PAPERS = [*(f"sa-mdkif/{name}" for name in ("table1", "table2", "table3", "table4", "table5", "figure5", "figure6")),
+          *(f"staf-llm/table{n}" for n in range(1, 6)), *(f"staf-llm/figure{n}" for n in range(5, 9))]  # fmt: skip
+OURS = ["router-ablation", "leave-one-skill-out", "skill-scaling", "shots"]
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory, tiny, plugins, shared_base):
+    """One store for all recipes, which share what they can."""
+    made = Toolkit(tmp_path_factory.mktemp("recipes"), str(tiny), dtype="float32", device="cpu", plugins=plugins)
+    made.workspace.__dict__["base"] = shared_base
+    return made
+
+
+@pytest.fixture(scope="session")
+def hospital(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hospital") / "data"
+    generate(folder, patients=60)
+    return listed_sources(folder / "sources.toml")
+
+
+def test_recipes_are_those_of_the_papers_and_our_own():
+    assert sorted(TITLES) == sorted([*PAPERS, *OURS])
+
+
+@pytest.mark.parametrize("name", sorted(TITLES))
+def test_recipe_runs_at_toy_scale(kit, hospital, name):
+    results = kit.reproduce(name, hospital, toy=True, draws=0)
+    ran = [method for method in results.experiment.methods if method.run]
+    rows = {row.method for (row, _), entry in results.entries.items() if entry.values}
+    assert {"counted"} <= rows or {"base", "uniform", "gradient", "cma-es"} & {m.run for m in ran if m.name in rows}
+    assert results.failures == []
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "setting", "task", "number"),
+    [
+        ("sa-mdkif/table3", "router", "normal", "cliner", 79.5),
+        ("sa-mdkif/table3", "ICL", "few-shot", "emrqa", 38.2),
+        ("sa-mdkif/table4", "average", "normal", "icd-coding", 52.1),
+        ("staf-llm/table3", "single", "normal", "pubmedqa", 74.9),
+        ("staf-llm/table3", "router", "few-shot", "mimic-cause", 83.2),
+        ("staf-llm/table4", "full fine-tuning", "normal", "readmission", 75.3),
+    ],
+)
+def test_recipe_has_the_papers_own_number(plugins, name, method, setting, task, number):
+    [found] = [m for m in find(plugins, name).methods if m.name == method and setting in m.settings]
+    assert found.paper[task] == number
+
+
+def test_recipes_belong_to_their_papers(plugins):
+    named = {declared.name: declared.paper for declared, _ in plugins.all(Recipe) if declared.name in TITLES}
+    assert all(named[name] == "" for name in OURS)
+    assert named["staf-llm/figure7"] == "STAF-LLM figure 7"
