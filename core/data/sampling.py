@@ -117,12 +117,15 @@ def matched_choices(
     Distractors differ from the gold in length by that share at most. Sorted by length, or by the letter triples that
     options share with what is asked (Jaccard), the gold stands in each place equally often: distractors are taken
     from both sides of it, and questions are dropped where there are too few. So call it for each split by itself.
-    Nothing but keys and texts decides: the same questions get the same options in the same order.
+    Nothing but keys and texts decides: the same questions get the same options in the same order. It is quickest where
+    questions that share candidates follow each other.
     """
-    ordered = sorted(questions, key=lambda each: _chance(each.key))
-    sided = {each.key: _sides(each, length) for each in ordered}
-    possible = {each.key: _places(sided[each.key], distractors) for each in ordered}
-    ordered = sorted((each for each in ordered if possible[each.key]), key=lambda each: len(possible[each.key]))
+    sided = {each.key: _sides(each, length) for each in questions}
+    possible = {each.key: _places(sided[each.key], distractors) for each in questions}
+    ordered = sorted(
+        (each for each in questions if possible[each.key]),
+        key=lambda each: (len(possible[each.key]), _chance(each.key)),
+    )
     counts, chosen = Counter[Place](), dict[str, Place]()
     for each in ordered:  # those of few possible places first
         chosen[each.key] = min(possible[each.key], key=partial(_preference, counts, each.key))
@@ -155,9 +158,11 @@ def _sides(question: Matchable, length: float) -> Sides:
         if text.casefold() in seen or abs(len(text) - size) > length * size:
             continue
         seen.add(text.casefold())
-        toss = bool(_chance(f"{question.key} {text}") % 2)  # on which side of a gold that is as long, or as near
-        by_length, by_nearness = len(text) - size, _jaccard(_triples(text), asked) - nearness
-        found[by_length > 0 or (by_length == 0 and toss), by_nearness > 0 or (by_nearness == 0 and toss)].append(text)
+        ways = len(text) - size, _jaccard(_triples(text), asked) - nearness
+        if not all(ways):  # as long as the gold, or as near: chance says on which side
+            toss = 1 if _chance(f"{question.key} {text}") % 2 else -1
+            ways = ways[0] or toss, ways[1] or toss
+        found[ways[0] > 0, ways[1] > 0].append(text)
         if len(seen) > CONSIDERED:
             break
     return found
@@ -219,7 +224,8 @@ def _crowd(counts: Counter[Place], place: Place) -> int:
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
+    both = len(one & other)
+    return both / max(1, len(one) + len(other) - both)
 
 
 _triples = lru_cache(maxsize=4096)(letter_triples)

@@ -8,34 +8,81 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from textwrap import shorten
+from typing import NamedTuple
 
-from mdkif import ConversionReport, MatchedChoices, Record, format_choices, hashed_split
+from mdkif import ConversionReport, Matchable, MatchedChoices, Record, format_choices, hashed_split, matched_choices
 
 from .pair import Pair
 
-DISTRACTORS = 3
+PART = 128
 LONGEST_CHOICE = 160
 SENTENCE = re.compile(r".{20,}?[.!?](?=\s+[A-Z])")
 """A first sentence; the twenty characters keep an initial or a list number from passing for one."""
 
 
 def with_choices(pairs: Sequence[Pair], conversion: ConversionReport) -> Iterator[Record]:
-    """Each pair as a choice between its answer's first sentence and three of other foci.
+    """Each pair as a choice between its answer's first sentence and three that answer something else.
 
-    Distractors answer the same type of question. They and the order of the choices depend on hashes of the
-    ids alone, so the same files always give the same records. Pairs of a type with too few foci are left out.
+    Distractors are of the same split, which the focus decides: first of the same focus, then of one whose name ends in
+    the same word, then of the same type of question. They are as long as the answer, within a quarter, and over all
+    pairs of a split as often nearer to the question by its letters as farther (see `mdkif.matched_choices`); pairs for
+    which there are none are left out. Everything depends on ids and texts alone, so the same files always give the
+    same records.
     """
-    pools: dict[str, list[tuple[Pair, str]]] = defaultdict(list)
+    pools: dict[str, list[Pair]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: hashed(pair.id)):
-        pools[pair.qtype].append((pair, first_sentence(pair.answer)))
+        pools[hashed_split(pair.group)].append(pair)
+    found: dict[str, tuple[str, ...]] = {}
+    for pool in pools.values():
+        found |= matched_choices([question for part in _parts(pool) for question in _questions(part)])
     for pair in pairs:
-        gold = first_sentence(pair.answer)
-        choices = [gold, *_distractors(pair, gold, pools[pair.qtype])]
-        if len(choices) <= DISTRACTORS:
-            conversion.leave_out("too few distractors")
+        if pair.id not in found:
+            conversion.leave_out("no distractors that match")
             continue
-        choices.sort(key=lambda choice: hashed(f"{pair.id} {choice}"))
-        yield Record(id=pair.id, group=pair.group, source=pair.source, **format_choices(pair.question, choices, [gold]))
+        choices = format_choices(pair.question, found[pair.id], [first_sentence(pair.answer)])
+        yield Record(id=pair.id, group=pair.group, split=hashed_split(pair.group), source=pair.source, **choices)
+
+
+def _parts(pool: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs of a split in parts of whole foci, each large enough to find distractors in."""
+    parts: dict[int, list[Pair]] = defaultdict(list)
+    for pair in pool:
+        parts[hashed(f"part {pair.group}") % max(1, len(pool) // PART)].append(pair)
+    yield from parts.values()
+
+
+class Answered(NamedTuple):
+    """What is compared of a pair: the last word of its focus is what kind of thing it is about."""
+
+    pair: Pair
+    sentence: str
+    focus: str
+    asked: str
+    thing: str
+
+
+def _questions(part: Sequence[Pair]) -> Iterator[Matchable]:
+    known = [
+        Answered(pair, first_sentence(pair.answer), pair.group, pair.asked, pair.group.rpartition(" ")[2])
+        for pair in part
+    ]
+    for own in known:
+        candidates = [other.sentence for other in _others(own, known)]
+        yield Matchable(key=own.pair.id, asked=own.pair.question, gold=own.sentence, candidates=candidates)
+
+
+def _others(own: Answered, known: Sequence[Answered]) -> list[Answered]:
+    """Pairs whose answers are none to this question, the nearest in kind first."""
+
+    def distance(other: Answered) -> int:
+        return 0 if other.focus == own.focus else 1 + (other.thing != own.thing) + (other.pair.qtype != own.pair.qtype)
+
+    usable = (
+        other
+        for other in known
+        if other.asked != own.asked and (other.focus, other.pair.qtype) != (own.focus, own.pair.qtype)
+    )
+    return sorted(usable, key=distance)
 
 
 def with_matched(pairs: Sequence[Pair], conversion: ConversionReport) -> Iterator[Record]:
@@ -92,22 +139,6 @@ def first_sentence(answer: str) -> str:
     """
     sentence = SENTENCE.match(answer)
     return shorten(sentence[0] if sentence else answer, LONGEST_CHOICE, placeholder=" ...")
-
-
-def _distractors(pair: Pair, gold: str, pool: Sequence[tuple[Pair, str]]) -> list[str]:
-    """The next three usable sentences of the hash-ordered pool, from a place the pair's id decides."""
-    chosen: list[str] = []
-    taken, foci, start = {gold.casefold()}, {pair.focus.casefold()}, hashed(pair.id) % len(pool)
-    for step in range(len(pool)):
-        other, sentence = pool[(start + step) % len(pool)]
-        if other.focus.casefold() in foci or other.asked == pair.asked or sentence.casefold() in taken:
-            continue
-        chosen.append(sentence)
-        taken.add(sentence.casefold())
-        foci.add(other.focus.casefold())
-        if len(chosen) == DISTRACTORS:
-            break
-    return chosen
 
 
 def hashed(text: str) -> int:

@@ -1,6 +1,7 @@
 """MedQuAD: its three XML schemas, removed answers, recurring questions and the choices made out of answers."""
 
 import os
+import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,8 +11,8 @@ import mdkif_dataset_medquad as plugin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mdkif import BadInput, ConversionReport, convert, hashed_split
-from mdkif.testing import assert_conforms
+from mdkif import BadInput, ConversionReport, convert, hashed_split, letter_triples, question_of
+from mdkif.testing import assert_conforms, records_of
 from mdkif_dataset_medquad.choices import LONGEST_CHOICE, first_sentence, without_focus
 from mdkif_dataset_medquad.pair import Pair
 
@@ -136,63 +137,124 @@ def test_medquad_folder_and_a_single_document_give_the_same_ids_as_the_repositor
     assert run(folder / "0000000.xml") == run(tmp_path)[:1]
 
 
-def test_medquad_choices_are_first_sentences_about_four_foci(tmp_path):
-    for record in run(diseases(tmp_path, 9), view="mcqa"):
-        number = int(record.id.split("/")[2])
-        assert record.answer == f"Disease {number} is a rare condition."
-        assert record.query.startswith(f"What is disease {number}? Choose from: ")
+KINDS = {
+    "information": ("What is {} ?", "{} is a rare {} of the {} that begins in {} life."),
+    "symptoms": ("What are the symptoms of {} ?", "{} often shows as {} in the {} with {} nights."),
+    "causes": ("What causes {} ?", "{} is brought about by a {} of the {} and {} habits."),
+    "treatment": ("What are the treatments for {} ?", "{} is mostly treated with {} for the {} in {} weeks."),
+}
+PARTS = ("swelling", "change", "disorder", "weakness"), ("skin", "eye", "liver", "nerve"), ("early", "late", "adult")
+
+
+def clinic(folder, foci, seed=0):
+    """That many diseases, each with four questions whose answers share its name, as MedQuAD's do."""
+    draw = random.Random(seed)
+    for number in range(foci):
+        name = f"{draw.choice(('Meril', 'Dovan', 'Kast', 'Lupin'))}-{number} {draw.choice(('disease', 'syndrome'))}"
+        pairs = [
+            (str(pid), kind, question.format(name), answer.format(name, *(draw.choice(each) for each in PARTS)))
+            for pid, (kind, (question, answer)) in enumerate(KINDS.items(), 1)
+        ]
+        write(folder, f"2_GARD_QA/{number:07}.xml", document(name, *pairs))
+    return folder
+
+
+def overlap(one, other):
+    """The share of letter triples in common (Jaccard), by other means than the choices are made."""
+    one, other = ({text.lower()[i : i + 3] for i in range(len(text) - 2)} for text in (one, other))
+    return len(one & other) / len(one | other)
+
+
+def right(records, best):
+    """How often what a shortcut takes for the answer is it."""
+    return sum(best(record) == record.answer for record in records) / len(records)
+
+
+SHORTCUTS = {
+    "nearest in letters": lambda each: max(each.options, key=lambda text: overlap(text, question_of(each))),
+    "farthest in letters": lambda each: min(each.options, key=lambda text: overlap(text, question_of(each))),
+    "longest": lambda each: max(each.options, key=len),
+    "shortest": lambda each: min(each.options, key=len),
+}
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    """The choices of four hundred pairs, and what they were made of."""
+    folder = clinic(tmp_path_factory.mktemp("clinic"), 100)
+    return run(folder, view="mcqa"), {record.id: record for record in run(folder)}
+
+
+def test_medquad_choices_are_first_sentences_of_which_one_answers(chosen):
+    records, pairs = chosen
+    assert len(records) > 150
+    sentences = {first_sentence(pair.answer) for pair in pairs.values()}
+    for record in records:
+        assert record.answer == first_sentence(pairs[record.id].answer)
+        assert record.query.startswith(f"{pairs[record.id].query} Choose from: ")
         assert len(set(record.options)) == 4
+        assert set(record.options) <= sentences
         assert record.labels == (record.answer,)
         [(start, end)] = record.spans
         assert record.query[start:end] == record.answer
 
 
-def test_medquad_choices_are_the_same_every_time_and_the_right_one_moves(tmp_path):
-    records = run(diseases(tmp_path, 40), view="mcqa")
-    assert records == run(tmp_path, view="mcqa")
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_medquad_choices_are_not_told_by_length_or_by_shared_letters(chosen, shortcut):
+    records, _ = chosen
+    assert abs(right(records, SHORTCUTS[shortcut]) - 0.25) <= 0.05
+
+
+def test_medquad_choices_have_the_length_of_the_answer_within_a_quarter(chosen):
+    for record in chosen[0]:
+        assert all(abs(len(option) / len(record.answer) - 1) <= 0.25 for option in record.options)
+
+
+def test_medquad_choices_are_the_same_every_time_and_the_right_one_moves(chosen, tmp_path):
+    records, _ = chosen
+    assert records == run(clinic(tmp_path, 100), view="mcqa")
     assert {record.options.index(record.answer) for record in records} == {0, 1, 2, 3}
 
 
-def test_medquad_distractors_are_of_the_same_type_another_focus_and_another_text(tmp_path):
-    diseases(tmp_path, 5)
-    more = [
-        ("2", "information", "What is Disease 0 really ?", "Another text about it here."),  # the same focus
-        ("3", "causes", "What causes disease 0 ?", "Nobody knows the cause of it."),  # another type
-    ]
-    write(tmp_path, "3_GHR_QA/9.xml", document("DISEASE 0", *more))
-    write(
-        tmp_path,
-        "3_GHR_QA/8.xml",
-        document("Copy", ("1", "information", "What is a copy ?", "Disease 0 is a rare condition.")),
-    )
+@pytest.mark.parametrize("policy", ["official", "8:2"])
+def test_medquad_no_focus_and_no_choice_stands_in_two_splits(tmp_path, policy):
+    source = clinic(tmp_path, 60)
+    focus = {record.id: record.id.split("/")[2] for record in run(source)}
+    seen = {}
+    records = records_of("medquad", source, split_policy=policy)
+    for record in records:
+        for what in (focus[record.id], *record.options):
+            assert seen.setdefault(what, record.split) == record.split
+    assert {"train", "test"} <= {record.split for record in records}
+
+
+def test_medquad_distractors_prefer_the_focus_that_is_asked_about(chosen):
+    """Then those of a like name: without preferring, one in twenty would be of the same focus."""
+    records, pairs = chosen
+    subject = {first_sentence(pair.answer): pair.id.split("/")[2] for pair in pairs.values()}
+    own = [subject[option] == record.id.split("/")[2] for record in records for option in record.options
+           if option != record.answer]  # fmt: skip
+    assert sum(own) > 0.25 * len(own)
+
+
+def test_medquad_answers_to_the_same_question_or_of_the_same_kind_about_a_focus_are_no_distractors(tmp_path):
+    clinic(tmp_path, 20)
+    pair = ("1", "information", "What is Twin-0 disease ?", "A twin of it is a rare change of the skin.")
+    again = ("2", "information", "Do tell what Twin-0 is", "Twins are a rare change of the eye here.")
+    write(tmp_path, "3_GHR_QA/1.xml", document("Twin-0 Disease", pair, again))
+    write(tmp_path, "3_GHR_QA/2.xml", document("Other name", (*pair[:3], "Other names are a rare change of it.")))
+    twins = {record.id: record for record in run(tmp_path, view="mcqa") if "3_GHR_QA" in record.id}
+    for record in twins.values():
+        assert not [option for option in record.options if "Twins are" in option and record.answer != option]
+        assert sum("rare change of" in option and option.startswith(("A twin", "Other names")) for option in
+                   record.options) <= 1  # fmt: skip
+
+
+def test_medquad_pairs_without_distractors_that_match_are_left_out_and_counted(tmp_path):
     conversion = ConversionReport()
-    records = {record.id: record for record in run(tmp_path, conversion, view="mcqa")}
-    options = set(records["medquad/2_GARD_QA/0000000/1"].options)
-    assert options < {f"Disease {number} is a rare condition." for number in range(5)}
-    assert len(options) == 4
-    assert conversion.left_out == {"too few distractors": 1}
-    assert "medquad/3_GHR_QA/9/3" not in records
-
-
-@pytest.mark.parametrize("count", [3, 4])
-def test_medquad_every_pair_has_choices_as_soon_as_there_are_four_foci(tmp_path, count):
-    conversion = ConversionReport()
-    records = run(diseases(tmp_path, count), conversion, view="mcqa")
-    assert len(records) == (4 if count == 4 else 0)
-    assert conversion.left_out["too few distractors"] == (0 if count == 4 else 3)
-
-
-def test_medquad_question_that_recurs_under_another_focus_is_no_distractor(tmp_path):
-    diseases(tmp_path, 3)
-    write(
-        tmp_path,
-        "3_GHR_QA/1.xml",
-        document("Malady", ("1", "information", "What is disease 0 ?", "A malady of old age is it.")),
-    )
-    conversion = ConversionReport()
-    records = run(tmp_path, conversion, view="mcqa")
-    assert {record.id for record in records} == {f"medquad/2_GARD_QA/000000{number}/1" for number in (1, 2)}
-    assert conversion.left_out == {"too few distractors": 2}
+    records = run(diseases(tmp_path, 3), conversion, view="mcqa")
+    assert records == []
+    assert conversion.left_out == {"no distractors that match": 3}
 
 
 @pytest.mark.parametrize(
@@ -434,13 +496,21 @@ def test_medquad_official_counts():
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")
-def test_medquad_nearly_every_answered_pair_has_choices():
+def test_medquad_half_of_the_answered_pairs_have_choices_that_no_shortcut_tells():
     conversion = ConversionReport()
     records = run(OPEN, conversion, view="mcqa")
-    assert conversion.left_out == {"empty answer": 31_034, "too few distractors": 1}  # "support groups" occurs once
-    assert {len(set(record.options)) for record in records} == {4}
-    positions = Counter(record.options.index(record.answer) for record in records)
-    assert all(0.23 < positions[place] / len(records) < 0.27 for place in range(4))
+    assert len(records) == 7_958
+    assert conversion.left_out == {"empty answer": 31_034, "no distractors that match": 8_465}
+    tested = [record for record in records if record.split == "test"]
+    for each in (records, tested):
+        for shortcut in (max, min):
+            assert abs(right(each, lambda record, of=shortcut: of(record.options, key=len)) - 0.25) <= 0.05
+            assert abs(right(each, lambda record, of=shortcut: of(record.options, key=near(record))) - 0.25) <= 0.05
+
+
+def near(record):
+    asked = letter_triples(question_of(record))
+    return lambda text: len(letter_triples(text) & asked) / len(letter_triples(text) | asked)
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason=f"MedQuAD is not at {OPEN}; set MDKIF_TEST_DATA to its parent folder")

@@ -11,13 +11,17 @@ def test_skill_mcqa_conforms():
 def test_prompt_of_the_sample():
     first, *_ = instructions_of("mcqa")
     assert first.prompt == (
-        "What is (are) Breast cancer? Choose from: Alzheimer disease is a progressive brain disorder that slowly "
-        "destroys memory and thinking skills.; Breast cancer is a cancer that starts in the tissue of the breast.; "
-        "Iron deficiency anemia, also known as IDA or iron-deficient blood, is a shortage of healthy red blood cells "
-        "caused by too little iron.; Hypothyroidism, also known as thyroid hormone deficiency or thyroid "
-        "underactivity, is a condition in which the thyroid gland does not make enough thyroid ...."
+        "What are the symptoms of Breast cancer? Choose from: People with depression may have loss of "
+        "interest in hobbies, poor appetite with tearfulness and early morning awakening.; Common features "
+        "include dry cough with enlarged hilar nodes, tender red nodules on the shins and painful red eye "
+        "from uveitis.; Typical signs of breast cancer are bloody nipple discharge, dimpling of the breast "
+        "skin and painless breast lump.; People with hyperlipidemia may have tendon xanthomas, yellow fatty "
+        "deposits on the eyelids and corneal arcus.."
     )
-    assert first.answer == "Breast cancer is a cancer that starts in the tissue of the breast."
+    assert first.answer == (
+        "Typical signs of breast cancer are bloody nipple discharge, dimpling of the breast skin and painless"
+        " breast lump."
+    )
 
 
 @pytest.mark.parametrize(("dataset", "choices"), [("medquad", 4), ("medqa", 5), ("medmcqa", 4)])

@@ -11,22 +11,33 @@ def test_task_medquad_conforms():
 def test_prompt_of_the_sample():
     first, *_ = instructions_of("medquad")
     assert first.prompt == (
-        "What is (are) Breast cancer? Choose from: Alzheimer disease is a progressive brain disorder that slowly "
-        "destroys memory and thinking skills.; Breast cancer is a cancer that starts in the tissue of the breast.; "
-        "Iron deficiency anemia, also known as IDA or iron-deficient blood, is a shortage of healthy red blood cells "
-        "caused by too little iron.; Hypothyroidism, also known as thyroid hormone deficiency or thyroid "
-        "underactivity, is a condition in which the thyroid gland does not make enough thyroid ...."
+        "What are the symptoms of Breast cancer? Choose from: People with depression may have loss of "
+        "interest in hobbies, poor appetite with tearfulness and early morning awakening.; Common features "
+        "include dry cough with enlarged hilar nodes, tender red nodules on the shins and painful red eye "
+        "from uveitis.; Typical signs of breast cancer are bloody nipple discharge, dimpling of the breast "
+        "skin and painless breast lump.; People with hyperlipidemia may have tendon xanthomas, yellow fatty "
+        "deposits on the eyelids and corneal arcus.."
     )
-    assert first.answer == "Breast cancer is a cancer that starts in the tissue of the breast."
+    assert first.answer == (
+        "Typical signs of breast cancer are bloody nipple discharge, dimpling of the breast skin and painless"
+        " breast lump."
+    )
 
 
-def test_task_medquad_papers_policy_draws_their_shares_of_what_has_an_answer(tmp_path):
-    for number in range(100):
+def test_task_medquad_papers_policy_draws_whole_groups_of_foci(tmp_path):
+    kinds = {"causes": "What causes", "treatment": "What treats", "symptoms": "What shows", "information": "What is"}
+    for number in range(300):
+        pairs = "".join(
+            f'<QAPair pid="{pid}"><Question qtype="{kind}">{asks} D{number} ?</Question>'
+            f"<Answer>A {kind} of the kind {number * 7919 % 10_007} of {number * 31 % 97} and D{number}.</Answer>"
+            "</QAPair>"
+            for pid, (kind, asks) in enumerate(kinds.items())
+        )
         (tmp_path / f"{number:07}.xml").write_text(
-            f'<Document><Focus>D{number}</Focus><QAPairs><QAPair pid="1"><Question qtype="causes">What causes '
-            f"D{number} ?</Question><Answer>A virus of kind {number} causes it.</Answer></QAPair></QAPairs></Document>"
+            f"<Document><Focus>D{number}</Focus><QAPairs>{pairs}</QAPairs></Document>"
         )
     told = ConversionReport()
-    assert {len(record.options) for record in records_of("medquad", tmp_path, split_policy="paper", report=told)} == {4}
-    assert told.splits["test"] == told.splits["adapt"] == 3
-    assert told.splits["train"] >= 94
+    records = records_of("medquad", tmp_path, split_policy="paper", report=told)
+    assert {len(record.options) for record in records} == {4}
+    assert 0 < told.splits["test"] <= len(records) * 1273 / 47_457 + 1
+    assert told.splits["train"] > 0.8 * len(records)
