@@ -102,8 +102,8 @@ class Laboratory:
             wanted = " or ".join(declared.reads)
             raise BadInput(
                 f"The {declared.kind} '{declared.name}' needs {wanted} ('mdkif show {declared.reads[0]}' says where it "
-                "is): list it in the file of --sources, or use the synthetic stand-in that 'mdkif synth hospital' "
-                "writes, with --sources hospital/sources.toml."
+                "is): list it in the file of --sources, or use the stand-in, where there is one, that 'mdkif synth "
+                "hospital' writes, with --sources hospital/sources.toml."
             )
         return found
 

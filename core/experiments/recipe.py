@@ -91,14 +91,15 @@ class Experiment:
         return [given] if isinstance(given, str) else list(given)
 
     def toy(self) -> Experiment:
-        """The same at toy scale: two tasks, three skills, one seed of each kind and two values, in few steps."""
+        """The same at toy scale: two tasks or two values, three skills, one seed of each kind, and few steps."""
         tables: dict[str, Any] = {name: {**getattr(self, name), **table} for name, table in TOY.items()}
         tables["train"] = {
             key: value for key, value in tables["train"].items() if key in (*TOY["train"], "split_policy")
         }
         vary = {name: values[:2] for name, values in self.vary.items()}
-        return replace(self, tasks=self.tasks[:2], skills=self.skills[:3], skill_seeds=self.skill_seeds[:1],
-                       adaptation_seeds=self.adaptation_seeds[:1], vary=vary, budget=BUDGET, **tables)  # fmt: skip
+        seeds = {"skill_seeds": self.skill_seeds[:1], "adaptation_seeds": self.adaptation_seeds[:1]}
+        return replace(self, tasks=self.tasks[: 1 if vary else 2], skills=self.skills[:3], vary=vary, budget=BUDGET,
+                       **seeds, **tables)  # fmt: skip
 
 
 def find(plugins: Plugins, name: str) -> Experiment:
