@@ -97,9 +97,9 @@ class Experiment:
             key: value for key, value in tables["train"].items() if key in (*TOY["train"], "split_policy")
         }
         vary = {name: values[:2] for name, values in self.vary.items()}
-        seeds = {"skill_seeds": self.skill_seeds[:1], "adaptation_seeds": self.adaptation_seeds[:1]}
+        tables |= {"skill_seeds": self.skill_seeds[:1], "adaptation_seeds": self.adaptation_seeds[:1]}
         return replace(self, tasks=self.tasks[: 1 if vary else 2], skills=self.skills[:3], vary=vary, budget=BUDGET,
-                       **seeds, **tables)  # fmt: skip
+                       **tables)  # fmt: skip
 
 
 def find(plugins: Plugins, name: str) -> Experiment:
