@@ -25,7 +25,7 @@ ENTERS = {
     "experiments": "recipes (TOML)",
     "conformance": "a plugin and its sample",
     "toolkit": "Python: Toolkit(…)",
-    "console": "a shell: mdkif train …",
+    "commands": "a shell: mdkif train …",
 }
 LEAVES = {
     "store": "mdkif-store/",
@@ -40,7 +40,7 @@ LEAVES = {
     "export": "LoRA, merged model, GGUF",
     "experiments": "experiments/, tables, figures",
     "conformance": "rules kept and broken",
-    "console": "tables, JSON",
+    "commands": "tables, JSON",
 }
 LEFT, RIGHT, WIDTH, HEIGHT, TOP = 264, 732, 1000, 52, 54
 

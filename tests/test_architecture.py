@@ -11,7 +11,7 @@ ORDER = (
     "errors", "settings", "progress", "hashing",
     "store", "contract", "data", "models", "prompts", "workspace",
     "adapters", "inference", "training", "tuning", "routing", "evaluation", "export", "experiments",
-    "upkeep", "cards", "inspection", "conformance", "toolkit", "console",
+    "upkeep", "cards", "inspection", "conformance", "toolkit", "console", "commands",
 )  # fmt: skip
 ROOMS = [name for name in ORDER if (CORE / name).is_dir()]
 MODULES = sorted(CORE.rglob("*.py"))

@@ -5,23 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ..conformance.scaffold import CATEGORIES, READING, SCAFFOLDED, Own, scaffold
-from ..contract.declarations import Dataset, PromptedSpec, Recipe, Skill, Task
+from ..console.options import PATH, as_json, listed, sourced
+from ..console.tables import print_json, print_lines, print_rows
+from ..contract.declarations import Dataset, PromptedSpec, Skill, Task
 from ..data.own import own_spec
 from ..data.sources import listed_sources
-from ..errors import BadInput, MdkifError
+from ..errors import BadInput
 from ..toolkit import Toolkit
-from .app import State
-from .arguments import pairs
-from .completion import names_of
-from .options import COUNT, PATH, as_json, listed, modelled, skipping, sourced
-from .tables import print_json, print_lines, print_rows, progress
 
 
 @click.command()
@@ -121,46 +116,3 @@ def _named(kit: Toolkit, target: str, sources: Sequence[str]) -> dict[str, Path]
             raise BadInput(f"It is not known which data set lies at {text}: name it, as in --source DATASET={text}.")
         found[dataset] = Path(path).expanduser()
     return found
-
-
-@click.command()
-@click.argument("recipe", required=False, shell_complete=names_of(Recipe))
-@click.option("--list", "listing", is_flag=True, help="Only say which recipes are installed.")
-@sourced
-@listed
-@click.option("--engine", default="local", show_default=True, help="Where cells are computed: local or ray.")
-@click.option("--toy", is_flag=True, help="At toy scale: two tasks, three skills, one seed, two steps.")
-@click.option(
-    "--draws", type=COUNT, default=1000, show_default=True, help="Draws of the bootstrap; 0 compares nothing."
-)
-@click.option("--out", type=PATH, help="A folder for the table (.md, .tex, .csv) and the figure (.svg).")
-@skipping
-@partial(modelled, required=False)
-@as_json
-@click.pass_obj
-def reproduce(
-    state: State, /, recipe: str | None, listing: bool, sources: Sequence[str], file: Path | None, engine: str,
-    toy: bool, draws: int, out: Path | None, skip_bad: bool, as_json: bool, **model: Any,
-) -> None:  # fmt: skip
-    """Repeat an experiment: a table or figure by its recipe.
-
-    RECIPE is a name of --list, or a TOML file of your own. What was finished before is not computed again.
-    """
-    kit = state.kit(progress=progress(), **model)
-    if listing:
-        rows = [{"recipe": each.name, "paper": each.paper, "title": each.title} for each, _ in kit.plugins.all(Recipe)]
-        return print_json(rows) if as_json else print_rows(rows, ("recipe", "paper", "title"))
-    if recipe is None:
-        raise click.UsageError("Name a recipe of 'mdkif reproduce --list', or give a TOML file.")
-    from ..experiments.reproduce import write
-    from ..experiments.tables import markdown
-
-    paths = listed_sources(file) if file else {}
-    paths |= {name: Path(path).expanduser() for name, path in pairs("--source", sources).items()}
-    results = kit.reproduce(recipe, paths, engine=engine, toy=toy, draws=draws, skip_bad=skip_bad)
-    print_json(results.as_json()) if as_json else click.echo(markdown(results), nl=False)
-    for path in write(results, out) if out else ():
-        kit.workspace.progress.note(str(path))
-    if results.failures:
-        raise MdkifError("Cells failed, with the reasons above; what is finished is kept: mend them and run it again.")
-    return None

@@ -10,6 +10,11 @@ from typing import Any
 
 import click
 
+from ..console.app import State
+from ..console.arguments import named, pairs, peak_mebibytes, queries, sources_of
+from ..console.completion import names_of, targets
+from ..console.options import PATH, POSITIVE, as_json, converted, lengthened, modelled, recorded, skipping
+from ..console.tables import print_card, print_json, print_lines, progress
 from ..contract.declarations import Dataset, PromptedSpec, Skill, Task
 from ..data.conversion import ConversionReport
 from ..data.record_files import write_records
@@ -17,11 +22,6 @@ from ..data.records import Record
 from ..errors import BadInput
 from ..hashing import json_digest
 from ..store.files import make_private, refused, settle
-from .app import State
-from .arguments import named, pairs, peak_mebibytes, queries, sources_of
-from .completion import names_of, targets
-from .options import PATH, POSITIVE, as_json, converted, lengthened, modelled, recorded, skipping
-from .tables import print_card, print_json, print_lines, progress
 
 
 @click.command()
