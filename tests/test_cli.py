@@ -80,7 +80,7 @@ def test_list_says_name_kind_title_distribution_and_version(document):
     known = {(row["kind"], row["name"]): row for row in rows}
     assert known["skill", "nli"]["dist"] == "mdkif-skill-nli"
     assert known["dataset", "mednli"]["access"] == "PhysioNet credentialed account"
-    kinds = ("skill", "task", "dataset", "trainer", "router", "baseline", "evaluator", "model")
+    kinds = ("skill", "task", "dataset", "trainer", "router", "baseline", "recipe", "evaluator", "model")
     for kind in kinds:
         assert {row["kind"] for row in document("list", f"{kind}s")} == {kind}
     assert {row["kind"] for row in rows} == set(kinds)

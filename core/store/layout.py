@@ -36,7 +36,7 @@ class Store:
         """Raises MdkifError, naming the store, if nothing can be written there: before hours of work, not after."""
         with refused(self.root):
             make_private(self.root)
-            probe = part_of(self.root / "probe")
+            probe = part_of(self.root.joinpath("probe"))
             probe.touch(mode=0o600)
             probe.unlink()
 
