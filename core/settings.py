@@ -22,12 +22,13 @@ KINDS = {int: "a whole number", float: "a number"}
 S = TypeVar("S")
 
 
-def explained(default: S, meaning: str, *, above: float = -math.inf, below: float = math.inf) -> S:
+def explained(default: S, meaning: str, *, above: float | None = None, below: float | None = None) -> S:
     """A field of a settings class: its default, and one line for people, which `mdkif show` and the pages have.
 
     A number must be above `above` and below `below`, beside what its type says.
     """
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "above": above, "below": below})
+    bounds = {word: bound for word, bound in (("above", above), ("below", below)) if bound is not None}
+    return dataclasses.field(default=default, metadata={"meaning": meaning, **bounds})
 
 
 @dataclass(kw_only=True)
@@ -129,7 +130,7 @@ def _check(name: str, value: Any, hint: Any, shown: str | None = None) -> None:
 
 def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     if isinstance(value, (int, float)) and not bounds.get("above", -math.inf) < value < bounds.get("below", math.inf):
-        said = [f"{word} {bounds[word]:g}" for word in ("above", "below") if math.isfinite(bounds[word])]
+        said = [f"{word} {bounds[word]:g}" for word in ("above", "below") if word in bounds]
         raise BadInput(f"The setting {name} cannot be '{value}': give a number {' and '.join(said)}.")
 
 

@@ -52,7 +52,7 @@ class Stranger:
     pass
 
 
-seen = []
+seen: list[object] = []
 
 
 @pytest.fixture

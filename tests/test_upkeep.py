@@ -68,6 +68,11 @@ def things(kit):
     }
 
 
+def piped(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 BREAKAGES = {
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:40]),
     "emptied": lambda path: path.write_bytes(b""),
@@ -75,7 +80,7 @@ BREAKAGES = {
     "deep": lambda path: path.write_text("[" * 100_000),
     "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe"),
     "other fields": lambda path: path.write_text('{"adapter": {}, "weights": [], "metrics": 5, "name": []}'),
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a pipe": piped,
 }
 
 
