@@ -1,6 +1,7 @@
 """The house of core/: rooms in the order the data takes, and imports that go one way only."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import mdkif
@@ -36,6 +37,12 @@ def imported(path: Path) -> set[str]:
 def test_order_names_every_room_and_module_of_the_core():
     there = {path.name if path.is_dir() else path.stem for path in CORE.iterdir() if path.name[0] not in "_."}
     assert there == set(ORDER)
+
+
+def test_packages_of_the_distribution_are_the_rooms():
+    project = tomllib.loads((CORE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    named = {name.removeprefix("mdkif.core.") for name in project["tool"]["setuptools"]["packages"]}
+    assert named == {"mdkif", "mdkif.core", *ROOMS}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.parent != CORE or p.stem != "__init__"],
