@@ -81,7 +81,8 @@ def test_distributions_wheel_of_the_core_has_every_file_of_the_package(wheels):
 
 
 def test_distributions_extras_bring_what_the_papers_need_and_everything(wheels):
-    kinds = ("mdkif-skill-", "mdkif-task-", "mdkif-trainer-", "mdkif-router-", "mdkif-evaluator-", "mdkif-dataset-")
+    kinds = ("mdkif-skill-", "mdkif-task-", "mdkif-trainer-", "mdkif-router-", "mdkif-evaluator-", "mdkif-dataset-",
+             "mdkif-baseline-")  # fmt: skip
     of_the_papers = {name for name in FOLDERS if name.startswith(kinds)}
     assert {name for name in closure("mdkif[papers]", wheels) if name.startswith("mdkif-")} == of_the_papers
     assert {*NAMES, "gguf"} <= closure("mdkif[all]", wheels)

@@ -11,25 +11,27 @@ from mdkif_baseline_skills.randomised import randomised
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory):
-    """A store with two skills, hardly trained."""
+def trained(tmp_path_factory):
+    """A store with two skills, hardly trained, and the skills."""
     kit = Toolkit(tmp_path_factory.mktemp("store"), "tiny", dtype="float32", format="plain")
     loop = TrainSettings(steps=3, batch_size=2, max_length=256, dev_records=2)
+    artifacts = {}
     for seed, skill in enumerate(("nli", "qa")):
         dataset = {"nli": "mednli", "qa": "pubmedqa"}[skill]
         trainer = kit.trainer("lora", rank=2, learning_rate=2e-2)
-        kit.train(skill, {dataset: sample_of(dataset)}, trainer=trainer, settings=replace(loop, seed=seed))
-    return kit
+        source = {dataset: sample_of(dataset)}
+        artifacts[skill] = kit.train(skill, source, trainer=trainer, settings=replace(loop, seed=seed))
+    return kit, artifacts
 
 
 @pytest.fixture
-def given(kit):
-    from mdkif.core.adapters.library import library_of
+def given(trained):
+    kit, artifacts = trained
 
     def given(kind="labels", seed=0):
         found = given_to(questions(kind, 4, 2), questions(kind, 6, 1), seed)
         encoder = kit.workspace.encoder(kit.workspace.template(found.task), 256)
-        return replace(found, model=encoder, skills=library_of(kit.workspace).choose(["nli", "qa"]))
+        return replace(found, model=encoder, skills=artifacts)
 
     return given
 

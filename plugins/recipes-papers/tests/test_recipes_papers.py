@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 from mdkif import Recipe, Toolkit
+from mdkif.testing import assert_conforms
 from mdkif_recipes_papers import TITLES
 from mdkif_synthetic import generate
 
@@ -23,6 +24,10 @@ def kit(tmp_path_factory):
 def hospital(tmp_path_factory):
     made = generate(tmp_path_factory.mktemp("hospital") / "data", patients=60)
     return {name: path for name, path in made.items() if name != "mimic-iv"}
+
+
+def test_recipes_conform():
+    assert_conforms("mdkif-recipes-papers")
 
 
 def test_recipes_are_those_of_the_papers_and_our_own():

@@ -8,7 +8,7 @@ def test_task_definition_conforms():
     assert_conforms("mdkif-task-definition")
 
 
-def test_task_definition_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("definition")
     assert first.prompt == (
         "Which term does the text define? Choose from: Alnim pallun; Lunsop lunur; Lunma to; Fenrin "

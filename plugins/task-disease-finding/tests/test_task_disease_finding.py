@@ -8,7 +8,7 @@ def test_task_disease_finding_conforms():
     assert_conforms("mdkif-task-disease-finding")
 
 
-def test_task_disease_finding_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("disease-finding")
     assert first.prompt == (
         "Which finding belongs to the disease? Choose from: Mato alvorsop; Mabra entca; Mabe glsur; "

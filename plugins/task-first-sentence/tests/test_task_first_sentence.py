@@ -13,7 +13,7 @@ def test_task_first_sentence_conforms():
     assert_conforms("mdkif-task-first-sentence")
 
 
-def test_task_first_sentence_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("first-sentence")
     assert first.prompt == (
         "How does Humbug end? Choose from: One in ten has a second bout in autumn.; Dry summers bring "

@@ -11,7 +11,7 @@ def test_task_icd10_chapter_conforms():
     assert_conforms("mdkif-task-icd10-chapter")
 
 
-def test_task_icd10_chapter_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("icd10-chapter")
     assert first.prompt == (
         "To which chapter of ICD-10-CM does the diagnosis belong? Choose from: Diseases of the winter; "

@@ -8,7 +8,7 @@ def test_task_lay_term_conforms():
     assert_conforms("mdkif-task-lay-term")
 
 
-def test_task_lay_term_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("lay-term")
     assert first.prompt == (
         "Which medical term is meant by the patient's words? Choose from: Bracabe miltos; Caven "

@@ -11,7 +11,7 @@ def test_task_organ_system_conforms():
     assert_conforms("mdkif-task-organ-system")
 
 
-def test_task_organ_system_prompt_of_the_sample():
+def test_prompt_of_the_sample():
     first, *_ = instructions_of("organ-system")
     assert first.prompt == (
         "Which system of the body does the finding belong to? Choose from: ear; eye; limbs; voice.\n\nFenrin mil"
