@@ -98,7 +98,7 @@ class Lines:
     """A tokenizer for whom every e is a line's end, since the tiny model hardly ever writes one."""
 
     def __init__(self, tokenizer):
-        self._tokenizer, self.pad_token_id = tokenizer, 0
+        self._tokenizer, self.pad_token_id, self.eos_token_id = tokenizer, 0, tokenizer.eos_token_id
 
     def decode(self, ids, **options):
         return self._tokenizer.decode(ids, **options).replace("e", "\n")

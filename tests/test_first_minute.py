@@ -339,7 +339,7 @@ def completed(store):
         ("mdkif train nli m", ["mc", "mcqa", "mldc", "mrc"]),
         ("mdkif train --trainer l", ["lora"]),
         ("mdkif train --train", ["--trainer"]),
-        ("mdkif adapt icd", ["icd-coding"]),
+        ("mdkif adapt icd", ["icd-coding", "icd10-chapter"]),
         ("mdkif adapt icd-coding --router cma", ["cma-es"]),
         ("mdkif adapt icd-coding --skills nli,q", ["nli,qa"]),
         ("mdkif evaluate pubmedqa --with skill:n", ["skill:ner", "skill:nli"]),
@@ -358,7 +358,7 @@ def test_completion_answers_the_shell(completed, line, expected):
 
 
 def test_completion_tells_other_shells_what_each_name_is(completed):
-    [found] = completed("mdkif show icd", "fish")
+    [found] = completed("mdkif show icd-", "fish")
     assert found == "icd-coding\tICD coding of discharge summaries"
 
 

@@ -241,9 +241,11 @@ def test_gguf_is_written_by_the_command_with_its_facts(skilled, base, tmp_path):
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
     assert facts["types"] == {"q8_0": 16, "f32": 5}
-    assert json.loads((tmp_path / "out" / "mdkif.json").read_text()) == {
-        key: value for key, value in facts.items() if key != "directory"
+    written = json.loads((tmp_path / "out" / "mdkif.json").read_text())
+    assert written == {key: value for key, value in facts.items() if key != "directory"} | {
+        key: {"model.gguf": written[key]["model.gguf"]} for key in ("bytes", "files")
     }
+    assert written["bytes"] == {"model.gguf": (tmp_path / "out" / "model.gguf").stat().st_size}
     found = fields(tmp_path / "out")
     assert found["general.architecture"] == "llama"
     assert found["general.name"] == "tiny skill:qa"

@@ -36,7 +36,7 @@ BROKEN = {
     "countless-declarations": ("mdkif_evaluators declares more than 1,000 things", "declare fewer"),
     "countless-entries": ("100,000 entry points in the group 'mdkif', and 100 are the most", "its modules only"),
     "escapes-in-title": ("the title of the evaluator 'clearing' is no line of text", "without control characters"),
-    "older-hook": ("the hook mdkif_experts, which does not exist$", "use the public names: mdkif_commands, "),
+    "older-hook": ("the hook mdkif_knowledge_experts, which does not exist$", "use the public names: mdkif_"),
     "misspelt-field": ("it gives Evaluator the field 'titel', which does not exist", r"^did you mean 'title'\?$"),
     "missing-fields": ("its Trainer lacks 'title' and 'target'", "^write 'title' and 'target' too"),
     "one-source-alone": ("the sources of the skill 'alone' are no tuple", r"sources=\(Source\(dataset='mednli'\),\)"),
@@ -129,7 +129,7 @@ def test_hostile_list_stays_readable_and_says_where_to_look(mdkif):
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert len(lines) < 120
+    assert len(lines) < 200
     assert re.search(r"^skill +good +A skill like any other", done.stdout, re.MULTILINE)
     assert "giant" not in done.stdout
     last = done.stderr.splitlines()[-1]
@@ -258,13 +258,13 @@ def test_contract_of_an_older_plugin_is_told_what_changed(site, monkeypatch, cap
     from mdkif.cli import main
     from mdkif.core.console.app import run
 
-    monkeypatch.setitem(contract.CHANGED, "mdkif_experts", "it was renamed: write mdkif_skills")
+    monkeypatch.setitem(contract.CHANGED, "mdkif_knowledge_experts", "it was renamed: write mdkif_skills")
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("MDKIF_PLUGINS", "hostile-older-hook,hostile-good")
     assert run(main, ["plugins", "--json"]) == 0
     good, old = json.loads(capsys.readouterr().out)
     assert (good["dist"], good["error"]) == ("hostile-good", None)
-    assert old["error"] == "it implements the hook mdkif_experts, which an older mdkif had"
+    assert old["error"] == "it implements the hook mdkif_knowledge_experts, which an older mdkif had"
     assert old["remedy"] == "it was renamed: write mdkif_skills"
 
 

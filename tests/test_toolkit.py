@@ -39,7 +39,7 @@ def test_toolkit_lists_are_sorted_by_kind_and_name_and_take_both_numbers(kit):
     rows = kit.list()
     assert [row["name"] for row in kit.list("skills")] == sorted(row["name"] for row in kit.list("skills"))
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    assert kinds == ["skill", "task", "dataset", "trainer", "router", "baseline", "evaluator", "model"]
+    assert kinds == ["skill", "task", "dataset", "trainer", "router", "baseline", "evaluator", "model", "recipe"]
     assert [row["name"] for row in kit.list("commands")]
 
 

@@ -71,7 +71,7 @@ def evaluate(
     data: Sequence[str], targets: Sequence[str], shortcuts: bool, texts: Sequence[str], skills: str | None,
     skip_bad: bool, as_json: bool, dtype: str, device: str, format: str, base: str | None, **given: Any,
 ) -> None:  # fmt: skip
-    """Measure targets on a task: the base, skills, compositions and baselines.
+    """Measure the base, skills, blends and baselines on a task.
 
     A base model is needed for all but baselines that use records alone.
     """

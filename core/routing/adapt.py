@@ -103,8 +103,12 @@ def adapt(
     with workspace.events.run("adapt", task.name, workspace.base.name, chosen) as objective.told:
         found = optimizer.search(objective, settings.seed, workspace.progress)
         known = [*objective.references, *starting_points(objective)]
+        told = {each.name for each in objective.references}
         if not bool(found.weights.isfinite().all()):
             raise MdkifError(f"The router '{router}' found weights that are not finite: try other settings.")
+        for each in known[len(objective.references) :]:
+            if each.name not in told:
+                objective.told.evaluated(each.name, {"objective": each.value})
         objective.told.evaluated(made_name, {"objective": found.value})
         tuned, residual = None, ""
         if steps != 0:

@@ -52,7 +52,7 @@ class Surrogate:
         gram = design.T @ design
         gram += RIDGE * gram.trace() / len(gram) * torch.eye(len(gram), dtype=torch.float64)
         # solved for the evaluations' shares, of which there are few, and not for each of the many logits
-        shares = torch.linalg.solve(gram, design.T) * share.T
+        shares = torch.linalg.lstsq(gram, design.T, driver="gelsd").solution * share.T
         known = torch.stack(self._logits)
 
         def predict(weights: torch.Tensor) -> torch.Tensor:

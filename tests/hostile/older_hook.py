@@ -4,5 +4,5 @@ from mdkif import hookimpl
 
 
 @hookimpl
-def mdkif_experts():
+def mdkif_knowledge_experts():
     return []

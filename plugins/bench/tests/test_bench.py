@@ -99,7 +99,7 @@ def spoilt(function):
     ("name", "module", "function"),
     [("candidate", candidates, "blended"), ("many-skills", candidates, "random_weights"),
      ("gradient", candidates, "dense_gradient"), ("active", adapters, "blended"), ("rebuild", adapters, "losses"),
-     ("generation", answering, "logits")],
+     ("generation", answering, "last_logits")],
 )  # fmt: skip
 def test_bench_difference_is_found(bench, monkeypatch, name, module, function):
     right, calls = getattr(module, function), []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mdkif import WeightParameterization
 
 EASE, TIGHTEN, SHARE = 0.1, 4.0, 0.1
+FAR = 8.0
 SAME = 1e-4
 
 
@@ -71,7 +72,7 @@ class Secant(RouterOptimizer):
             for _ in range(self.evaluations):
                 forecast = objective.surrogate(found.weights)
                 starts = [space.reduce(space.parameters(each.weights)) for each in (found, *begins)]
-                point = lowest(leashed(forecast, space, found.weights, leash), starts)
+                point = within_reach(lowest(leashed(forecast, space, found.weights, leash), starts), starts[0], space)
                 while known(space.weights(space.expand(point)), seen):  # inwards, for far out a softmax is flat
                     point = 0.9 * point + 0.1 * torch.randn(point.shape, generator=draw)
                 parameters = space.expand(point)
@@ -121,6 +122,16 @@ def lowest(value: Callable[[torch.Tensor], torch.Tensor], begin: Sequence[torch.
         end = point.detach()
         ends.append((float(value(end)), end))
     return min((each for each in ends if each[0] == each[0]), key=lambda each: each[0])[1]
+
+
+def within_reach(point: torch.Tensor, start: torch.Tensor, space: WeightParameterization) -> torch.Tensor:
+    """The point, drawn back towards `start` until no weight is more than `FAR` away: a forecast can fall for ever."""
+    if not bool(point.isfinite().all()):
+        return start
+    center = space.weights(space.expand(start))
+    while not float((space.weights(space.expand(point)) - center).abs().max()) <= FAR:
+        point = (point + start) / 2
+    return point
 
 
 def known(weights: torch.Tensor, seen: Sequence[torch.Tensor]) -> bool:

@@ -91,7 +91,7 @@ def test_tracker_tensorboard_run_of_each_stage_is_there_as_it_was(hospital, tmp_
 
     curves, _ = board(tmp_path / "curves", "adapt")
     for name, value in adapted.references.items():
-        [found] = curves[f"objective/{name}"].values()
+        [found] = curves[f"objective/{name.replace(' ', '_')}"].values()
         assert found == pytest.approx(value)
     assert list(curves["objective"]) == list(range(1, len(curves["objective"]) + 1))
     assert min(curves["objective"].values()) == pytest.approx(adapted.start)
