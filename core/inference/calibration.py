@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional
 
-ROUNDS, HALVINGS, CONVERGED = 100, 40, 1e-13
+ROUNDS, HALVINGS, CONVERGED, LEAST = 100, 40, 1e-13, 1e-12
 
 
 def choice_loss(scores: torch.Tensor, right: torch.Tensor, listed: torch.Tensor, multi_label: bool) -> torch.Tensor:
@@ -69,15 +69,18 @@ def _fitted(gaps: torch.Tensor) -> torch.Tensor:
     for _ in range(ROUNDS):
         shares = _logits(gaps, fit).softmax(-1)[..., None]
         mean = (shares * finite).sum(-2)
-        spread = (shares[..., None] * finite[..., :, None] * finite[..., None, :]).sum(-3)
+        apart = finite - mean[..., None, :]  # before it is squared: a difference of large squares may come out as 0
         first = mean.sum(-2)
-        second = (spread - mean[..., :, None] * mean[..., None, :]).sum(-3)
+        second = (shares[..., None] * apart[..., :, None] * apart[..., None, :]).sum(-3).sum(-3)
         first[..., 0] += 1 - 1 / fit[..., 0]
         second[..., 0, 0] += fit[..., 0] ** -2
         if size == 2:
             first[..., 1] += (fit[..., 1] / 2).tanh()
-            second[..., 1, 1] += (1 - (fit[..., 1] / 2).tanh() ** 2) / 2
-        step = -torch.linalg.solve(second, first[..., None])[..., 0]
+            second[..., 1, 1] += ((1 - (fit[..., 1] / 2).tanh() ** 2) / 2).clamp(min=LEAST)
+        solved, failed = torch.linalg.solve_ex(second, first[..., None])
+        step = -solved[..., 0]
+        if failed.any():  # scores too far apart for any temperature, as a search may ask for in passing
+            break
         gain = -(first * step).sum(-1)
         if gain.max() < CONVERGED * count:
             break
